@@ -1,0 +1,37 @@
+"""A workflow ready to run: what a decorated function or class becomes, checked when it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A workflow type. `fails_on` are the exceptions of its code that end a run; any other is a bug that is retried."""
+
+    name: str
+    run: Callable[..., Coroutine[Any, Any, Any]]
+    argument_types: tuple[Any, ...]
+    required_arguments: int
+    result_type: Any
+    fails_on: tuple[type[BaseException], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """Which run this is. Everything here is fixed when the run starts."""
+
+    namespace: str
+    workflow_id: str
+    run_id: str
+    workflow: str
+    task_queue: str
+    started_at: datetime
+    attempt: int = 1
+    first_run_id: str | None = None
+    parent_workflow_id: str | None = None
+    parent_run_id: str | None = None
+    headers: dict[str, str] | None = None

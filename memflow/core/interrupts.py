@@ -1,0 +1,168 @@
+"""Everything that workflow code can ask of the world. Each is a value; together they are the union `Interrupt`.
+
+`op` numbers the durable operations of a run from 1, in the order asked; it joins an interrupt and its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from memflow.failure import Failure
+from memflow.options import ActivityOptions, ChildOptions
+from memflow.payload import Payload
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleActivity:
+    """Run an activity. `options.task_queue` None means the run's own queue."""
+
+    op: int
+    name: str
+    input: Payload
+    options: ActivityOptions
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelActivity:
+    """Stop an activity that this run scheduled."""
+
+    op: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartTimer:
+    """Wake this run at `due`, by the database's clock."""
+
+    op: int
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimer:
+    """The timer is no longer waited for."""
+
+    op: int
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitSignal:
+    """Wait for a signal by id. A signal sent before is taken in the same commit."""
+
+    op: int
+    signal_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelWait:
+    """The signal is no longer waited for. One that comes all the same goes back to its id."""
+
+    op: int
+    signal_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendSignal:
+    """Send a signal: by id to whoever waits (`workflow_id` None), or by name to one run."""
+
+    op: int
+    name: str
+    payload: Payload
+    workflow_id: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartChild:
+    """Start a child run. Ids are derived from this run, so that a repeat is the same child.
+
+    `announce` asks for `ChildStarted`; a taken id always answers `ChildNotStarted`.
+    """
+
+    op: int
+    workflow: str
+    workflow_id: str
+    run_id: str
+    input: Payload
+    options: ChildOptions
+    announce: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StopOther:
+    """Cancel or terminate another run (`how` is `cancel` or `terminate`); a child of ours, when `child_op` is set."""
+
+    op: int
+    how: str
+    workflow_id: str
+    run_id: str | None = None
+    reason: str | None = None
+    child_op: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRecord:
+    """Set fields of the run's searchable record. `fields` is a JSON object."""
+
+    op: int
+    fields: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Publish events: topic to payload."""
+
+    op: int
+    events: Mapping[str, Payload]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Send attributes to the tracing sink. `attributes` is a JSON object."""
+
+    op: int
+    attributes: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The run returned. Its result lies on the run's row, not a second time in the journal."""
+
+    result: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The run failed for good. The failure lies on the run's row."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The run ended because it was cancelled. The failure lies on the run's row."""
+
+    failure: Failure
+
+
+Closing = Complete | Fail | Cancelled
+"""Interrupts that end the run. At most one per run, and it is the last entry."""
+
+Interrupt = (
+    ScheduleActivity
+    | CancelActivity
+    | StartTimer
+    | CancelTimer
+    | AwaitSignal
+    | CancelWait
+    | SendSignal
+    | StartChild
+    | StopOther
+    | WriteRecord
+    | Emit
+    | Trace
+    | Closing
+)

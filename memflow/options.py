@@ -1,0 +1,50 @@
+"""Frozen option values: what a person said, checked once, passed on whole. Times are timedelta, None is "no limit"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from memflow.retry import RetryPolicy
+
+
+class CancellationType(StrEnum):
+    """What awaiting a cancelled activity yields."""
+
+    TRY_CANCEL = "try_cancel"
+    """Ask the activity to stop; the await ends at once as cancelled."""
+    WAIT_CANCELLATION_COMPLETED = "wait_cancellation_completed"
+    """Ask the activity to stop; the await ends with what it really returns or raises."""
+    ABANDON = "abandon"
+    """Tell nobody; the await ends at once as cancelled."""
+
+
+class ParentClosePolicy(StrEnum):
+    """What happens to an open child when its parent closes."""
+
+    TERMINATE = "terminate"
+    REQUEST_CANCEL = "request_cancel"
+    ABANDON = "abandon"
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityOptions:
+    """How an activity is run. `task_queue` None is the run's own queue."""
+
+    task_queue: str | None = None
+    start_to_close_timeout: timedelta | None = None
+    schedule_to_close_timeout: timedelta | None = None
+    schedule_to_start_timeout: timedelta | None = None
+    heartbeat_timeout: timedelta | None = None
+    retry: RetryPolicy = RetryPolicy()
+    cancellation_type: CancellationType = CancellationType.TRY_CANCEL
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOptions:
+    """How a child run is started. `task_queue` None is the parent's own queue."""
+
+    task_queue: str | None = None
+    parent_close_policy: ParentClosePolicy = ParentClosePolicy.TERMINATE
+    cancellation_type: CancellationType = CancellationType.WAIT_CANCELLATION_COMPLETED

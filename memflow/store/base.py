@@ -1,0 +1,383 @@
+"""What the rest of the house asks of Postgres: values in, values out, and which of it is atomic.
+
+Every list-taking method is one round trip for the whole list, and a member that fails never fails its neighbours.
+`run` is the surrogate key of a run's row; `run_id` is the public id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from memflow.core.entries import Entry, JournalEntry
+from memflow.core.interrupts import AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther, WriteRecord
+from memflow.filters import Filter
+from memflow.options import ActivityOptions
+from memflow.payload import Payload
+from memflow.runs import Status
+
+# ------------------------------------------------------------------------------------------------- client to store
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to start. `search` goes into its record, `signal` is delivered with its first turn."""
+
+    namespace: str
+    workflow_id: str
+    run_id: str
+    workflow: str
+    task_queue: str
+    input: Payload
+    on_conflict: str = "fail"          # fail | use_existing | terminate_existing
+    reuse: str = "allow"               # allow | failed_only | reject
+    request_id: str | None = None      # the same id again answers with the run it made
+    start_delay: timedelta | None = None
+    run_timeout: timedelta | None = None
+    execution_timeout: timedelta | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    memo: Payload | None = None
+    search: Payload | None = None      # a JSON object
+    expire: timedelta | None = None    # how long after its end the run is kept
+    priority: int = 0
+    signal: tuple[str, Payload] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What became of a NewRun. `created` is False when `use_existing`, or a repeated request id, found a run."""
+
+    run: int
+    run_id: str
+    created: bool
+    conflict: str | None = None        # why it was refused; then `run` and `run_id` name the run that holds the id
+
+
+@dataclass(frozen=True, slots=True)
+class ToRun:
+    """A message to one run, for its inbox. `kind` and the rest are an arrival's row."""
+
+    namespace: str
+    workflow_id: str
+    run_id: str | None                 # None: the latest run of that id
+    arrival: Entry
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToSignalId:
+    """A signal for whoever waits for `signal_id`, kept for the first who will."""
+
+    namespace: str
+    signal_id: str
+    payload: Payload
+    expire: timedelta | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of a message: `delivered`, `kept` (early signal), `duplicate`, `closed`, or `not_found`."""
+
+    outcome: str
+    status: Status | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as its row tells. `waiting_at` is the JSON text of `Replay.waiting()` at the last commit."""
+
+    run: int
+    namespace: str
+    workflow_id: str
+    run_id: str
+    workflow: str
+    task_queue: str
+    status: Status
+    detail: str | None
+    waiting_at: str | None
+    started_at: datetime
+    closed_at: datetime | None
+    length: int
+    arrived: int
+    consumed: int
+    owner: int | None
+    wake_at: datetime | None
+    parent_workflow_id: str | None
+    parent_run_id: str | None
+    first_run_id: str
+    next_run_id: str | None
+    attempt: int
+    input: Payload
+    result: Payload | None             # of a completed run; a failed one has its failure here, encoding "failure"
+    record: Mapping[str, Any]
+    memo: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. `next_run_id` follows a chain (continued as new, retried)."""
+
+    run: int
+    status: Status
+    result: Payload | None
+    next_run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One published event. `position` orders events and is what a subscriber remembers."""
+
+    position: int
+    topic: str
+    payload: Payload
+    at: datetime
+    workflow_id: str | None
+
+
+# ------------------------------------------------------------------------------------------------- worker and store
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run now owned by this worker, under a fresh token.
+
+    `input` is there for a run that has no journal yet. `crashes` counts owners that died or fell silent since the last
+    commit. `retries` counts turns that failed in a row (stuck runs).
+    """
+
+    run: int
+    token: UUID
+    workflow_id: str
+    run_id: str
+    workflow: str
+    task_queue: str
+    length: int
+    arrived: int
+    consumed: int
+    turn: int                          # number of the last turn in the journal
+    started_at: datetime
+    last_at: datetime                  # time of the last turn; a run without journal: when its first turn is due
+    first_arrivals: int                # inbox rows that came with the start: part of the first turn
+    crashes: int
+    retries: int
+    input: Payload | None
+    headers: Mapping[str, str]
+    attempt: int
+    first_run_id: str
+    parent_workflow_id: str | None
+    parent_run_id: str | None
+    deadline: datetime | None          # run or execution timeout, whichever is earlier
+    deadline_kind: str | None
+    memo: Payload | None
+    record: Payload | None             # fields given at the start
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a claim found, the database's time then, and when the next run of these queues falls due (None: unknown or none)."""
+
+    claims: Sequence[Claim]
+    now: datetime
+    next_due: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One inbox row."""
+
+    run: int
+    position: int
+    arrival: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityRow:
+    """A durable activity to be written with a commit. `owner` and `token` set: it is running here already."""
+
+    op: int
+    name: str
+    task_queue: str
+    input: Payload
+    options: ActivityOptions
+    headers: Mapping[str, str]
+    attempt: int                       # attempts begun so far
+    next_attempt_at: datetime
+    scheduled_at: datetime
+    close_by: datetime | None          # schedule_to_close, absolute
+    token: UUID | None = None          # set: owned by the committing worker
+    last_failure: Payload | None = None
+    heartbeat: Payload | None = None
+
+
+Effect = StartChild | SendSignal | StopOther | AwaitSignal | CancelWait | WriteRecord | Emit
+"""Interrupts that the commit turns into rows elsewhere, in the order asked."""
+
+
+@dataclass(slots=True)
+class TurnCommit:
+    """One run's share of a group commit: everything it did since its last one, fenced by token and length."""
+
+    run: int
+    token: UUID
+    length: int                        # of the journal as loaded: the compare in compare-and-swap
+    entries: Sequence[JournalEntry]
+    consumed: int                      # inbox position read up to and including
+    release: bool                      # give up ownership (always so for a closing commit)
+    wake_at: datetime | None = None    # when released: earliest timer or deadline. More mail than consumed wins over it
+    status: Status = Status.RUNNING    # anything else closes the run; refused while arrived > consumed
+    result: Payload | None = None      # result or failure (encoding "failure") of a closing run
+    waiting_at: str | None = None
+    detail: str | None = None
+    retries: int = 0
+    activities: Sequence[ActivityRow] = ()
+    cancelled_activities: Sequence[int] = ()   # ops whose row gets the cancel mark
+    dropped_activities: Sequence[int] = ()     # ops whose row goes away (answered here, or abandoned)
+    effects: Sequence[Effect] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What became of a TurnCommit.
+
+    `outcome` is `won`; `fenced` (the run is no longer ours: drop it); or `unread` (it tried to close over unread mail;
+    nothing of it was written and it is still ours). `arrived` is the inbox position now. A commit that asked for release
+    but found mail (arrived > consumed) keeps the run owned, `released` False: read the mail and go on.
+    """
+
+    run: int
+    outcome: str
+    arrived: int
+    released: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityClaim:
+    """A durable activity now owned by this worker. `attempt` is the one to run now (1, 2, ...)."""
+
+    run: int
+    op: int
+    token: UUID
+    workflow_id: str
+    run_id: str
+    workflow: str
+    name: str
+    task_queue: str
+    input: Payload
+    options: ActivityOptions
+    headers: Mapping[str, str]
+    attempt: int
+    scheduled_at: datetime
+    close_by: datetime | None
+    last_failure: Payload | None
+    heartbeat: Payload | None
+    cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityClaims:
+    claims: Sequence[ActivityClaim]
+    now: datetime
+    next_due: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The end of a durable activity: its row goes, the arrival goes into the run's inbox, if the token still fits."""
+
+    run: int
+    op: int
+    token: UUID
+    arrival: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A failed attempt that is tried again at `delay` after now, if the token still fits."""
+
+    run: int
+    op: int
+    token: UUID
+    delay: timedelta
+    last_failure: Payload | None
+    counts: bool = True                # False: handed back without having run, the attempt is not counted
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A heartbeat of a running durable activity; `details` None leaves the last ones."""
+
+    run: int
+    op: int
+    token: UUID
+    details: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
+class Beaten:
+    """`lost`: the row is gone or somebody else's: stop. `cancel_requested`: the run asks it to stop."""
+
+    run: int
+    op: int
+    lost: bool
+    cancel_requested: bool
+
+
+class Store(Protocol):
+    """The one door to Postgres. Errors are memflow's; a broken COMMIT is `OutcomeUnknownError`."""
+
+    namespace: str
+
+    # -- life
+    async def migrate(self) -> None: ...
+    async def check_schema(self) -> None: ...
+    async def close(self) -> None: ...
+    async def now(self) -> datetime: ...
+
+    # -- clients
+    async def start_runs(self, runs: Sequence[NewRun], *, connection: Any = None) -> list[Started]: ...
+    async def send(self, messages: Sequence[ToRun], *, connection: Any = None) -> list[Sent]: ...
+    async def signal(self, signals: Sequence[ToSignalId], *, connection: Any = None) -> list[Sent]: ...
+    async def terminate(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent: ...
+    async def find_run(self, workflow_id: str, run_id: str | None = None) -> RunRow | None: ...
+    async def outcomes(self, runs: Sequence[int]) -> list[Outcome]: ...
+    async def list_runs(self, where: Filter | None, *, limit: int, after: RunRow | None = None) -> list[RunRow]: ...
+    async def count_runs(self, where: Filter | None) -> int: ...
+    async def history(self, run: int) -> list[JournalEntry]: ...
+    async def activities_of(self, run: int) -> list[Mapping[str, Any]]: ...
+    async def events_after(self, position: int | None, *, limit: int) -> tuple[list[Event], int]: ...
+
+    # -- workers
+    async def register_worker(self, *, identity: str, task_queues: Sequence[str], types: Sequence[str], lease: timedelta, version: str | None) -> int: ...
+    async def beat_worker(self, worker: int, *, lease: timedelta) -> bool: ...
+    async def unregister_worker(self, worker: int) -> None: ...
+    async def release_silent(self, worker: int) -> int: ...
+    async def claim_runs(self, worker: int, *, task_queues: Sequence[str], limit: int) -> Claims: ...
+    async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry]]: ...
+    async def owned_with_mail(self, worker: int) -> list[int]: ...
+    async def read_inbox(self, runs: Sequence[tuple[int, int]], *, limit: int) -> list[Mail]: ...
+    async def commit_turns(self, worker: int, turns: Sequence[TurnCommit]) -> list[Committed]: ...
+    async def claim_activities(self, worker: int, *, task_queues: Sequence[str], limit: int) -> ActivityClaims: ...
+    async def settle_activities(self, settled: Sequence[Settle], *, connection: Any = None) -> list[bool]: ...
+    async def retry_activities(self, retries: Sequence[Retry]) -> list[bool]: ...
+    async def beat_activities(self, beats: Sequence[Beat]) -> list[Beaten]: ...
+    async def prune(self, *, limit: int) -> int: ...
+
+    # -- doorbells: hints only, everything works without them
+    async def listen(self, ear: str, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back when `ear` rings: `queue:NAME`, `worker:ID`, `done` (a run closed), `event`. Returns how to stop."""
+        ...
+
+    @property
+    def notifies(self) -> bool:
+        """Whether notices arrive (a self-test decides at the first `listen`); if not, poll."""
+        ...
+
+    # -- the caller's own transactions
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """A connection inside a transaction, for transactional activities."""
+        ...
