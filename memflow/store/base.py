@@ -238,14 +238,17 @@ class TurnCommit:
     cancelled_activities: Sequence[int] = ()   # ops whose row gets the cancel mark
     dropped_activities: Sequence[int] = ()     # ops whose row goes away (answered here, or abandoned)
     effects: Sequence[Effect] = ()
+    mail: Sequence[Entry] = ()                 # answers known here but not in a turn yet: into the run's own inbox
+    sticky: bool = True                        # prefer this worker next time, and keep the run while there is mail;
+                                               # False: let it go even over unread mail, due at `wake_at` for anybody
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
     """What became of a TurnCommit.
 
-    `outcome` is `won`; `fenced` (the run is no longer ours: drop it); or `unread` (it tried to close over unread mail;
-    nothing of it was written and it is still ours). `arrived` is the inbox position now. A commit that asked for release
+    `outcome` is `won`; `fenced` (the run is no longer ours: drop it); `unread` (it tried to close over unread mail;
+    nothing of it was written and it is still ours); or `refused` (Postgres cannot take one of its values; still ours). `arrived` is the inbox position now. A commit that asked for release
     but found mail (arrived > consumed) keeps the run owned, `released` False: read the mail and go on.
     """
 
@@ -253,6 +256,7 @@ class Committed:
     outcome: str
     arrived: int
     released: bool
+    reason: str | None = None          # of a refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +362,7 @@ class Store(Protocol):
     async def release_silent(self, worker: int) -> int: ...
     async def claim_runs(self, worker: int, *, task_queues: Sequence[str], limit: int) -> Claims: ...
     async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry]]: ...
+    async def activity_ops(self, runs: Sequence[int]) -> Mapping[int, set[int]]: ...
     async def owned_with_mail(self, worker: int) -> list[int]: ...
     async def read_inbox(self, runs: Sequence[tuple[int, int]], *, limit: int) -> list[Mail]: ...
     async def commit_turns(self, worker: int, turns: Sequence[TurnCommit]) -> list[Committed]: ...
@@ -369,7 +374,11 @@ class Store(Protocol):
 
     # -- doorbells: hints only, everything works without them
     async def listen(self, ear: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call back when `ear` rings: `queue:NAME`, `worker:ID`, `done` (a run closed), `event`. Returns how to stop."""
+        """Call back when `ear` rings. Returns how to stop.
+
+        `queue:NAME` (a run is due there), `activities:NAME` (an activity is), `worker:ID` (mail, a cancelled activity),
+        `done` (a run closed), `event`.
+        """
         ...
 
     @property

@@ -1,0 +1,321 @@
+"""Runs activity functions: types in, timeouts, heartbeats, threads for sync ones, retries decided, an ending out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from datetime import datetime, timedelta
+from typing import Any
+
+from memflow.activity import ActivityContext, Info, activity_context, idempotency_key
+from memflow.codec import Codec
+from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut
+from memflow.errors import PayloadError
+from memflow.failure import Failure, failure_of
+from memflow.payload import Payload
+from memflow.store.base import Settle, Store
+from memflow.worker import verdicts
+from memflow.worker.jobs import Ending, HandBack, Job, Settled, TryAgain
+
+log = logging.getLogger(__name__)
+
+TIMEOUTS = frozenset({"start_to_close", "schedule_to_close", "heartbeat"})
+
+
+class _NotOurs(Exception):
+    """A transactional activity whose row somebody else holds by now: its transaction rolls back."""
+
+
+class Runner:
+    """The activity slots of one worker. Jobs beyond them wait here in order."""
+
+    def __init__(
+        self, store: Store, codec: Codec, *, slots: int, executor: Executor, now: Callable[[], datetime], per_second: float | None
+    ) -> None:
+        self._store = store
+        self._codec = codec
+        self._executor = executor
+        self._now = now
+        self._slots = slots
+        self._free = slots
+        self._backlog: deque[Job] = deque()
+        self._running: dict[tuple[int, int], Job] = {}
+        self._gap = 0.0 if per_second is None else 1.0 / per_second
+        self._next_start = 0.0
+        self._opener: asyncio.TimerHandle | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.freed: Callable[[], None] = lambda: None
+
+    @property
+    def room(self) -> int:
+        """How many jobs could start at once."""
+        return max(0, self._free - len(self._backlog))
+
+    @property
+    def jobs(self) -> list[Job]:
+        """What runs now."""
+        return list(self._running.values())
+
+    def find(self, run: int, op: int) -> Job | None:
+        """The running job of that activity, if it runs here."""
+        return self._running.get((run, op))
+
+    def submit(self, job: Job) -> None:
+        """Start the job, or let it wait for a slot."""
+        self._backlog.append(job)
+        self._start_some()
+
+    def stop(self, job: Job, why: str) -> None:
+        """Ask a job to end. A sync function is only told; it ends when it looks at `activity.is_cancelled()`."""
+        if job.stopped is not None:
+            return
+        job.stopped = why
+        if job.context is not None:
+            job.context.cancelled = True
+        if job.task is not None and (job.definition.is_async or why != "cancel"):
+            job.task.cancel()
+
+    async def drain(self, grace: timedelta) -> None:
+        """Let running jobs end for at most `grace`, then stop them; waiting jobs go back unstarted."""
+        for job in self._backlog:
+            if job.stopped is None:
+                job.stopped = "withdrawn"
+                job.finished(job, HandBack(verdicts.shut_down()))
+        self._backlog.clear()
+        if self._running and grace > timedelta():
+            try:
+                await asyncio.wait_for(self._idle.wait(), grace.total_seconds())
+            except TimeoutError:
+                pass
+        for job in self.jobs:
+            self.stop(job, "shutdown")
+        tasks = [job.task for job in self.jobs if job.task is not None]
+        if tasks:
+            # Code that swallows its cancellation is left behind after a second: its row is handed back all the same.
+            await asyncio.wait(tasks, timeout=1.0)
+
+    # ------------------------------------------------------------------------------------------------- slots
+
+    def _start_some(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._free and self._backlog:
+            if self._gap and not self._may_start(loop):
+                return
+            job = self._backlog.popleft()
+            if job.stopped is not None:
+                if job.stopped != "withdrawn":
+                    job.finished(job, self._stopped(job, None))
+                continue
+            self._free -= 1
+            self._idle.clear()
+            self._running[job.key] = job
+            # A fresh context per activity: nothing leaks from one to the next.
+            job.task = loop.create_task(self._run(job), context=contextvars.Context())
+
+    def _may_start(self, loop: asyncio.AbstractEventLoop) -> bool:
+        now = loop.time()
+        if now >= self._next_start:
+            self._next_start = max(now, self._next_start + self._gap)
+            return True
+        if self._opener is None:
+            self._opener = loop.call_at(self._next_start, self._open)
+        return False
+
+    def _open(self) -> None:
+        self._opener = None
+        self._start_some()
+
+    def _release_slot(self) -> None:
+        self._free += 1
+        if self._free == self._slots:
+            self._idle.set()
+        if self._backlog:
+            self._start_some()
+        else:
+            self.freed()
+
+    async def _run(self, job: Job) -> None:
+        try:
+            job.started_at = self._now()
+            self._arm(job)
+            try:
+                ending = await self._attempt(job)
+            except asyncio.CancelledError as stopped:
+                ending = self._stopped(job, stopped)
+            except BaseException as error:               # also SystemExit and friends: they end the activity, not the worker
+                ending = self._failed(job, error)
+        finally:
+            for timer in job.timers:
+                timer.cancel()
+            job.timers.clear()
+            self._running.pop(job.key, None)
+            if job.context is not None and job.context.thread is not None and not job.context.thread.done():
+                # A thread cannot be killed: its slot stays taken until the function returns.
+                job.context.thread.add_done_callback(lambda _: self._release_slot())
+            else:
+                self._release_slot()
+        job.finished(job, ending)
+
+    # ------------------------------------------------------------------------------------------------- one attempt
+
+    async def _attempt(self, job: Job) -> Ending:
+        definition, errand = job.definition, job.errand
+        arguments = self._codec.decode_arguments(errand.input, definition.argument_types, definition.required_arguments)
+        job.context = _JobContext(self, job)
+        activity_context.set(job.context)
+        if definition.transactional:
+            return await self._in_transaction(job, arguments)
+        if definition.is_async:
+            value = await definition.run(*arguments)
+        else:
+            context = contextvars.copy_context()
+            call = asyncio.get_running_loop().run_in_executor(self._executor, context.run, definition.run, *arguments)
+            job.context.thread = call
+            value = await asyncio.shield(call)
+        return self._returned(job, value)
+
+    def _returned(self, job: Job, value: Any) -> Ending:
+        result = self._codec.encode(value, job.definition.result_type)
+        if job.stopped in TIMEOUTS:
+            return self._stopped(job, None)
+        return ActivityCompleted(job.errand.op, result)
+
+    async def _in_transaction(self, job: Job, arguments: list[Any]) -> Ending:
+        """Effect and result in one transaction: it commits only while the row is still ours."""
+        assert job.token is not None, "a transactional activity always has a durable row"
+        errand = job.errand
+        try:
+            async with self._store.transaction() as connection:
+                job.context.connection = connection
+                value = await job.definition.run(*arguments)
+                ending = self._returned(job, value)
+                if not isinstance(ending, ActivityCompleted):
+                    raise _NotOurs
+                settled = await self._store.settle_activities(
+                    [Settle(errand.run, errand.op, job.token, ending)], connection=connection
+                )
+                if not settled[0]:
+                    raise _NotOurs
+        except _NotOurs:
+            log.warning("transactional activity rolled back: its row was taken over", extra=_ids(job))
+        return Settled()
+
+    # ------------------------------------------------------------------------------------------------- endings
+
+    def _failed(self, job: Job, error: BaseException) -> Ending:
+        failure = failure_of(error, self._codec)
+        if isinstance(error, PayloadError):
+            failure = _final(failure)                    # the same bytes will not decode or encode the next time either
+        return self._judge(job, failure)
+
+    def _stopped(self, job: Job, error: BaseException | None) -> Ending:
+        op, options = job.errand.op, job.errand.options
+        match job.stopped:
+            case "cancel":
+                return ActivityCancelled(op, verdicts.cancelled())
+            case "shutdown" | "lost":
+                return HandBack(verdicts.shut_down())
+            case "start_to_close" | "heartbeat" as kind:
+                return self._judge(job, verdicts.timed_out(kind, verdicts.limit_of(options, kind), job.heartbeat))
+            case "schedule_to_close":
+                cause = verdicts.timed_out("schedule_to_close", options.schedule_to_close_timeout, job.heartbeat)
+                return ActivityTimedOut(op, verdicts.activity_failed(job.errand.name, op, job.attempt, "timeout", cause))
+            case _:                                      # the activity cancelled itself
+                return self._judge(job, failure_of(error or asyncio.CancelledError(), self._codec))
+
+    def _judge(self, job: Job, failure: Failure) -> Ending:
+        """Another attempt, or the end."""
+        op, options = job.errand.op, job.errand.options
+        delay = options.retry.delay(job.attempt, failure)
+        if delay is not None and job.errand.close_by is not None and self._now() + delay >= job.errand.close_by:
+            delay, state = None, "timeout"
+        else:
+            state = "non_retryable_failure" if _is_final(job, failure) else "maximum_attempts_reached"
+        if delay is not None:
+            log.info("activity attempt failed, trying again", extra={**_ids(job), "delay_seconds": delay.total_seconds()})
+            return TryAgain(delay, failure)
+        verdict = verdicts.activity_failed(job.errand.name, op, job.attempt, state, failure)
+        return ActivityTimedOut(op, verdict) if failure.kind == "timeout" else ActivityFailed(op, verdict)
+
+    # ------------------------------------------------------------------------------------------------- timeouts
+
+    def _arm(self, job: Job) -> None:
+        options = job.errand.options
+        if options.start_to_close_timeout is not None:
+            self._timer(job, options.start_to_close_timeout.total_seconds(), "start_to_close")
+        if job.errand.close_by is not None:
+            self._timer(job, max(0.0, (job.errand.close_by - self._now()).total_seconds()), "schedule_to_close")
+        if options.heartbeat_timeout is not None:
+            self._timer(job, options.heartbeat_timeout.total_seconds(), "heartbeat")
+
+    def _timer(self, job: Job, seconds: float, kind: str) -> None:
+        job.timers.append(asyncio.get_running_loop().call_later(seconds, self.stop, job, kind))
+
+    def beat(self, job: Job, details: Payload | None) -> None:
+        """A heartbeat: its timeout starts anew, and the row learns of it. Called on the loop's thread."""
+        job.heartbeat = details if details is not None else job.heartbeat
+        if job.errand.options.heartbeat_timeout is not None and job.timers:
+            job.timers.pop().cancel()                    # the heartbeat timer is armed last
+            self._timer(job, job.errand.options.heartbeat_timeout.total_seconds(), "heartbeat")
+        if job.beaten is not None:
+            job.beaten(job)
+
+
+class _JobContext(ActivityContext):
+    """What `activity.info()`, `heartbeat()` and `is_cancelled()` find while a job runs."""
+
+    def __init__(self, runner: Runner, job: Job) -> None:
+        super().__init__()
+        self._runner = runner
+        self._job = job
+        self._loop = asyncio.get_running_loop()
+        self.thread: asyncio.Future[Any] | None = None
+
+    @property
+    def info(self) -> Info:
+        job, errand = self._job, self._job.errand
+        options, codec = errand.options, self._runner._codec
+        started = job.started_at or errand.scheduled_at
+        limit = options.start_to_close_timeout
+        ends = [at for at in (errand.close_by, None if limit is None else started + limit) if at is not None]
+        return Info(
+            workflow_id=errand.workflow_id,
+            run_id=errand.run_id,
+            workflow=errand.workflow,
+            activity=errand.name,
+            activity_id=str(errand.op),
+            attempt=job.attempt,
+            task_queue=errand.task_queue,
+            namespace=errand.namespace,
+            idempotency_key=idempotency_key(errand.namespace, errand.workflow_id, errand.run_id, errand.op),
+            headers=dict(errand.headers),
+            scheduled_at=errand.scheduled_at,
+            started_at=started,
+            deadline=min(ends, default=None),
+            heartbeat_timeout=options.heartbeat_timeout,
+            heartbeat_details=() if job.heartbeat is None else tuple(codec.decode(job.heartbeat)),
+            is_local=job.token is None,
+        )
+
+    def heartbeat(self, details: tuple[Any, ...]) -> None:
+        payload = self._runner._codec.encode(list(details)) if details else None
+        self._loop.call_soon_threadsafe(self._runner.beat, self._job, payload)
+
+
+def _ids(job: Job) -> dict[str, object]:
+    errand = job.errand
+    return {"workflow_id": errand.workflow_id, "run_id": errand.run_id, "activity": errand.name, "op": errand.op, "attempt": job.attempt}
+
+
+def _final(failure: Failure) -> Failure:
+    return Failure(failure.kind, failure.message, failure.type, True, None, failure.details, failure.stack, failure.cause, failure.facts)
+
+
+def _is_final(job: Job, failure: Failure) -> bool:
+    return failure.non_retryable or failure.type in job.errand.options.retry.non_retryable_error_types
+

@@ -1,0 +1,200 @@
+"""Takes due runs and makes residents of them: from the cache, fresh, or rebuilt from the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from memflow.codec import Codec
+from memflow.core.arrivals import Answer
+from memflow.core.definition import RunInfo
+from memflow.core.entries import JournalEntry
+from memflow.core.interrupts import CancelActivity, ScheduleActivity
+from memflow.core.journal import rebuild
+from memflow.core.replay import Replay, TurnFailed
+from memflow.errors import NondeterminismError
+from memflow.runs import Status
+from memflow.store.base import Claim, Store, TurnCommit
+from memflow.worker import verdicts
+from memflow.worker.cache import Cache
+from memflow.worker.committer import stuck_because
+from memflow.worker.registry import Registry
+from memflow.worker.resident import Hands, Resident
+
+log = logging.getLogger(__name__)
+
+CLAIM_LIMIT = 500
+"""Runs in one claim."""
+
+MAIL_LIMIT = 5000
+"""Inbox rows in one read, over all runs of it."""
+
+UNKNOWN_SECONDS = 5.0
+"""How long a run of a type that this worker does not know rests before it is offered again (with jitter)."""
+
+
+class Claims:
+    """From claimed rows to residents."""
+
+    def __init__(
+        self, store: Store, codec: Codec, registry: Registry, cache: Cache, hands: Hands, residents: dict[int, Resident]
+    ) -> None:
+        self._store = store
+        self._codec = codec
+        self._registry = registry
+        self._cache = cache
+        self._hands = hands
+        self._residents = residents
+
+    async def adopt(self, worker: int, claims: Sequence[Claim]) -> None:
+        """Make residents of claimed runs and read their mail; runs that cannot go on here are handed back."""
+        cold: list[Claim] = []
+        refused: list[TurnCommit] = []
+        for claim in claims:
+            definition = self._registry.workflows.get(claim.workflow)
+            if definition is None:
+                refused.append(self._unknown(claim))
+            elif claim.length == 0:
+                self._settle_in(Resident(claim, Replay(definition, self._info(claim), self._codec), self._hands, scheduled_at={}))
+            else:
+                kept = self._cache.take(claim.run, claim.length)
+                if kept is not None and claim.crashes == 0:
+                    self._settle_in(Resident(claim, kept.replay, self._hands, scheduled_at=kept.scheduled_at))
+                else:
+                    cold.append(claim)
+        if cold:
+            refused.extend(await self._rebuild(cold))
+        if refused:
+            await self._store.commit_turns(worker, refused)
+        await self._check_starts([claim.run for claim in claims])
+        await self.read_mail([claim.run for claim in claims if claim.arrived > claim.consumed])
+
+    def _settle_in(self, resident: Resident) -> None:
+        self._residents[resident.run] = resident
+        if resident.claim.arrived <= resident.claim.consumed:
+            self._hands.mark(resident)                   # otherwise its mail marks it
+
+    def _info(self, claim: Claim) -> RunInfo:
+        return RunInfo(
+            self._hands.namespace,
+            claim.workflow_id,
+            claim.run_id,
+            claim.workflow,
+            claim.task_queue,
+            claim.started_at,
+            claim.attempt,
+            claim.first_run_id,
+            claim.parent_workflow_id,
+            claim.parent_run_id,
+            dict(claim.headers),
+        )
+
+    async def _rebuild(self, cold: list[Claim]) -> list[TurnCommit]:
+        journals = await self._store.load_journals([(claim.run, 0) for claim in cold])
+        crashed = [claim.run for claim in cold if claim.crashes]
+        rows = await self._store.activity_ops(crashed) if crashed else {}
+        refused: list[TurnCommit] = []
+        for claim in cold:
+            entries = journals.get(claim.run, [])
+            try:
+                replay = rebuild(self._registry.workflows[claim.workflow], self._info(claim), self._codec, entries)
+            except (NondeterminismError, TurnFailed) as error:
+                why = error if isinstance(error, NondeterminismError) else error.__cause__ or error
+                log.error(
+                    "run cannot be rebuilt with this code; it is parked and tried again\n%s",
+                    why,
+                    extra={"workflow_id": claim.workflow_id, "run_id": claim.run_id, "retries": claim.retries},
+                )
+                refused.append(_parked(claim, self._hands.now(), stuck_because(why)))
+                continue
+            self._settle_in(
+                Resident(
+                    claim,
+                    replay,
+                    self._hands,
+                    scheduled_at=scheduled_at(entries),
+                    rows=rows.get(claim.run, set()) if claim.crashes else None,
+                    cancelled={e.entry.op for e in entries if isinstance(e.entry, CancelActivity)},
+                )
+            )
+            await asyncio.sleep(0)                       # a long journal must not hold up everything else
+        return refused
+
+    async def _check_starts(self, runs: Sequence[int]) -> None:
+        now = self._hands.now()
+        for run in runs:
+            resident = self._residents.get(run)
+            late = resident.unstarted_by(now) if resident is not None else []
+            if resident is None or not late:
+                continue
+            rows = {row["op"]: row for row in await self._store.activities_of(run)}
+            for op in late:
+                row = rows.get(op)
+                resident.started_in_time(op, row is None or row["attempt"] > 0 or row["owner"] is not None)
+            self._hands.mark(resident)
+
+    async def read_mail(self, runs: Sequence[int]) -> None:
+        """Bring unread inbox rows to their residents."""
+        wanted = [(run, self._residents[run].read) for run in runs if run in self._residents]
+        while wanted:
+            mail = await self._store.read_inbox(wanted, limit=MAIL_LIMIT)
+            touched: dict[int, Resident] = {}
+            for row in mail:
+                resident = self._residents.get(row.run)
+                if resident is not None and row.position > resident.read:
+                    resident.read = row.position
+                    resident.arrivals.append((row.position, row.arrival))
+                    touched[row.run] = resident
+            for resident in touched.values():
+                self._hands.mark(resident)
+            if len(mail) < MAIL_LIMIT:
+                # A claim that counted mail which is gone by now (its owner consumed it) still has its turn.
+                for run, _ in wanted:
+                    if run not in touched and run in self._residents:
+                        self._hands.mark(self._residents[run])
+                return
+            wanted = [(run, self._residents[run].read) for run, _ in wanted if run in self._residents]
+
+    def _unknown(self, claim: Claim) -> TurnCommit:
+        known = ", ".join(sorted(self._registry.workflows)) or "none"
+        log.warning(
+            "workflow type unknown here, handed back",
+            extra={"workflow": claim.workflow, "workflow_id": claim.workflow_id, "task_queue": claim.task_queue},
+        )
+        detail = f"stuck: workflow type {claim.workflow!r} is not known to the worker that took it (it knows {known})"
+        rest = timedelta(seconds=UNKNOWN_SECONDS * (0.5 + random.random()))
+        return _release(claim, self._hands.now() + rest, detail, claim.retries)
+
+
+def _parked(claim: Claim, now: datetime, detail: str) -> TurnCommit:
+    return _release(claim, now + verdicts.backoff(claim.retries), detail, claim.retries + 1)
+
+
+def _release(claim: Claim, wake_at: datetime, detail: str, retries: int) -> TurnCommit:
+    return TurnCommit(
+        claim.run,
+        claim.token,
+        claim.length,
+        (),
+        claim.consumed,
+        release=True,
+        wake_at=wake_at,
+        status=Status.RUNNING,
+        detail=detail,
+        retries=retries,
+        sticky=False,
+    )
+
+
+def scheduled_at(entries: Sequence[JournalEntry]) -> dict[int, datetime]:
+    """When each unanswered activity was asked for."""
+    found: dict[int, datetime] = {}
+    for each in entries:
+        if isinstance(each.entry, ScheduleActivity):
+            found[each.entry.op] = each.at
+        elif isinstance(each.entry, Answer):
+            found.pop(each.entry.op, None)
+    return found

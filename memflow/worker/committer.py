@@ -1,0 +1,159 @@
+"""Group commit: whatever is ready when a connection is free goes to Postgres in one statement.
+
+There is no timer: the batch is what came up while the last commit was in flight, so latency stays low on an idle worker
+and batches grow by themselves under load or on a slow disk. Here advance, commit and act meet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+
+from memflow.core.replay import TurnFailed
+from memflow.errors import DatabaseError, NondeterminismError
+from memflow.store.base import Committed, Store, TurnCommit
+from memflow.worker.jobs import Job
+from memflow.worker.resident import Acts, Resident
+from memflow.worker.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+"""Runs in one commit: beyond that a statement gets no cheaper per row (DESIGN 3), only later."""
+
+BREATH_SECONDS = 0.005
+"""Turns are computed for at most this long before activities and IO get their chance."""
+
+
+class Committer:
+    """Advances marked residents, commits them together, then acts."""
+
+    def __init__(
+        self,
+        store: Store,
+        watchdog: Watchdog,
+        *,
+        now: Callable[[], datetime],
+        ahead: Callable[[Resident, list[Job]], None],
+        act: Callable[[Resident, Committed, Acts], None],
+        drop: Callable[[Resident, str], None],
+    ) -> None:
+        self._store = store
+        self._watchdog = watchdog
+        self._now = now
+        self._ahead = ahead
+        self._act = act
+        self._drop = drop
+        self._marked: deque[Resident] = deque()
+        self._wake = asyncio.Event()
+        self._in_flight = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    def mark(self, resident: Resident) -> None:
+        """There is something to do for this resident; while it is being committed, once that is done."""
+        if resident.marked:
+            return
+        resident.marked = True
+        if not resident.committing:
+            self._queue(resident)
+
+    def _queue(self, resident: Resident) -> None:
+        self._marked.append(resident)
+        self._quiet.clear()
+        self._wake.set()
+
+    async def quiet(self) -> None:
+        """Until nothing is marked and nothing is in flight."""
+        await self._quiet.wait()
+
+    async def pump(self, worker: Callable[[], int]) -> None:
+        """Advance and commit for ever. Two of these may run: one computes while the other's commit is in flight."""
+        loop = asyncio.get_running_loop()
+        while True:
+            while not self._marked:
+                self._wake.clear()
+                if not self._in_flight:
+                    self._quiet.set()
+                await self._wake.wait()
+            self._in_flight += 1
+            try:
+                batch: list[tuple[Resident, TurnCommit]] = []
+                breath = loop.time() + BREATH_SECONDS
+                while self._marked and len(batch) < BATCH:
+                    resident = self._marked.popleft()
+                    resident.marked = False
+                    share = self._advance(resident)
+                    if share is not None:
+                        resident.committing = True
+                        batch.append((resident, share))
+                    if loop.time() > breath:
+                        await asyncio.sleep(0)
+                        breath = loop.time() + BREATH_SECONDS
+                if batch:
+                    await self._commit(worker(), batch)
+            finally:
+                self._in_flight -= 1
+
+    def _advance(self, resident: Resident) -> TurnCommit | None:
+        """One turn; None when its activities may run ahead of the commit."""
+        now = self._now()
+        try:
+            with self._watchdog.turn(resident.claim.workflow_id):
+                resident.advance(now)
+        except (NondeterminismError, TurnFailed) as error:
+            why = error if isinstance(error, NondeterminismError) else error.__cause__ or error
+            log.error(
+                "turn failed; the run is parked and tried again",
+                exc_info=why,
+                extra={"workflow_id": resident.claim.workflow_id, "run_id": resident.claim.run_id, "retries": resident.claim.retries},
+            )
+            resident.cut_back(stuck_because(why), stuck=True)
+            return resident.share(now)
+        jobs = resident.run_ahead()
+        if jobs:
+            self._ahead(resident, jobs)
+            return None
+        return resident.share(now)
+
+    async def _commit(self, worker: int, batch: list[tuple[Resident, TurnCommit]]) -> None:
+        answers = await self._until_answered(worker, [share for _, share in batch])
+        for (resident, _), answer in zip(batch, answers, strict=True):
+            resident.committing = False
+            match answer.outcome:
+                case "won":
+                    self._act(resident, answer, resident.won())
+                case "unread":
+                    # Mail came while the code was ending: undo that turn, so that the next one sees the mail first.
+                    resident.cut_back("unread mail at the end", stuck=False)
+                    resident.marked = True
+                case "refused":
+                    resident.cut_back(f"stuck: Postgres refused the commit: {answer.reason}", stuck=True, everything=True)
+                    resident.marked = True
+                case _:
+                    resident.marked = False
+                    self._drop(resident, "fenced")
+            if resident.marked:
+                self._queue(resident)
+
+    async def _until_answered(self, worker: int, shares: list[TurnCommit]) -> list[Committed]:
+        delay = 0.05
+        while True:
+            try:
+                return await self._store.commit_turns(worker, shares)
+            except DatabaseError:
+                # Nothing was written, or length and token will tell: the same commit may be sent again.
+                log.warning("cannot commit, trying again", exc_info=True, extra={"runs": len(shares)})
+                await asyncio.sleep(delay * (0.5 + random.random()))
+                delay = min(2.0, delay * 2)
+
+
+def stuck_because(error: BaseException) -> str:
+    """The detail that lists and `describe` show for a parked run."""
+    if isinstance(error, NondeterminismError):
+        return f"stuck: {error}"
+    return f"stuck: {type(error).__name__}: {error}"

@@ -1,0 +1,390 @@
+"""The inside of a worker: its loops, and the hands that residents use. `Worker` is the door to it.
+
+Follow a run: `_take_runs` claims → `Claims.adopt` makes a `Resident` → `Committer.pump` advances and commits it →
+`_act` starts activities, lets it go to the cache, or ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from memflow.activity import ActivityDefinition
+from memflow.codec import Codec
+from memflow.errors import DatabaseError
+from memflow.store.base import Committed, Store
+from memflow.worker import guard
+from memflow.worker.activities import Runner
+from memflow.worker.cache import Cache, Suspended
+from memflow.worker.claims import CLAIM_LIMIT, Claims
+from memflow.worker.clock import DatabaseClock
+from memflow.worker.committer import Committer
+from memflow.worker.jobs import Ending, Job
+from memflow.worker.liveness import Liveness
+from memflow.worker.queued import Queued
+from memflow.worker.registry import Registry
+from memflow.worker.resident import Acts, Resident
+from memflow.worker.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 0.1
+"""A local activity that runs longer becomes a durable row, so that people see it and its run can be let go (DESIGN 3)."""
+
+PUMPS = 2
+"""Commit pumps: one computes turns while the other's commit is in flight; more would only make batches smaller."""
+
+DRAIN_SECONDS = 10.0
+"""How long a stopping worker tries to write what it knows before it leaves the rest to others."""
+
+TraceSink = Callable[[Mapping[str, str], Mapping[str, Any]], None]
+"""Takes (ids of the run, attributes) of one `workflow.trace` call, after its commit."""
+
+
+class Connected(Protocol):
+    """What a worker needs of a client."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def codec(self) -> Codec: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A worker's options, checked."""
+
+    task_queue: str
+    max_concurrent_activities: int
+    max_concurrent_workflows: int
+    max_cached_workflows: int
+    max_activities_per_second: float | None
+    graceful_shutdown_timeout: timedelta
+    lease: timedelta
+    poll_interval: timedelta
+    identity: str
+    version: str | None
+    executor: Executor
+    trace_sinks: tuple[TraceSink, ...]
+
+
+class Engine:
+    """One worker at work. Made and thrown away with each `Worker` run."""
+
+    def __init__(self, client: Connected, registry: Registry, settings: Settings) -> None:
+        self._store = client.store
+        self._codec = client.codec
+        self._registry = registry
+        self._settings = settings
+        self.namespace = client.store.namespace
+        self._worker = 0
+        self._draining = False
+        self._residents: dict[int, Resident] = {}
+        self._cache = Cache(settings.max_cached_workflows)
+        self._watchdog = Watchdog()
+        self._run_bell = asyncio.Event()
+        self._activity_bell = asyncio.Event()
+        self._mail_bell = asyncio.Event()
+        self._mail_wanted: set[int] = set()
+        self._deaf: list[Callable[[], None]] = []
+        self._takers: list[asyncio.Task[None]] = []
+
+    # ------------------------------------------------------------------------------------------------- life
+
+    async def start(self) -> None:
+        """Register, and build what the loops need."""
+        store, settings = self._store, self._settings
+        guard.install()
+        self._clock = DatabaseClock(await store.now())
+        self._runner = Runner(
+            store,
+            self._codec,
+            slots=settings.max_concurrent_activities,
+            executor=settings.executor,
+            now=self.now,
+            per_second=settings.max_activities_per_second,
+        )
+        self._runner.freed = self._activity_bell.set
+        self._queued = Queued(store, self._registry, self._runner)
+        self._committer = Committer(store, self._watchdog, now=self.now, ahead=self._start_ahead, act=self._act, drop=self._drop)
+        self._claims = Claims(store, self._codec, self._registry, self._cache, self, self._residents)
+        self._liveness = Liveness(store, lease=settings.lease, declared_dead=self._rise_again)
+        self._watchdog.start()
+        await self._register()
+
+    async def _register(self) -> None:
+        settings = self._settings
+        self._worker = await self._store.register_worker(
+            identity=settings.identity,
+            task_queues=[settings.task_queue],
+            types=self._registry.types,
+            lease=settings.lease,
+            version=settings.version,
+        )
+        for stop in self._deaf:
+            stop()
+        queue = settings.task_queue
+        self._deaf = [
+            await self._store.listen(f"queue:{queue}", self._run_bell.set),
+            await self._store.listen(f"activities:{queue}", self._activity_bell.set),
+            await self._store.listen(f"worker:{self._worker}", self._mail_bell.set),
+        ]
+
+    async def live(self) -> None:
+        """Run every loop until cancelled; the first error that is none of Postgres' ends them all."""
+        def worker() -> int:
+            return self._worker
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(PUMPS):
+                group.create_task(self._committer.pump(worker))
+            group.create_task(self._queued.report())
+            group.create_task(self._liveness.beat(worker))
+            group.create_task(self._liveness.look(worker))
+            group.create_task(self._forever("read mail", self._fetch_mail))
+            if self._registry.workflows:
+                self._takers.append(group.create_task(self._forever("claim runs", self._take_runs)))
+            if self._registry.activities:
+                self._takers.append(group.create_task(self._forever("claim activities", self._take_activities)))
+
+    async def drain(self) -> None:
+        """Take nothing new, let activities end for the grace given, write what is known, hand everything back."""
+        self._draining = True
+        for taker in self._takers:
+            taker.cancel()
+        await self._runner.drain(self._settings.graceful_shutdown_timeout)
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                for resident in list(self._residents.values()):
+                    resident.flush = True
+                    self.mark(resident)
+                await self._committer.quiet()
+                await self._queued.reported()
+                await self._store.unregister_worker(self._worker)
+        except (TimeoutError, DatabaseError):
+            log.warning("could not hand everything back; other workers take it over when the lease ends", exc_info=True)
+
+    def close(self) -> None:
+        """Let go of what memory holds."""
+        for stop in self._deaf:
+            stop()
+        self._deaf.clear()
+        for resident in list(self._residents.values()):
+            self._forget(resident, "shutdown")
+        self._cache.clear()
+        self._watchdog.stop()
+
+    async def _rise_again(self) -> None:
+        """Others took this worker for dead: whatever it held is theirs now. Drop it all and begin anew."""
+        log.warning(
+            "this worker was silent for longer than its lease, so others took over its work; "
+            "dropping %d runs and %d activities, and registering anew",
+            len(self._residents),
+            len(self._runner.jobs),
+            extra={"worker": self._worker},
+        )
+        for resident in list(self._residents.values()):
+            self._forget(resident, "lost")
+        for job in self._runner.jobs:
+            self._runner.stop(job, "lost")
+        await self._register()
+        self._run_bell.set()
+        self._activity_bell.set()
+
+    async def _forever(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
+        delay = 0.05
+        while True:
+            try:
+                await step()
+                delay = 0.05
+            except DatabaseError:
+                log.warning("cannot %s, trying again", what, exc_info=True)
+                await asyncio.sleep(delay * (0.5 + random.random()))
+                delay = min(2.0, delay * 2)
+
+    # ------------------------------------------------------------------------------------------------- loops
+
+    async def _take_runs(self) -> None:
+        self._run_bell.clear()
+        room = min(CLAIM_LIMIT, self._settings.max_concurrent_workflows - len(self._residents))
+        if room <= 0:
+            await self._run_bell.wait()                  # rung by whoever leaves
+            return
+        found = await self._store.claim_runs(self._worker, task_queues=[self._settings.task_queue], limit=room)
+        self._clock.hear(found.now)
+        if found.claims:
+            await self._claims.adopt(self._worker, found.claims)
+        if len(found.claims) < room:
+            await self._rest(self._run_bell, found.next_due)
+
+    async def _take_activities(self) -> None:
+        self._activity_bell.clear()
+        room = self._runner.room
+        if room <= 0:
+            await self._activity_bell.wait()             # rung by the runner when a slot is free
+            return
+        found = await self._store.claim_activities(self._worker, task_queues=[self._settings.task_queue], limit=room)
+        self._clock.hear(found.now)
+        for claim in found.claims:
+            self._queued.take(claim, self.namespace)
+        if len(found.claims) < room:
+            await self._rest(self._activity_bell, found.next_due)
+
+    async def _fetch_mail(self) -> None:
+        rung = self._mail_bell.is_set()
+        self._mail_bell.clear()
+        wanted, self._mail_wanted = self._mail_wanted, set()
+        if self._residents and (rung or not wanted):
+            wanted.update(await self._store.owned_with_mail(self._worker))
+        if wanted:
+            await self._claims.read_mail(sorted(wanted))
+        self._queued.ask_about_all()
+        if not self._mail_wanted:
+            await self._rest(self._mail_bell, None)
+
+    async def _rest(self, bell: asyncio.Event, due: datetime | None) -> None:
+        """Until the bell rings, something falls due, or it is time to look anyway."""
+        seconds = self._settings.poll_interval.total_seconds() * (0.9 + random.random() / 5)
+        if due is not None:
+            seconds = min(seconds, self._clock.seconds_until(due))
+        if bell.is_set():
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await bell.wait()
+        except TimeoutError:
+            pass
+
+    # ------------------------------------------------------------------------------------------------- hands
+
+    def now(self) -> datetime:
+        """The database's time."""
+        return self._clock.now()
+
+    def serves(self, task_queue: str, activity: str) -> ActivityDefinition | None:
+        """The activity, if this worker serves that queue, knows that name, and is not about to stop."""
+        if self._draining or task_queue != self._settings.task_queue:
+            return None
+        return self._registry.activities.get(activity)
+
+    def has_room(self) -> bool:
+        """Whether an activity could start at once."""
+        return self._runner.room > 0
+
+    def mark(self, resident: Resident) -> None:
+        """There is something to do for this resident."""
+        self._committer.mark(resident)
+
+    def row_finished(self, job: Job, ending: Ending) -> None:
+        """A durable activity ended here."""
+        self._queued.finished(job, ending)
+
+    # ------------------------------------------------------------------------------------------------- acts
+
+    def _start_ahead(self, resident: Resident, jobs: list[Job]) -> None:
+        for job in jobs:
+            self._submit(job)
+        self._arm_flush(resident, FLUSH_SECONDS)
+
+    def _submit(self, job: Job) -> None:
+        job.since = asyncio.get_running_loop().time()
+        if job.token is not None:
+            job.beaten = self._queued.beaten
+        self._runner.submit(job)
+
+    def _act(self, resident: Resident, committed: Committed, acts: Acts) -> None:
+        """The commit is durable: stop, report, start; then keep, cache or end the run."""
+        for op in acts.stop:
+            job = resident.memory.get(op) or self._runner.find(resident.run, op)
+            if job is not None:
+                self._runner.stop(job, "cancel")
+        for job, ending in acts.report:
+            self._queued.finished(job, ending)
+        for trace in acts.traces:
+            self._trace(resident, trace.attributes)
+        for job in acts.start:
+            self._submit(job)
+        if resident.closed or resident.leaving is not None:
+            self._forget(resident, "lost")
+        elif committed.released:
+            self._residents.pop(resident.run, None)
+            self._cache.keep(resident.run, Suspended(resident.replay, resident.length, resident.scheduled_at))
+            if self._full():
+                self._run_bell.set()
+        else:
+            self._stay(resident, committed)
+
+    def _stay(self, resident: Resident, committed: Committed) -> None:
+        if committed.arrived > resident.read:
+            self._mail_wanted.add(resident.run)
+            self._mail_bell.set()
+        if resident.memory:
+            self._arm_flush(resident, FLUSH_SECONDS)
+        due = resident.next_due()
+        if due is not None:
+            asyncio.get_running_loop().call_later(self._clock.seconds_until(due), self._mark_if_here, resident)
+        if resident.arrivals or resident.flush:
+            self.mark(resident)
+
+    def _mark_if_here(self, resident: Resident) -> None:
+        if self._residents.get(resident.run) is resident:
+            self.mark(resident)
+
+    def _arm_flush(self, resident: Resident, seconds: float) -> None:
+        if resident.flush_timer is None:
+            resident.flush_timer = asyncio.get_running_loop().call_later(seconds, self._flush, resident)
+
+    def _flush(self, resident: Resident) -> None:
+        """Make rows of activities that take their time; younger ones are looked at again."""
+        resident.flush_timer = None
+        if not resident.memory or self._residents.get(resident.run) is not resident:
+            return
+        oldest = min(job.since for job in resident.memory.values())
+        left = oldest + FLUSH_SECONDS - asyncio.get_running_loop().time()
+        if left > 0.001:
+            self._arm_flush(resident, left)
+        else:
+            resident.flush = True
+            self.mark(resident)
+
+    def _full(self) -> bool:
+        return len(self._residents) + 1 >= self._settings.max_concurrent_workflows
+
+    def _drop(self, resident: Resident, why: str) -> None:
+        if self._residents.get(resident.run) is resident:
+            log.warning(
+                "this worker no longer owns the run; nothing of it was recorded, dropping it",
+                extra={"workflow_id": resident.claim.workflow_id, "run_id": resident.claim.run_id, "why": why},
+            )
+            self._forget(resident, "lost")
+
+    def _forget(self, resident: Resident, why: str) -> None:
+        full = self._full()
+        if self._residents.get(resident.run) is resident:
+            del self._residents[resident.run]
+        if resident.flush_timer is not None:
+            resident.flush_timer.cancel()
+        jobs = list(resident.memory.values())
+        resident.memory.clear()
+        for job in jobs:
+            self._runner.stop(job, why)
+        resident.replay.close()
+        if full:
+            self._run_bell.set()
+
+    def _trace(self, resident: Resident, attributes: Any) -> None:
+        claim = resident.claim
+        ids = {"workflow_id": claim.workflow_id, "run_id": claim.run_id, "workflow": claim.workflow, "namespace": self.namespace}
+        decoded = self._codec.decode(attributes)
+        for sink in self._settings.trace_sinks:
+            try:
+                sink(ids, decoded)
+            except Exception:
+                log.warning("trace sink failed", exc_info=True, extra=ids)

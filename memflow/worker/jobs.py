@@ -1,0 +1,87 @@
+"""One attempt of an activity on this worker, and how it can end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from memflow.activity import ActivityDefinition
+from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut
+from memflow.failure import Failure
+from memflow.options import ActivityOptions
+from memflow.payload import Payload
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """The attempt failed and the policy allows another one `delay` from now."""
+
+    delay: timedelta
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class HandBack:
+    """The attempt was stopped because this worker stops; it is due again at once."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A transactional activity whose result went into its own transaction: nothing is left to report."""
+
+
+Ending = ActivityCompleted | ActivityFailed | ActivityTimedOut | ActivityCancelled | TryAgain | HandBack | Settled
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What is to be run: the same for each attempt."""
+
+    run: int
+    op: int
+    namespace: str
+    workflow_id: str
+    run_id: str
+    workflow: str
+    name: str
+    task_queue: str
+    input: Payload
+    options: ActivityOptions
+    headers: Mapping[str, str]
+    scheduled_at: datetime
+    close_by: datetime | None
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """An attempt that waits for a slot or runs. With a `token` it is a durable row, without it lives in memory alone.
+
+    `stopped` is why its task was cancelled: `cancel`, `shutdown`, `lost`, or the kind of a timeout.
+    """
+
+    errand: Errand
+    definition: ActivityDefinition
+    attempt: int
+    token: UUID | None
+    finished: Callable[[Job, Ending], None]
+    heartbeat: Payload | None = None
+    beaten: Callable[[Job], None] | None = None
+    started_at: datetime | None = None
+    task: asyncio.Task[None] | None = None
+    stopped: str | None = None
+    becoming_a_row: bool = False
+    ending: Ending | None = None
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+    context: Any = None
+    since: float = 0.0                 # when it was submitted, by the loop's clock
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Run and op: one attempt of them at a time runs here."""
+        return self.errand.run, self.errand.op

@@ -1,0 +1,173 @@
+"""Durable activities: rows claimed from the queue, run here, and reported back in groups.
+
+A row holds what memory may lose: attempt, next attempt, last failure, heartbeat details, the wish to cancel. Its token
+fences it, so a report may be repeated after a broken connection, and one that comes too late changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from datetime import timedelta
+
+from memflow.errors import DatabaseError, OutcomeUnknownError
+from memflow.failure import Failure, encode_failure
+from memflow.store.base import ActivityClaim, Beat, Retry, Settle, Store
+from memflow.worker.activities import Runner
+from memflow.worker.jobs import Ending, Errand, HandBack, Job, Settled, TryAgain
+from memflow.worker.registry import Registry
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+"""Reports in one statement."""
+
+BEAT_SECONDS = 1.0
+"""Heartbeats of one activity reach Postgres at most this often, or four times per heartbeat timeout if that is shorter."""
+
+UNKNOWN_SECONDS = 5.0
+"""How long an activity that this worker does not know rests before it is offered again (with jitter)."""
+
+
+class Queued:
+    """Takes durable activities, and reports on those that run here."""
+
+    def __init__(self, store: Store, registry: Registry, runner: Runner) -> None:
+        self._store = store
+        self._registry = registry
+        self._runner = runner
+        self._settles: list[Settle] = []
+        self._retries: list[Retry] = []
+        self._beats: dict[tuple[int, int], Beat] = {}
+        self._beaten_at: dict[tuple[int, int], float] = {}
+        self._wake = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    # ------------------------------------------------------------------------------------------------- taking
+
+    def take(self, claim: ActivityClaim, namespace: str) -> None:
+        """Run a claimed row, or hand it back when nobody here knows it."""
+        definition = self._registry.activities.get(claim.name)
+        if definition is None:
+            known = ", ".join(sorted(self._registry.activities)) or "none"
+            reason = Failure(
+                "application",
+                f"activity {claim.name!r} is not registered on the workers of task queue {claim.task_queue!r}; known: {known}",
+                type="ActivityNotRegistered",
+            )
+            delay = timedelta(seconds=UNKNOWN_SECONDS * (0.5 + random.random()))
+            self._retry(Retry(claim.run, claim.op, claim.token, delay, encode_failure(reason), counts=False))
+            log.warning("activity type unknown here, handed back", extra={"activity": claim.name, "task_queue": claim.task_queue})
+            return
+        errand = Errand(
+            claim.run,
+            claim.op,
+            namespace,
+            claim.workflow_id,
+            claim.run_id,
+            claim.workflow,
+            claim.name,
+            claim.task_queue,
+            claim.input,
+            claim.options,
+            claim.headers,
+            claim.scheduled_at,
+            claim.close_by,
+        )
+        job = Job(errand, definition, claim.attempt, claim.token, self.finished, heartbeat=claim.heartbeat, beaten=self.beaten)
+        if claim.cancel_requested:
+            job.stopped = "cancel"
+        self._runner.submit(job)
+
+    # ------------------------------------------------------------------------------------------------- reporting
+
+    def finished(self, job: Job, ending: Ending) -> None:
+        """A durable activity ended here: its report goes with the next group."""
+        self._beaten_at.pop(job.key, None)
+        if job.token is None or isinstance(ending, Settled) or job.stopped == "lost":
+            return
+        run, op, token = job.errand.run, job.errand.op, job.token
+        match ending:
+            case TryAgain(delay=delay, failure=failure):
+                self._retry(Retry(run, op, token, delay, encode_failure(failure)))
+            case HandBack(failure=failure):
+                begun = job.task is not None
+                self._retry(Retry(run, op, token, timedelta(), encode_failure(failure) if begun else None, counts=begun))
+            case _:
+                self._settles.append(Settle(run, op, token, ending))
+        self._ring()
+
+    def _retry(self, retry: Retry) -> None:
+        self._retries.append(retry)
+        self._ring()
+
+    def beaten(self, job: Job) -> None:
+        """A durable activity's heartbeat, kept down to what is useful."""
+        if job.token is None:
+            return
+        now = asyncio.get_running_loop().time()
+        timeout = job.errand.options.heartbeat_timeout
+        gap = BEAT_SECONDS if timeout is None else min(BEAT_SECONDS, timeout.total_seconds() / 4)
+        self._beats[job.key] = Beat(job.errand.run, job.errand.op, job.token, job.heartbeat)
+        due = self._beaten_at.get(job.key, 0.0) + gap
+        if now >= due:
+            self._beaten_at[job.key] = now
+            self._ring()
+        else:
+            asyncio.get_running_loop().call_at(due, self._ring)
+
+    def ask_about_all(self) -> None:
+        """Beat for every durable job that runs here: the answer says which to stop."""
+        for job in self._runner.jobs:
+            if job.token is not None:
+                self._beats.setdefault(job.key, Beat(job.errand.run, job.errand.op, job.token, None))
+        if self._beats:
+            self._ring()
+
+    def _ring(self) -> None:
+        self._quiet.clear()
+        self._wake.set()
+
+    async def report(self) -> None:
+        """Send reports as fast as Postgres takes them; whatever comes up meanwhile goes with the next group."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._beats or self._retries or self._settles:
+                try:
+                    await self._send()
+                except (DatabaseError, OutcomeUnknownError):
+                    # Tokens fence every report, so it may simply be repeated.
+                    log.warning("cannot report on activities, trying again", exc_info=True)
+                    await asyncio.sleep(0.2 + random.random())
+            self._quiet.set()
+
+    async def _send(self) -> None:
+        if self._beats:
+            beats, self._beats = self._beats, {}
+            try:
+                answers = await self._store.beat_activities(list(beats.values()))
+            except (DatabaseError, OutcomeUnknownError):
+                self._beats = {**beats, **self._beats}
+                raise
+            for answer in answers:
+                job = self._runner.find(answer.run, answer.op)
+                if job is not None and (answer.lost or answer.cancel_requested):
+                    self._runner.stop(job, "lost" if answer.lost else "cancel")
+        if self._retries:
+            retries = self._retries[:BATCH]
+            await self._store.retry_activities(retries)
+            del self._retries[: len(retries)]
+        if self._settles:
+            settles = self._settles[:BATCH]
+            done = await self._store.settle_activities(settles)
+            del self._settles[: len(settles)]
+            for settle, kept in zip(settles, done, strict=True):
+                if not kept:
+                    log.warning("activity result came too late, dropped", extra={"run": settle.run, "op": settle.op})
+
+    async def reported(self) -> None:
+        """Until every report so far is in Postgres."""
+        await self._quiet.wait()

@@ -1,0 +1,90 @@
+"""What this worker can run: names to definitions. Nothing global, nothing imported by a stored name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from types import ModuleType
+from typing import Any, TypeVar
+
+from memflow.activity import ActivityDefinition, activity_definition_of
+from memflow.core.definition import Definition
+from memflow.errors import ConfigurationError
+from memflow.workflow.define import definition_of, is_workflow
+
+T = TypeVar("T", Definition, ActivityDefinition)
+
+
+class Registry:
+    """The workflows and activities of one worker, by name.
+
+    Raises:
+        ConfigurationError: something listed is neither, or two of them claim one name.
+    """
+
+    def __init__(self, workflows: Iterable[Any], activities: Iterable[Any]) -> None:
+        self.workflows: dict[str, Definition] = {}
+        self.activities: dict[str, ActivityDefinition] = {}
+        for listed in workflows:
+            for found in _workflows_of(listed):
+                _add(self.workflows, found, found.name, "workflow")
+        for listed in activities:
+            for activity in _activities_of(listed):
+                _add(self.activities, activity, activity.name, "activity")
+
+    @property
+    def types(self) -> list[str]:
+        """Every name this worker knows, as it tells the database."""
+        return [f"workflow:{name}" for name in self.workflows] + [f"activity:{name}" for name in self.activities]
+
+
+def _add(table: dict[str, T], found: T, name: str, what: str) -> None:
+    known = table.get(name)
+    if known is not None and known != found:
+        raise ConfigurationError(f"two {what} definitions are named {name!r}; give one of them another name= in its decorator")
+    table[name] = found
+
+
+def _workflows_of(listed: Any) -> Iterator[Definition]:
+    if isinstance(listed, ModuleType):
+        yield from (definition_of(value) for value in _members(listed, is_workflow))
+    else:
+        yield definition_of(listed)
+
+
+def _activities_of(listed: Any) -> Iterator[ActivityDefinition]:
+    if isinstance(listed, ModuleType):
+        yield from (_known(value) for value in _members(listed, lambda value: activity_definition_of(value) is not None))
+        return
+    one = activity_definition_of(listed)
+    if one is not None:
+        yield one
+        return
+    if isinstance(listed, type):
+        raise ConfigurationError(
+            f"activities={listed.__name__}: a class needs an instance to run its methods on; list {listed.__name__}(...)"
+        )
+    methods = [
+        found
+        for name in dir(type(listed))
+        if not name.startswith("__") and (found := activity_definition_of(getattr(listed, name, None))) is not None
+    ]
+    if not methods:
+        raise ConfigurationError(
+            f"activities={listed!r}: neither a function with @activity.defn, nor a module or instance that holds some"
+        )
+    yield from methods
+
+
+def _known(value: Any) -> ActivityDefinition:
+    found = activity_definition_of(value)
+    if found is None:
+        raise ConfigurationError(f"{value!r} is no activity; decorate it with @activity.defn")
+    return found
+
+
+def _members(module: ModuleType, wanted: Callable[[Any], bool]) -> Iterator[Any]:
+    seen: set[int] = set()
+    for name, value in vars(module).items():
+        if not name.startswith("_") and id(value) not in seen and wanted(value):
+            seen.add(id(value))
+            yield value

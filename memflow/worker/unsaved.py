@@ -1,0 +1,37 @@
+"""What turns have asked and no commit has made durable yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from memflow.core.entries import JournalEntry
+from memflow.core.interrupts import ScheduleActivity, Trace
+from memflow.store.base import Effect
+
+Marks = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Unsaved:
+    """Grows turn by turn, is emptied by a won commit, and can be cut back to where a turn began."""
+
+    entries: list[JournalEntry] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    scheduled: list[tuple[ScheduleActivity, datetime]] = field(default_factory=list)
+    cancelled: list[int] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
+    traces: list[Trace] = field(default_factory=list)
+
+    def marks(self) -> Marks:
+        """Where each list ends now."""
+        return tuple(len(each) for each in self._lists())
+
+    def cut(self, marks: Marks) -> None:
+        """Forget what came after `marks`."""
+        for each, mark in zip(self._lists(), marks, strict=True):
+            del each[mark:]
+
+    def _lists(self) -> tuple[list[Any], ...]:
+        return self.entries, self.effects, self.scheduled, self.cancelled, self.dropped, self.traces
