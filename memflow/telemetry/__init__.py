@@ -1,0 +1,1 @@
+"""OpenTelemetry, when it is installed (extra `otel`). Nothing else in the house knows it."""

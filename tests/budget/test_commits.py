@@ -1,0 +1,113 @@
+"""The commit budget of the design, counted: what a primitive costs in statements that write, never in seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from memflow import Client, Worker, activity, workflow
+
+WRITES = ("start_runs", "commit_turns", "claim_runs", "claim_activities", "settle_activities", "retry_activities", "send", "signal")
+
+
+@contextmanager
+def counted(client: Client) -> Iterator[Counter[str]]:
+    """Counts the store's round trips by name while the block runs."""
+    counts: Counter[str] = Counter()
+    store = client.store
+
+    def wrap(name: str) -> None:
+        real = getattr(store, name)
+
+        async def counting(*args: object, **kwargs: object) -> object:
+            counts[name] += 1
+            return await real(*args, **kwargs)
+
+        setattr(store, name, counting)
+
+    for name in WRITES:
+        wrap(name)
+    try:
+        yield counts
+    finally:
+        for name in WRITES:
+            delattr(store, name)
+
+
+@activity.defn
+async def echo(value: int) -> int:
+    return value
+
+
+@workflow.defn
+async def sequence(length: int) -> int:
+    for step in range(length):
+        await echo(step)
+    return length
+
+
+@workflow.defn
+async def fan(width: int) -> int:
+    return len(await asyncio.gather(*(echo(step) for step in range(width))))
+
+
+@workflow.defn
+async def quiet() -> str:
+    await workflow.enrich({"a": 1})
+    await workflow.emit({"topic": 1})
+    await workflow.trace({"b": 2})
+    return "done"
+
+
+@workflow.defn
+async def parent() -> str:
+    return await workflow.execute_child(quiet)
+
+
+async def test_k_activities_in_sequence_cost_k_commits(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=[sequence], activities=[echo]):
+        with counted(client) as counts:
+            assert await client.workflow.execute(sequence, 10) == 10
+    assert counts["start_runs"] == 1
+    assert counts["commit_turns"] == 10
+    assert counts["settle_activities"] == counts["retry_activities"] == 0
+
+
+async def test_one_activity_costs_one_start_one_claim_with_work_and_one_commit(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=[sequence], activities=[echo]):
+        with counted(client) as counts:
+            assert await client.workflow.execute(sequence, 1) == 1
+    assert counts["start_runs"] == 1
+    assert counts["commit_turns"] == 1
+
+
+async def test_parallel_activities_share_commits(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=[fan], activities=[echo]):
+        with counted(client) as counts:
+            assert await client.workflow.execute(fan, 1000) == 1000
+    assert counts["commit_turns"] <= 40, "1,000 activities in 100 slots: about ten rounds, a few commits each at most"
+
+
+async def test_runs_share_starts_claims_and_commits(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=[sequence], activities=[echo]):
+        with counted(client) as counts:
+            await asyncio.gather(*(client.workflow.execute(sequence, 1) for _ in range(1000)))
+    assert counts["start_runs"] <= 50
+    assert counts["commit_turns"] <= 100
+
+
+async def test_emit_enrich_trace_and_completion_ride_along(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=[quiet]):
+        with counted(client) as counts:
+            assert await client.workflow.execute(quiet) == "done"
+    assert counts["commit_turns"] == 1
+
+
+async def test_a_child_costs_its_own_commit_and_two_of_the_parent(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=[parent, quiet]):
+        with counted(client) as counts:
+            assert await client.workflow.execute(parent) == "done"
+    assert counts["commit_turns"] == 3
+    assert counts["send"] == counts["signal"] == 0
