@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from memflow.retry import RetryPolicy
+from memflow.retry import DEFAULT_RETRY, RetryPolicy
 
 
 class CancellationType(StrEnum):
@@ -37,7 +37,7 @@ class ActivityOptions:
     schedule_to_close_timeout: timedelta | None = None
     schedule_to_start_timeout: timedelta | None = None
     heartbeat_timeout: timedelta | None = None
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = DEFAULT_RETRY
     cancellation_type: CancellationType = CancellationType.TRY_CANCEL
 
 
