@@ -343,10 +343,7 @@ class _Parser:
         if token.kind not in ("text", "number", "amount"):
             _refuse(token.column, f"{field!r} takes a duration: \"2 hours\", 90s or a number of seconds; found {token}")
         amount = _number(token) if token.kind == "number" else self._unquote(token) if token.kind == "text" else token.text
-        try:
-            return to_timedelta(amount).total_seconds()
-        except ValueError as error:
-            _refuse(token.column, f"{token} is no duration: {error}")
+        return to_timedelta(amount, what=f"filter, column {token.column}: {field}").total_seconds()
 
     def _any(self, field: str, token: _Token) -> Value:
         if token.kind == "text":

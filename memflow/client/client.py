@@ -1,0 +1,250 @@
+"""The client: how an application reaches its workflows. Opens the store, and is the way to everything else in this folder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from memflow.client.events import Events
+from memflow.client.handle import Handle
+from memflow.client.link import Link
+from memflow.client.values import encode_value
+from memflow.client.workflows import Workflows
+from memflow.codec import Codec, JsonCodec
+from memflow.duration import Duration, to_timedelta
+from memflow.errors import ConfigurationError
+from memflow.names import DEFAULT_NAMESPACE, check_name
+from memflow.store.base import Store, ToSignalId
+from memflow.store.postgres import PostgresStore
+
+DSN_VARIABLE = "MEMFLOW_DSN"
+
+_NO_DATABASE = (
+    'no database: give one of Client.connect("postgresql://user@host/database"), the environment variable MEMFLOW_DSN,'
+    " or `pip install 'memflow[dev]'` for an embedded Postgres of this project"
+)
+
+
+class Client:
+    """A connection to one namespace of a memflow database. Made by `connect`; belongs to the event loop that made it.
+
+        async with Client.connect("postgresql://app@db/app") as client:
+            handle = await client.workflow.start(order_workflow, "item-123", 5, task_queue="orders")
+            print(await handle.result())
+
+    or `client = await Client.connect(...)` with `await client.close()` in the end.
+    """
+
+    def __init__(self, store: Store, *, codec: Codec | None = None, identity: str | None = None) -> None:
+        """Over a store that is open already. Applications use `connect`."""
+        if isinstance(store, str) or not hasattr(store, "start_runs"):
+            raise ConfigurationError("a client is made by `await Client.connect(...)` or `async with Client.connect(...) as client`")
+        self._link = Link(store, JsonCodec() if codec is None else codec)
+        self._identity = identity or f"{os.getpid()}@{socket.gethostname()}"
+        self._workflows = Workflows(self._link)
+        self._events = Events(self._link)
+        self._owned: list[Callable[[], None]] = []
+
+    @classmethod
+    def connect(
+        cls,
+        dsn: str | None = None,
+        *,
+        pool: Any = None,
+        namespace: str = DEFAULT_NAMESPACE,
+        schema: str = "memflow",
+        codec: Codec | None = None,
+        migrate: bool = True,
+        listen_dsn: str | None = None,
+        identity: str | None = None,
+    ) -> Connecting:
+        """Open a client: `await` it, or enter it with `async with`.
+
+        `dsn` None means the environment variable MEMFLOW_DSN, else the project's embedded Postgres (extra `dev`). `pool`,
+        an asyncpg pool of yours, is used instead and left open by `close`. The schema is installed or upgraded under a
+        lock; `migrate=False` refuses an older one instead. `listen_dsn` leads around a pooler such as PgBouncer, through
+        which notices cannot be heard. `identity` names this process to people.
+
+        Raises (when awaited):
+            ConfigurationError: no database is named, or an option cannot work.
+            DatabaseError: Postgres cannot be reached or refuses; the message never holds the password.
+            SchemaError: the schema is newer than this library, or older and `migrate` is False.
+        """
+
+        async def opened() -> Client:
+            if dsn is not None and pool is not None:
+                raise ConfigurationError("give either a DSN or a pool, not both")
+            check_name(namespace, what="namespace")
+            stop: Callable[[], None] | None = None
+            found = dsn
+            if pool is None and found is None:
+                found, stop = await _found_database()
+            try:
+                client = cls(
+                    await _opened_store(found, pool=pool, namespace=namespace, schema=schema, listen_dsn=listen_dsn, migrate=migrate),
+                    codec=codec,
+                    identity=identity,
+                )
+            except BaseException:
+                if stop is not None:
+                    await asyncio.to_thread(stop)
+                raise
+            if stop is not None:
+                client._owned.append(stop)
+            return client
+
+        return Connecting(opened)
+
+    # -- parts
+
+    @property
+    def workflow(self) -> Workflows:
+        """Start workflows, get handles on them, list and count them."""
+        return self._workflows
+
+    @property
+    def events(self) -> Events:
+        """Subscribe to what workflows emit."""
+        return self._events
+
+    @property
+    def store(self) -> Store:
+        """The store, for workers and features built on this client.
+
+        Raises:
+            ConfigurationError: the client is closed.
+        """
+        return self._link.store
+
+    @property
+    def codec(self) -> Codec:
+        """How values become bytes."""
+        return self._link.codec
+
+    @property
+    def namespace(self) -> str:
+        """The namespace this client works in."""
+        return self._link.namespace
+
+    @property
+    def identity(self) -> str:
+        """Who this process is, for people: by default process and host."""
+        return self._identity
+
+    # -- short ways
+
+    def get_handle(self, id: str, run_id: str | None = None, result_type: Any = None) -> Handle[Any]:
+        """The same as `client.workflow.get_handle`."""
+        handle: Handle[Any] = self._workflows.get_handle(id, run_id, result_type=result_type)
+        return handle
+
+    async def signal(
+        self,
+        signal_id: str,
+        payload: Any = None,
+        *,
+        expire: Duration | None = None,
+        request_id: str | None = None,
+        connection: Any = None,
+    ) -> None:
+        """Wake whoever waits for `signal_id`, in whichever run; kept for the first who will, if nobody does.
+
+        Several waiters get one signal each, in the order they began to wait. `expire` bounds how long an early one is
+        kept. A repeat with the same `request_id` counts once. `connection` (asyncpg, inside a transaction) sends it if and
+        only if the caller commits.
+
+        Raises:
+            ConfigurationError: this cannot be a signal id, or the client is closed.
+            PayloadError: the payload cannot be stored.
+            OutcomeUnknownError: the connection broke meanwhile; with a `request_id` a repeat is safe.
+        """
+        await self._link.signal(
+            ToSignalId(
+                self._link.namespace,
+                check_name(signal_id, what="signal id"),
+                encode_value(payload, self._link.codec),
+                expire=None if expire is None else to_timedelta(expire, what="expire"),
+                request_id=None if request_id is None else check_name(request_id, what="request id"),
+            ),
+            connection,
+        )
+
+    # -- life
+
+    async def close(self) -> None:
+        """See off what is on its way, end subscriptions, tell those who wait for results, and let go of Postgres."""
+        await self._events.close()
+        await self._link.close()
+        while self._owned:
+            await asyncio.to_thread(self._owned.pop())
+
+    async def __aenter__(self) -> Self:
+        self._link.check_open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class Connecting:
+    """A client that is not open yet: `await` it, or enter it with `async with`."""
+
+    def __init__(self, opened: Callable[[], Any]) -> None:
+        self._opened = opened
+        self._client: Client | None = None
+
+    def __await__(self) -> Generator[Any, None, Client]:
+        client: Client = yield from self._opened().__await__()
+        return client
+
+    async def __aenter__(self) -> Client:
+        self._client = await self
+        return self._client
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    if not TYPE_CHECKING:  # for checkers the attribute does not exist, which is the better error
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in ("workflow", "events", "store", "signal", "get_handle", "close", "codec", "namespace"):
+                raise ConfigurationError(
+                    f"the client is not connected yet, so it has no `{name}`: write `client = await Client.connect(...)`"
+                    " or `async with Client.connect(...) as client:`"
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+async def _opened_store(
+    dsn: str | None, *, pool: Any, namespace: str, schema: str, listen_dsn: str | None, migrate: bool
+) -> PostgresStore:
+    store = await PostgresStore.connect(dsn, pool=pool, namespace=namespace, schema=schema, listen_dsn=listen_dsn)
+    try:
+        await (store.migrate() if migrate else store.check_schema())
+    except BaseException:
+        await store.close()
+        raise
+    return store
+
+
+async def _found_database() -> tuple[str, Callable[[], None] | None]:
+    """The DSN of the environment, else of the project's embedded Postgres with how to let go of it."""
+    dsn = os.environ.get(DSN_VARIABLE)
+    if dsn:
+        return dsn, None
+    from memflow.embedded import start      # here: who has a DSN need not pay for loading it
+
+    try:
+        server = await asyncio.to_thread(start)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{_NO_DATABASE}; the embedded one cannot start: {error}") from error
+    return server.dsn, server.close

@@ -1,0 +1,263 @@
+"""A handle on one workflow: wait for its result, look at it, talk to it, stop it. Making one asks nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar, cast
+
+from memflow.client.describe import (
+    HistoryEntry,
+    RunDescription,
+    description_of,
+    failure_in,
+    history_of,
+    waiting_of,
+)
+from memflow.client.link import Link
+from memflow.client.values import encode_signal
+from memflow.core.arrivals import CancelRequested, SignalReceived
+from memflow.core.entries import Entry
+from memflow.duration import Duration, to_timedelta
+from memflow.errors import (
+    CancelledError,
+    FailureError,
+    TerminatedError,
+    TimeoutError,
+    WorkflowClosedError,
+    WorkflowFailedError,
+    WorkflowNotFoundError,
+)
+from memflow.names import check_name
+from memflow.runs import Status
+from memflow.store.base import Outcome, RunRow, Sent, ToRun
+
+R_co = TypeVar("R_co", covariant=True)
+
+EXISTS_SECONDS = 300.0
+"""How often a waiting `result` makes sure that the run still exists: an ended run can expire while nobody could ask."""
+
+
+class Handle(Generic[R_co]):
+    """One workflow, by its id and perhaps the id of one run.
+
+    Without `run_id` every call means the latest run of that id. With it, `status`, `describe` and `history` mean exactly
+    that run, while `result`, `signal`, `cancel` and `terminate` follow it to the run that goes on where it ended
+    (continued as new, tried again).
+    """
+
+    def __init__(self, link: Link, workflow_id: str, *, run_id: str | None, result_type: Any, run: int | None = None) -> None:
+        self._link = link
+        self._id = workflow_id
+        self._run_id = run_id
+        self._result_type = result_type
+        self._run = run
+
+    def __repr__(self) -> str:
+        return f"Handle(id={self._id!r}, run_id={self._run_id!r})"
+
+    @property
+    def id(self) -> str:
+        """The workflow id."""
+        return self._id
+
+    @property
+    def run_id(self) -> str | None:
+        """The run this handle was made for; None means the latest of its id."""
+        return self._run_id
+
+    # -- the result
+
+    async def result(self, timeout: Duration | None = None) -> R_co:
+        """Wait for the end and return what the workflow returned, decoded to its declared type.
+
+        `timeout` (timedelta, text or seconds) bounds the wait, not the run. Any number of waiters cost one query together.
+
+        Raises:
+            WorkflowFailedError: the run failed, timed out, was cancelled or terminated; `cause` says why.
+            WorkflowNotFoundError: there is no such run.
+            builtins.TimeoutError: the run has not ended within `timeout`.
+            PayloadError: the result is not of the declared type.
+        """
+        limit = None if timeout is None else to_timedelta(timeout, what="timeout").total_seconds()
+        try:
+            async with asyncio.timeout(limit) as scope:
+                outcome, run_id = await self._outcome()
+        except builtins.TimeoutError:
+            if not scope.expired():
+                raise
+            raise builtins.TimeoutError(f"workflow {self._id!r} has not ended within {timeout}; it goes on") from None
+        if outcome.status is not Status.COMPLETED:
+            raise self._failed(outcome, run_id)
+        result: Any = None if outcome.result is None else self._link.codec.decode(outcome.result, self._result_type)
+        return cast("R_co", result)
+
+    async def _outcome(self) -> tuple[Outcome, str]:
+        """The end of this run, or of the last that goes on where it ended, with that run's id."""
+        run, run_id = self._run, self._run_id
+        while True:
+            if run is None or run_id is None:
+                row = await self._row(run_id)
+                run, run_id = row.run, row.run_id
+                if not row.status.is_open:
+                    outcome = Outcome(row.run, row.status, row.result, row.next_run_id)
+                else:
+                    outcome = await self._wait(run, run_id)
+            else:
+                outcome = await self._wait(run, run_id)
+            if outcome.next_run_id is None:
+                return outcome, run_id
+            run, run_id = None, outcome.next_run_id
+
+    async def _wait(self, run: int, run_id: str) -> Outcome:
+        while True:
+            try:
+                async with asyncio.timeout(EXISTS_SECONDS) as scope:
+                    return await self._link.waiters.outcome(run)
+            except builtins.TimeoutError:
+                if not scope.expired():
+                    raise
+                await self._row(run_id)
+
+    def _failed(self, outcome: Outcome, run_id: str) -> WorkflowFailedError:
+        cause = failure_in(outcome.result, self._link.codec) or _unexplained(outcome.status)
+        said = str(cause).partition("\n")[0]
+        name = getattr(cause, "type", None) or type(cause).__name__
+        error = WorkflowFailedError(
+            f"workflow {self._id!r} (run {run_id}) {_ENDED[outcome.status]}: {name}: {said}",
+            workflow_id=self._id,
+            run_id=run_id,
+            status=outcome.status.value,
+        )
+        error.__cause__ = cause
+        return error
+
+    # -- looking
+
+    async def status(self) -> Status:
+        """Where the run stands.
+
+        Raises:
+            WorkflowNotFoundError: there is no such run.
+        """
+        return (await self._row(self._run_id)).status
+
+    async def describe(self) -> RunDescription:
+        """The run with what it waits for and where, its pending activities, its record and its failure.
+
+        Raises:
+            WorkflowNotFoundError: there is no such run.
+        """
+        row = await self._row(self._run_id)
+        return description_of(row, await self._link.store.activities_of(row.run), self._link.codec)
+
+    async def history(self) -> list[HistoryEntry]:
+        """The journal: every arrival and interrupt so far, in order.
+
+        Raises:
+            WorkflowNotFoundError: there is no such run.
+        """
+        row = await self._row(self._run_id)
+        return history_of(await self._link.store.history(row.run), self._link.codec)
+
+    async def stack(self) -> str:
+        """Where the code of an open run waits: one paragraph for each waiting coroutine, outermost frame first.
+
+        Empty for a run that has ended, or that no worker has begun.
+
+        Raises:
+            WorkflowNotFoundError: there is no such run.
+        """
+        waiting = waiting_of(await self._row(self._run_id))
+        return "\n\n".join("\n".join([one.what, *(f"  {frame}" for frame in one.where)]) for one in waiting)
+
+    # -- talking
+
+    async def signal(self, name: str, *arguments: Any, request_id: str | None = None, connection: Any = None) -> None:
+        """Send this run a signal. It is kept until the run takes it, however long that is.
+
+        One argument is the payload itself, several are a list. A repeat with the same `request_id` counts once.
+        `connection` (asyncpg, inside a transaction) sends it if and only if the caller commits.
+
+        Raises:
+            WorkflowNotFoundError: there is no such run.
+            WorkflowClosedError: the run has ended.
+            PayloadError: an argument cannot be stored.
+            OutcomeUnknownError: the connection broke meanwhile; with a `request_id` a repeat is safe.
+        """
+        payload = encode_signal(arguments, self._link.codec)
+        await self._send(SignalReceived(check_name(name, what="signal"), payload), request_id, connection)
+
+    async def cancel(self, reason: str | None = None) -> None:
+        """Ask the run to cancel itself: its code sees `asyncio.CancelledError` and may clean up.
+
+        Raises:
+            WorkflowNotFoundError: there is no such run.
+            WorkflowClosedError: the run has ended.
+        """
+        await self._send(CancelRequested(reason), None, None)
+
+    async def terminate(self, reason: str | None = None) -> None:
+        """End the run at once. Its code sees nothing of it; open children follow their `parent_close_policy`.
+
+        Raises:
+            WorkflowNotFoundError: there is no such run.
+            WorkflowClosedError: the run has ended.
+        """
+        await self._reach(lambda run_id: self._link.store.terminate(self._id, run_id, reason))
+
+    async def interrupt(self, reason: str | None = None) -> None:
+        """The same as `terminate`, under the name that HotMesh users know."""
+        await self.terminate(reason)
+
+    async def _send(self, arrival: Entry, request_id: str | None, connection: Any) -> None:
+        def send(run_id: str | None) -> Awaitable[Sent]:
+            return self._link.send(ToRun(self._link.namespace, self._id, run_id, arrival, request_id), connection)
+
+        await self._reach(send)
+
+    async def _reach(self, deliver: Callable[[str | None], Awaitable[Sent]]) -> None:
+        """Deliver to this run, or to the one that goes on where it ended."""
+        run_id = self._run_id
+        while True:
+            sent = await deliver(run_id)
+            match sent.outcome:
+                case "not_found":
+                    raise WorkflowNotFoundError(self._id, run_id=run_id, namespace=self._link.namespace)
+                case "closed":
+                    run_id = await self._next_of(run_id, sent.status)
+                case _:
+                    return
+
+    async def _next_of(self, run_id: str | None, status: Status | None) -> str:
+        row = None if run_id is None else await self._link.store.find_run(self._id, run_id)
+        if row is None or row.next_run_id is None:
+            raise WorkflowClosedError(self._id, run_id=run_id, status=None if status is None else status.value)
+        return row.next_run_id
+
+    async def _row(self, run_id: str | None) -> RunRow:
+        row = await self._link.store.find_run(self._id, run_id)
+        if row is None:
+            raise WorkflowNotFoundError(self._id, run_id=run_id, namespace=self._link.namespace)
+        return row
+
+
+_ENDED = {
+    Status.FAILED: "failed",
+    Status.CANCELLED: "was cancelled",
+    Status.TERMINATED: "was terminated",
+    Status.TIMED_OUT: "timed out",
+    Status.CONTINUED_AS_NEW: "continued as new",
+}
+
+
+def _unexplained(status: Status) -> FailureError:
+    """The cause of an end that left no failure behind."""
+    match status:
+        case Status.CANCELLED:
+            return CancelledError()
+        case Status.TIMED_OUT:
+            return TimeoutError("the run's time was up", kind="run")
+        case _:
+            return TerminatedError()

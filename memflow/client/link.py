@@ -1,0 +1,80 @@
+"""What the parts of one client share: the store, the codec, and the three streams of calls that travel in batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memflow.client.batcher import Batcher
+from memflow.client.waiters import Waiters
+from memflow.codec import Codec
+from memflow.errors import ConfigurationError
+from memflow.store.base import NewRun, Sent, Started, Store, ToRun, ToSignalId
+
+
+class Link:
+    """An open client from the inside. A call with a `connection` joins the caller's transaction and so travels alone."""
+
+    def __init__(self, store: Store, codec: Codec) -> None:
+        self._store = store
+        self.codec = codec
+        self.namespace = store.namespace
+        self.waiters = Waiters(store)
+        # A run is known by its id, which the client made: the store answers a repeat with the run that is there.
+        self._starts = Batcher[NewRun, Started](store.start_runs, repeatable=lambda run: True)
+        self._messages = Batcher[ToRun, Sent](store.send, repeatable=lambda message: message.request_id is not None)
+        self._signals = Batcher[ToSignalId, Sent](store.signal, repeatable=lambda signal: signal.request_id is not None)
+        self._closed = False
+
+    @property
+    def store(self) -> Store:
+        """The store, while the client is open.
+
+        Raises:
+            ConfigurationError: the client is closed.
+        """
+        self.check_open()
+        return self._store
+
+    def check_open(self) -> None:
+        """Refuse to go on after `close`.
+
+        Raises:
+            ConfigurationError: the client is closed.
+        """
+        if self._closed:
+            raise ConfigurationError("the client is closed; use it inside its `async with`, or connect again")
+
+    async def start(self, run: NewRun, connection: Any) -> Started:
+        """Start a run."""
+        if connection is None:
+            self.check_open()
+            return await self._starts.submit(run)
+        [started] = await self.store.start_runs([run], connection=connection)
+        return started
+
+    async def send(self, message: ToRun, connection: Any = None) -> Sent:
+        """Leave an arrival in one run's inbox."""
+        if connection is None:
+            self.check_open()
+            return await self._messages.submit(message)
+        [sent] = await self.store.send([message], connection=connection)
+        return sent
+
+    async def signal(self, signal: ToSignalId, connection: Any = None) -> Sent:
+        """Send a signal to whoever waits for its id."""
+        if connection is None:
+            self.check_open()
+            return await self._signals.submit(signal)
+        [sent] = await self.store.signal([signal], connection=connection)
+        return sent
+
+    async def close(self) -> None:
+        """See off what is on its way, then close the store."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._starts.close()
+        await self._messages.close()
+        await self._signals.close()
+        await self.waiters.close()
+        await self._store.close()

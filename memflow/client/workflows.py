@@ -1,0 +1,169 @@
+"""`client.workflow`: start workflows, find the started ones, list and count them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar, overload
+
+from typing_extensions import TypeVarTuple, Unpack
+
+from memflow.client.describe import RunSummary, summary_of
+from memflow.client.handle import Handle
+from memflow.client.link import Link
+from memflow.client.starting import StartOptions, check_options, definition_for, new_run
+from memflow.errors import ConfigurationError, WorkflowAlreadyStartedError
+from memflow.filters import Filter, needs_clock, parse
+from memflow.names import check_name
+from memflow.store.base import RunRow
+
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
+
+RUNS_PER_PAGE = 200
+"""Rows of one list query; the next page is asked for when the reader gets there."""
+
+
+class Workflows:
+    """The workflows of a client's namespace."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    @overload
+    async def start(
+        self, workflow: str, *arguments: Any, args: Sequence[Any] | None = ..., **options: Unpack[StartOptions]
+    ) -> Handle[Any]: ...
+    @overload
+    async def start(
+        self, workflow: str, *arguments: Any, args: Sequence[Any] | None = ..., result_type: type[R], **options: Unpack[StartOptions]
+    ) -> Handle[R]: ...
+    @overload
+    async def start(
+        self, workflow: Callable[[Unpack[Ts]], Awaitable[R]], *arguments: Unpack[Ts], **options: Unpack[StartOptions]
+    ) -> Handle[R]: ...
+    @overload
+    async def start(
+        self, workflow: Callable[[Any, Unpack[Ts]], Awaitable[R]], *arguments: Unpack[Ts], **options: Unpack[StartOptions]
+    ) -> Handle[R]: ...
+    @overload
+    async def start(
+        self, workflow: Callable[..., Awaitable[R]], *, args: Sequence[Any], **options: Unpack[StartOptions]
+    ) -> Handle[R]: ...
+    async def start(
+        self, workflow: Any, *arguments: Any, args: Sequence[Any] | None = None, result_type: Any = None, **options: Any
+    ) -> Any:
+        """Start a workflow and return a handle on it, once Postgres has it. No worker need be there.
+
+        `workflow` is a decorated function, the `run` method of a decorated class, or a workflow type by name (then
+        `args=[...]` may hold the arguments, and `result_type` says how to read the result). The options are those of
+        `StartOptions`. Starts in flight together share one statement.
+
+        Raises:
+            WorkflowAlreadyStartedError: the id is taken, by the rules of `on_conflict` and `reuse`.
+            ConfigurationError: an option cannot work; the message says what is allowed.
+            PayloadError: an argument is not of its declared type, or cannot be stored; names the path in it.
+            TypeError: too few or too many arguments, or an unknown option.
+            OutcomeUnknownError: nobody knows whether it started; repeat it with the same `id` or `request_id`.
+        """
+        check_options(options)
+        if args is not None:
+            if arguments:
+                raise TypeError("arguments are given either one by one or as `args`, not both")
+            arguments = tuple(args)
+        definition = definition_for(workflow)
+        run = new_run(self._link, workflow, definition, arguments, options)
+        started = await self._link.start(run, options.get("connection"))
+        if started.conflict is not None:
+            raise WorkflowAlreadyStartedError(run.workflow_id, workflow=run.workflow, run_id=started.run_id, reason=started.conflict)
+        hint = _hint(result_type) if definition is None or result_type is not None else definition.result_type
+        return Handle[Any](self._link, run.workflow_id, run_id=started.run_id, result_type=hint, run=started.run)
+
+    @overload
+    async def execute(
+        self, workflow: str, *arguments: Any, args: Sequence[Any] | None = ..., **options: Unpack[StartOptions]
+    ) -> Any: ...
+    @overload
+    async def execute(
+        self, workflow: str, *arguments: Any, args: Sequence[Any] | None = ..., result_type: type[R], **options: Unpack[StartOptions]
+    ) -> R: ...
+    @overload
+    async def execute(
+        self, workflow: Callable[[Unpack[Ts]], Awaitable[R]], *arguments: Unpack[Ts], **options: Unpack[StartOptions]
+    ) -> R: ...
+    @overload
+    async def execute(
+        self, workflow: Callable[[Any, Unpack[Ts]], Awaitable[R]], *arguments: Unpack[Ts], **options: Unpack[StartOptions]
+    ) -> R: ...
+    @overload
+    async def execute(
+        self, workflow: Callable[..., Awaitable[R]], *, args: Sequence[Any], **options: Unpack[StartOptions]
+    ) -> R: ...
+    async def execute(self, workflow: Any, *arguments: Any, **options: Any) -> Any:
+        """Start a workflow and wait for its result: `start` and then `Handle.result`, with the errors of both.
+
+        With `connection=` there is nothing to wait for before the caller commits: use `start`.
+        """
+        if options.get("connection") is not None:
+            raise TypeError("execute() cannot wait inside the caller's transaction: start(connection=...), commit, then result()")
+        handle: Handle[Any] = await self.start(workflow, *arguments, **options)
+        return await handle.result()
+
+    @overload
+    def get_handle(self, id: str, run_id: str | None = ...) -> Handle[Any]: ...
+    @overload
+    def get_handle(self, id: str, run_id: str | None = ..., *, result_type: type[R]) -> Handle[R]: ...
+    def get_handle(self, id: str, run_id: str | None = None, result_type: Any = None) -> Any:
+        """A handle on a workflow that runs already. Asks nobody: a missing one shows on use as `WorkflowNotFoundError`.
+
+        `result_type` says how `result` is decoded; without it the result is plain JSON values.
+
+        Raises:
+            ConfigurationError: this cannot be an id.
+        """
+        check_name(id, what="workflow id")
+        if run_id is not None:
+            check_name(run_id, what="run id")
+        return Handle[Any](self._link, id, run_id=run_id, result_type=_hint(result_type))
+
+    async def list(self, where: str | None = None, *, limit: int | None = None) -> AsyncIterator[RunSummary]:
+        """The runs that match, newest first, page by page as they are read.
+
+        `where` is the filter language: `status = failed and started > ago("2h") and record.customer = "acme"`.
+
+        Raises:
+            ConfigurationError: the filter cannot be read; the message names the column and what may stand there.
+        """
+        if limit is not None and limit < 0:
+            raise ConfigurationError(f"limit: {limit} is below 0")
+        tree = await self._tree(where)
+        last: RunRow | None = None
+        left = limit
+        while left is None or left > 0:
+            size = RUNS_PER_PAGE if left is None else min(RUNS_PER_PAGE, left)
+            page = await self._link.store.list_runs(tree, limit=size, after=last)
+            for row in page:
+                yield summary_of(row, self._link.codec)
+            if len(page) < size:
+                return
+            last = page[-1]
+            left = None if left is None else left - size
+
+    async def count(self, where: str | None = None) -> int:
+        """How many runs match.
+
+        Raises:
+            ConfigurationError: the filter cannot be read.
+        """
+        return await self._link.store.count_runs(await self._tree(where))
+
+    async def _tree(self, where: str | None) -> Filter | None:
+        if where is None or not where.strip():
+            return None
+        # Only the database's clock counts, and it is asked only when the filter looks at it.
+        now = await self._link.store.now() if needs_clock(where) else datetime.min.replace(tzinfo=UTC)
+        return parse(where, now=now)
+
+
+def _hint(result_type: Any) -> Any:
+    return Any if result_type is None else result_type
