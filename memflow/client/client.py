@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -42,7 +42,9 @@ class Client:
     def __init__(self, store: Store, *, codec: Codec | None = None, identity: str | None = None) -> None:
         """Over a store that is open already. Applications use `connect`."""
         if isinstance(store, str) or not hasattr(store, "start_runs"):
-            raise ConfigurationError("a client is made by `await Client.connect(...)` or `async with Client.connect(...) as client`")
+            raise ConfigurationError(
+                "a client is made by `await Client.connect(...)` or `async with Client.connect(...) as client`"
+            )
         self._link = Link(store, JsonCodec() if codec is None else codec)
         self._identity = identity or f"{os.getpid()}@{socket.gethostname()}"
         self._workflows = Workflows(self._link)
@@ -84,15 +86,14 @@ class Client:
             if pool is None and found is None:
                 found, stop = await _found_database()
             try:
-                client = cls(
-                    await _opened_store(found, pool=pool, namespace=namespace, schema=schema, listen_dsn=listen_dsn, migrate=migrate),
-                    codec=codec,
-                    identity=identity,
+                store = await _opened_store(
+                    found, pool=pool, namespace=namespace, schema=schema, listen_dsn=listen_dsn, migrate=migrate
                 )
             except BaseException:
                 if stop is not None:
                     await asyncio.to_thread(stop)
                 raise
+            client = cls(store, codec=codec, identity=identity)
             if stop is not None:
                 client._owned.append(stop)
             return client
@@ -195,13 +196,12 @@ class Client:
 class Connecting:
     """A client that is not open yet: `await` it, or enter it with `async with`."""
 
-    def __init__(self, opened: Callable[[], Any]) -> None:
+    def __init__(self, opened: Callable[[], Coroutine[Any, Any, Client]]) -> None:
         self._opened = opened
         self._client: Client | None = None
 
     def __await__(self) -> Generator[Any, None, Client]:
-        client: Client = yield from self._opened().__await__()
-        return client
+        return self._opened().__await__()
 
     async def __aenter__(self) -> Client:
         self._client = await self
@@ -241,7 +241,7 @@ async def _found_database() -> tuple[str, Callable[[], None] | None]:
     dsn = os.environ.get(DSN_VARIABLE)
     if dsn:
         return dsn, None
-    from memflow.embedded import start      # here: who has a DSN need not pay for loading it
+    from memflow.embedded import start  # here: who has a DSN need not pay for loading it
 
     try:
         server = await asyncio.to_thread(start)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from memflow.codec import Codec
 from memflow.core.entries import Entry, JournalEntry
@@ -177,8 +177,8 @@ def failure_in(payload: Payload | None, codec: Codec) -> FailureError | None:
 def _shared(row: RunRow, codec: Codec, waiting: tuple[WaitingFor, ...]) -> dict[str, Any]:
     detail = row.detail
     if detail is None and waiting:
-        more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
-        detail = f"waiting: {waiting[0]}{more}"
+        first, *others = waiting
+        detail = f"waiting: {first}" + (f" and {len(others)} more" if others else "")
     return {
         "id": row.workflow_id,
         "run_id": row.run_id,
@@ -219,6 +219,7 @@ def _readable(value: Any, codec: Codec) -> Any:
         case Failure():
             return exception_of(value, codec)
         case Mapping():
-            return {name: _readable(one, codec) for name, one in value.items()}
+            named = cast("Mapping[str, Any]", value)
+            return {name: _readable(one, codec) for name, one in named.items()}
         case _:
             return value

@@ -69,7 +69,7 @@ class Handle(Generic[R_co]):
 
     # -- the result
 
-    async def result(self, timeout: Duration | None = None) -> R_co:
+    async def result(self, timeout: Duration | None = None) -> R_co:  # noqa: ASYNC109  # text and timedelta are taken too
         """Wait for the end and return what the workflow returned, decoded to its declared type.
 
         `timeout` (timedelta, text or seconds) bounds the wait, not the run. Any number of waiters cost one query together.
@@ -81,8 +81,9 @@ class Handle(Generic[R_co]):
             PayloadError: the result is not of the declared type.
         """
         limit = None if timeout is None else to_timedelta(timeout, what="timeout").total_seconds()
+        scope = asyncio.timeout(limit)
         try:
-            async with asyncio.timeout(limit) as scope:
+            async with scope:
                 outcome, run_id = await self._outcome()
         except builtins.TimeoutError:
             if not scope.expired():
@@ -112,8 +113,9 @@ class Handle(Generic[R_co]):
 
     async def _wait(self, run: int, run_id: str) -> Outcome:
         while True:
+            scope = asyncio.timeout(EXISTS_SECONDS)
             try:
-                async with asyncio.timeout(EXISTS_SECONDS) as scope:
+                async with scope:
                     return await self._link.waiters.outcome(run)
             except builtins.TimeoutError:
                 if not scope.expired():

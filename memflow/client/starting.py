@@ -127,7 +127,8 @@ def _input(link: Link, definition: Definition | None, arguments: Sequence[Any]) 
     most, least = len(definition.argument_types), definition.required_arguments
     if not least <= len(arguments) <= most:
         takes = str(most) if least == most else f"{least} to {most}"
-        raise TypeError(f"workflow {definition.name!r} takes {takes} argument{'' if takes == '1' else 's'}, {len(arguments)} given")
+        noun = "argument" if takes == "1" else "arguments"
+        raise TypeError(f"workflow {definition.name!r} takes {takes} {noun}, {len(arguments)} given")
     return link.codec.encode_arguments(arguments, definition.argument_types)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar, overload
-
-from typing_extensions import TypeVarTuple, Unpack
+from typing import Any, TypeVar, TypeVarTuple, Unpack, overload
 
 from memflow.client.describe import RunSummary, summary_of
 from memflow.client.handle import Handle
@@ -36,21 +34,26 @@ class Workflows:
     ) -> Handle[Any]: ...
     @overload
     async def start(
-        self, workflow: str, *arguments: Any, args: Sequence[Any] | None = ..., result_type: type[R], **options: Unpack[StartOptions]
+        self,
+        workflow: str,
+        *arguments: Any,
+        args: Sequence[Any] | None = ...,
+        result_type: type[R],
+        **options: Unpack[StartOptions],
     ) -> Handle[R]: ...
     @overload
     async def start(
-        self, workflow: Callable[[Unpack[Ts]], Awaitable[R]], *arguments: Unpack[Ts], **options: Unpack[StartOptions]
+        self, workflow: Callable[[*Ts], Awaitable[R]], *arguments: *Ts, **options: Unpack[StartOptions]
     ) -> Handle[R]: ...
     @overload
     async def start(
-        self, workflow: Callable[[Any, Unpack[Ts]], Awaitable[R]], *arguments: Unpack[Ts], **options: Unpack[StartOptions]
+        self, workflow: Callable[[Any, *Ts], Awaitable[R]], *arguments: *Ts, **options: Unpack[StartOptions]
     ) -> Handle[R]: ...
     @overload
     async def start(
         self, workflow: Callable[..., Awaitable[R]], *, args: Sequence[Any], **options: Unpack[StartOptions]
     ) -> Handle[R]: ...
-    async def start(
+    async def start(  # type: ignore[misc]  # mypy 2.4 holds `*arguments: *Ts` of an overload against `*arguments: Any` here
         self, workflow: Any, *arguments: Any, args: Sequence[Any] | None = None, result_type: Any = None, **options: Any
     ) -> Any:
         """Start a workflow and return a handle on it, once Postgres has it. No worker need be there.
@@ -75,7 +78,9 @@ class Workflows:
         run = new_run(self._link, workflow, definition, arguments, options)
         started = await self._link.start(run, options.get("connection"))
         if started.conflict is not None:
-            raise WorkflowAlreadyStartedError(run.workflow_id, workflow=run.workflow, run_id=started.run_id, reason=started.conflict)
+            raise WorkflowAlreadyStartedError(
+                run.workflow_id, workflow=run.workflow, run_id=started.run_id, reason=started.conflict
+            )
         hint = _hint(result_type) if definition is None or result_type is not None else definition.result_type
         return Handle[Any](self._link, run.workflow_id, run_id=started.run_id, result_type=hint, run=started.run)
 
@@ -85,21 +90,26 @@ class Workflows:
     ) -> Any: ...
     @overload
     async def execute(
-        self, workflow: str, *arguments: Any, args: Sequence[Any] | None = ..., result_type: type[R], **options: Unpack[StartOptions]
+        self,
+        workflow: str,
+        *arguments: Any,
+        args: Sequence[Any] | None = ...,
+        result_type: type[R],
+        **options: Unpack[StartOptions],
     ) -> R: ...
     @overload
     async def execute(
-        self, workflow: Callable[[Unpack[Ts]], Awaitable[R]], *arguments: Unpack[Ts], **options: Unpack[StartOptions]
+        self, workflow: Callable[[*Ts], Awaitable[R]], *arguments: *Ts, **options: Unpack[StartOptions]
     ) -> R: ...
     @overload
     async def execute(
-        self, workflow: Callable[[Any, Unpack[Ts]], Awaitable[R]], *arguments: Unpack[Ts], **options: Unpack[StartOptions]
+        self, workflow: Callable[[Any, *Ts], Awaitable[R]], *arguments: *Ts, **options: Unpack[StartOptions]
     ) -> R: ...
     @overload
     async def execute(
         self, workflow: Callable[..., Awaitable[R]], *, args: Sequence[Any], **options: Unpack[StartOptions]
     ) -> R: ...
-    async def execute(self, workflow: Any, *arguments: Any, **options: Any) -> Any:
+    async def execute(self, workflow: Any, *arguments: Any, **options: Any) -> Any:  # type: ignore[misc]  # as for start
         """Start a workflow and wait for its result: `start` and then `Handle.result`, with the errors of both.
 
         With `connection=` there is nothing to wait for before the caller commits: use `start`.
