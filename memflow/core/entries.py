@@ -1,16 +1,61 @@
 """A journal's entries: arrivals and interrupts in the order spoken, and how each looks as a row.
 
 `kind` names the class in snake_case (`activity_completed`). A row holds the op, one payload at most, and the rest as a
-small JSON object. Rows written by older versions of the library must read for ever.
+small JSON object. Rows written by older versions of the library must read for ever: absent attributes have defaults, and
+unknown ones are left aside.
 """
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any, get_args
 
-from memflow.core.arrivals import Arrival
-from memflow.core.interrupts import Interrupt
+from memflow.core.arrivals import (
+    ActivityCancelled,
+    ActivityCompleted,
+    ActivityFailed,
+    ActivityTimedOut,
+    Arrival,
+    CancelRequested,
+    ChildCancelled,
+    ChildCompleted,
+    ChildFailed,
+    ChildNotStarted,
+    ChildStarted,
+    RunStarted,
+    RunTerminated,
+    RunTimedOut,
+    SignalReceived,
+    TimerFired,
+)
+from memflow.core.interrupts import (
+    AwaitSignal,
+    CancelActivity,
+    Cancelled,
+    CancelTimer,
+    CancelWait,
+    Complete,
+    Emit,
+    Fail,
+    Interrupt,
+    ScheduleActivity,
+    SendSignal,
+    StartChild,
+    StartTimer,
+    StopOther,
+    Trace,
+    WriteRecord,
+)
+from memflow.errors import SchemaError
+from memflow.failure import Failure, decode_failure, encode_failure
+from memflow.options import ActivityOptions, CancellationType, ChildOptions, ParentClosePolicy
+from memflow.payload import NO_ARGUMENTS, NOTHING, Payload
+from memflow.retry import RetryPolicy
 
 Entry = Arrival | Interrupt
 
@@ -34,3 +79,332 @@ class JournalEntry:
     turn: int
     at: datetime
     entry: Entry
+
+
+Attributes = Mapping[str, Any]
+
+
+def kind_of(entry: Entry) -> str:
+    """The snake_case name of an entry's class."""
+    return KINDS[type(entry)]
+
+
+def to_row(entry: Entry) -> Row:
+    """An entry as a row. What lies on the run's row (input, result, failure) is given here too; the store leaves it out."""
+    write = _WRITE[type(entry)]
+    return write(entry)
+
+
+def from_row(row: Row) -> Entry:
+    """The entry that a row holds.
+
+    Raises:
+        SchemaError: the kind is unknown: a newer version of the library wrote it.
+    """
+    read = _READ.get(row.kind)
+    if read is None:
+        raise SchemaError(f"unknown journal entry {row.kind!r}: a newer version of memflow wrote it; upgrade this one")
+    attributes = _NONE if row.attributes is None else json.loads(row.attributes)
+    return read(row, attributes)
+
+
+# ------------------------------------------------------------------------------------------------- small parts
+
+_NONE: Attributes = {}
+
+
+def _json(attributes: dict[str, Any]) -> str | None:
+    kept = {name: value for name, value in attributes.items() if value is not None and value != {}}
+    return json.dumps(kept, ensure_ascii=True, separators=(",", ":")) if kept else None
+
+
+def _payload(row: Row, absent: Payload = NOTHING) -> Payload:
+    return absent if row.data is None else Payload(row.data, row.encoding)
+
+
+def _op(row: Row) -> int:
+    if row.op is None:
+        raise SchemaError(f"a journal entry {row.kind!r} without an op: the journal is damaged")
+    return row.op
+
+
+def _seconds(value: timedelta | None) -> float | None:
+    return None if value is None else value.total_seconds()
+
+
+def _delta(value: float | None) -> timedelta | None:
+    return None if value is None else timedelta(seconds=value)
+
+
+def _strings(value: Any) -> dict[str, str]:
+    return {} if value is None else dict(value)
+
+
+# ------------------------------------------------------------------------------------------------- options
+
+_DEFAULT_ACTIVITY = ActivityOptions()
+_DEFAULT_CHILD = ChildOptions()
+_TIMEOUTS = ("start_to_close_timeout", "schedule_to_close_timeout", "schedule_to_start_timeout", "heartbeat_timeout")
+_MEMORY = 2_000  # distinct (activity, options) pairs remembered as text; a workflow that makes up options must not fill memory
+
+_activity_texts: dict[tuple[str, ActivityOptions], str] = {}
+_activity_facts: dict[str, tuple[str, ActivityOptions]] = {}
+
+
+def options_to_json(options: ActivityOptions) -> dict[str, Any]:
+    """Activity options as a JSON object: only what differs from the defaults, times in seconds."""
+    kept: dict[str, Any] = {"task_queue": options.task_queue}
+    for name in _TIMEOUTS:
+        kept[name] = _seconds(getattr(options, name))
+    if options.retry != _DEFAULT_ACTIVITY.retry:
+        kept["retry"] = _retry_to_json(options.retry)
+    if options.cancellation_type is not _DEFAULT_ACTIVITY.cancellation_type:
+        kept["cancellation_type"] = options.cancellation_type.value
+    return {name: value for name, value in kept.items() if value is not None}
+
+
+def options_from_json(found: Attributes) -> ActivityOptions:
+    """Activity options from what `options_to_json` made, by this version or an older one."""
+    retry = found.get("retry")
+    return ActivityOptions(
+        task_queue=found.get("task_queue"),
+        start_to_close_timeout=_delta(found.get("start_to_close_timeout")),
+        schedule_to_close_timeout=_delta(found.get("schedule_to_close_timeout")),
+        schedule_to_start_timeout=_delta(found.get("schedule_to_start_timeout")),
+        heartbeat_timeout=_delta(found.get("heartbeat_timeout")),
+        retry=_DEFAULT_ACTIVITY.retry if retry is None else _retry_from_json(retry),
+        cancellation_type=CancellationType(found.get("cancellation_type", _DEFAULT_ACTIVITY.cancellation_type)),
+    )
+
+
+def _retry_to_json(retry: RetryPolicy) -> dict[str, Any]:
+    return {
+        "initial_interval": retry.initial_interval.total_seconds(),
+        "backoff_coefficient": retry.backoff_coefficient,
+        "maximum_interval": _seconds(retry.maximum_interval),
+        "maximum_attempts": retry.maximum_attempts,
+        "non_retryable_error_types": list(retry.non_retryable_error_types),
+    }
+
+
+def _retry_from_json(found: Attributes) -> RetryPolicy:
+    return RetryPolicy(
+        initial_interval=found.get("initial_interval", 1.0),
+        backoff_coefficient=found.get("backoff_coefficient", 2.0),
+        maximum_interval=found.get("maximum_interval"),
+        maximum_attempts=found.get("maximum_attempts", 0),
+        non_retryable_error_types=tuple(found.get("non_retryable_error_types", ())),
+    )
+
+
+def _child_options_to_json(options: ChildOptions) -> dict[str, Any]:
+    kept: dict[str, Any] = {} if options.task_queue is None else {"task_queue": options.task_queue}
+    if options.parent_close_policy is not _DEFAULT_CHILD.parent_close_policy:
+        kept["parent_close_policy"] = options.parent_close_policy.value
+    if options.cancellation_type is not _DEFAULT_CHILD.cancellation_type:
+        kept["cancellation_type"] = options.cancellation_type.value
+    return kept
+
+
+def _child_options_from_json(found: Attributes) -> ChildOptions:
+    return ChildOptions(
+        task_queue=found.get("task_queue"),
+        parent_close_policy=ParentClosePolicy(found.get("parent_close_policy", _DEFAULT_CHILD.parent_close_policy)),
+        cancellation_type=CancellationType(found.get("cancellation_type", _DEFAULT_CHILD.cancellation_type)),
+    )
+
+
+# ------------------------------------------------------------------------------------------------- to rows
+
+
+def _write_schedule(entry: ScheduleActivity) -> Row:
+    payload = entry.input
+    if entry.headers:
+        text = _json({"name": entry.name, **options_to_json(entry.options), "headers": dict(entry.headers)})
+    else:
+        key = (entry.name, entry.options)
+        text = _activity_texts.get(key)
+        if text is None:
+            if len(_activity_texts) >= _MEMORY:
+                _activity_texts.clear()
+            text = _activity_texts[key] = _json({"name": entry.name, **options_to_json(entry.options)}) or "{}"
+    return Row("schedule_activity", entry.op, text, payload.encoding, payload.data)
+
+
+def _write_child(entry: StartChild) -> Row:
+    text = _json(
+        {
+            "workflow": entry.workflow,
+            "workflow_id": entry.workflow_id,
+            "run_id": entry.run_id,
+            **_child_options_to_json(entry.options),
+            "announce": entry.announce or None,
+            "headers": dict(entry.headers),
+        }
+    )
+    return Row("start_child", entry.op, text, entry.input.encoding, entry.input.data)
+
+
+def _write_emit(entry: Emit) -> Row:
+    events = {topic: _inline(payload) for topic, payload in entry.events.items()}
+    return Row("emit", entry.op, None, "events", json.dumps(events, separators=(",", ":")).encode())
+
+
+def _inline(payload: Payload) -> dict[str, str]:
+    """A payload inside JSON, bytes for bytes."""
+    encoding = {} if payload.encoding is None else {"encoding": payload.encoding}
+    try:
+        return {**encoding, "text": payload.data.decode()}
+    except UnicodeDecodeError:
+        return {**encoding, "base64": base64.b64encode(payload.data).decode()}
+
+
+def _outline(found: Mapping[str, str]) -> Payload:
+    data = found["text"].encode() if "text" in found else base64.b64decode(found["base64"])
+    return Payload(data, found.get("encoding"))
+
+
+def _write_failure(kind: str, op: int | None, failure: Failure) -> Row:
+    payload = encode_failure(failure)
+    return Row(kind, op, None, payload.encoding, payload.data)
+
+
+def _write_signal(entry: SignalReceived) -> Row:
+    payload = entry.payload
+    return Row("signal_received", entry.op, _json({"name": entry.name, "headers": dict(entry.headers)}), payload.encoding, payload.data)
+
+
+def _write_send(entry: SendSignal) -> Row:
+    text = _json({"name": entry.name, "workflow_id": entry.workflow_id, "run_id": entry.run_id})
+    return Row("send_signal", entry.op, text, entry.payload.encoding, entry.payload.data)
+
+
+def _write_stop(entry: StopOther) -> Row:
+    text = _json(
+        {
+            "how": entry.how,
+            "workflow_id": entry.workflow_id,
+            "run_id": entry.run_id,
+            "reason": entry.reason,
+            "child_op": entry.child_op,
+        }
+    )
+    return Row("stop_other", entry.op, text, None, None)
+
+
+_WRITE: dict[type[Entry], Callable[[Any], Row]] = {
+    RunStarted: lambda e: Row("run_started", None, None, e.input.encoding, e.input.data),
+    ActivityCompleted: lambda e: Row("activity_completed", e.op, None, e.result.encoding, e.result.data),
+    ActivityFailed: lambda e: _write_failure("activity_failed", e.op, e.failure),
+    ActivityTimedOut: lambda e: _write_failure("activity_timed_out", e.op, e.failure),
+    ActivityCancelled: lambda e: _write_failure("activity_cancelled", e.op, e.failure),
+    TimerFired: lambda e: Row("timer_fired", e.op, None, None, None),
+    SignalReceived: _write_signal,
+    ChildStarted: lambda e: Row("child_started", e.op, None, None, None),
+    ChildNotStarted: lambda e: Row(
+        "child_not_started", e.op, _json({"workflow_id": e.workflow_id, "run_id": e.run_id}), None, None
+    ),
+    ChildCompleted: lambda e: Row("child_completed", e.op, None, e.result.encoding, e.result.data),
+    ChildFailed: lambda e: _write_failure("child_failed", e.op, e.failure),
+    ChildCancelled: lambda e: _write_failure("child_cancelled", e.op, e.failure),
+    CancelRequested: lambda e: Row("cancel_requested", None, _json({"reason": e.reason}), None, None),
+    RunTerminated: lambda e: Row("run_terminated", None, _json({"reason": e.reason}), None, None),
+    RunTimedOut: lambda e: Row("run_timed_out", None, _json({"kind": e.kind}), None, None),
+    ScheduleActivity: _write_schedule,
+    CancelActivity: lambda e: Row("cancel_activity", e.op, None, None, None),
+    StartTimer: lambda e: Row("start_timer", e.op, f'{{"due":"{e.due.isoformat()}"}}', None, None),
+    CancelTimer: lambda e: Row("cancel_timer", e.op, None, None, None),
+    AwaitSignal: lambda e: Row("await_signal", e.op, _json({"signal_id": e.signal_id}), None, None),
+    CancelWait: lambda e: Row("cancel_wait", e.op, _json({"signal_id": e.signal_id}), None, None),
+    SendSignal: _write_send,
+    StartChild: _write_child,
+    StopOther: _write_stop,
+    WriteRecord: lambda e: Row("write_record", e.op, None, e.fields.encoding, e.fields.data),
+    Emit: _write_emit,
+    Trace: lambda e: Row("trace", e.op, None, e.attributes.encoding, e.attributes.data),
+    Complete: lambda e: Row("complete", None, None, e.result.encoding, e.result.data),
+    Fail: lambda e: _write_failure("fail", None, e.failure),
+    Cancelled: lambda e: _write_failure("cancelled", None, e.failure),
+}
+
+
+# ------------------------------------------------------------------------------------------------- from rows
+
+
+def _read_schedule(row: Row, found: Attributes) -> ScheduleActivity:
+    text = row.attributes or ""
+    facts = _activity_facts.get(text)
+    if facts is None:
+        facts = (found["name"], options_from_json(found))
+        if "headers" not in found:
+            if len(_activity_facts) >= _MEMORY:
+                _activity_facts.clear()
+            _activity_facts[text] = facts
+    return ScheduleActivity(_op(row), facts[0], _payload(row, NO_ARGUMENTS), facts[1], _strings(found.get("headers")))
+
+
+def _read_child(row: Row, found: Attributes) -> StartChild:
+    return StartChild(
+        _op(row),
+        found["workflow"],
+        found["workflow_id"],
+        found["run_id"],
+        _payload(row, NO_ARGUMENTS),
+        _child_options_from_json(found),
+        bool(found.get("announce", False)),
+        _strings(found.get("headers")),
+    )
+
+
+def _read_emit(row: Row, found: Attributes) -> Emit:
+    events: dict[str, dict[str, str]] = json.loads(row.data or b"{}")
+    return Emit(_op(row), {topic: _outline(inline) for topic, inline in events.items()})
+
+
+_LOST = Failure("application", "the failure is kept on the run's row")
+
+
+def _failure(row: Row) -> Failure:
+    return _LOST if row.data is None else decode_failure(Payload(row.data, row.encoding))
+
+
+_READ: dict[str, Callable[[Row, Attributes], Entry]] = {
+    "run_started": lambda r, a: RunStarted(_payload(r, NO_ARGUMENTS)),
+    "activity_completed": lambda r, a: ActivityCompleted(_op(r), _payload(r)),
+    "activity_failed": lambda r, a: ActivityFailed(_op(r), _failure(r)),
+    "activity_timed_out": lambda r, a: ActivityTimedOut(_op(r), _failure(r)),
+    "activity_cancelled": lambda r, a: ActivityCancelled(_op(r), _failure(r)),
+    "timer_fired": lambda r, a: TimerFired(_op(r)),
+    "signal_received": lambda r, a: SignalReceived(a["name"], _payload(r), r.op, _strings(a.get("headers"))),
+    "child_started": lambda r, a: ChildStarted(_op(r)),
+    "child_not_started": lambda r, a: ChildNotStarted(_op(r), a["workflow_id"], a.get("run_id")),
+    "child_completed": lambda r, a: ChildCompleted(_op(r), _payload(r)),
+    "child_failed": lambda r, a: ChildFailed(_op(r), _failure(r)),
+    "child_cancelled": lambda r, a: ChildCancelled(_op(r), _failure(r)),
+    "cancel_requested": lambda r, a: CancelRequested(a.get("reason")),
+    "run_terminated": lambda r, a: RunTerminated(a.get("reason")),
+    "run_timed_out": lambda r, a: RunTimedOut(a.get("kind", "run")),
+    "schedule_activity": _read_schedule,
+    "cancel_activity": lambda r, a: CancelActivity(_op(r)),
+    "start_timer": lambda r, a: StartTimer(_op(r), datetime.fromisoformat(a["due"])),
+    "cancel_timer": lambda r, a: CancelTimer(_op(r)),
+    "await_signal": lambda r, a: AwaitSignal(_op(r), a["signal_id"]),
+    "cancel_wait": lambda r, a: CancelWait(_op(r), a["signal_id"]),
+    "send_signal": lambda r, a: SendSignal(_op(r), a["name"], _payload(r), a.get("workflow_id"), a.get("run_id")),
+    "start_child": _read_child,
+    "stop_other": lambda r, a: StopOther(
+        _op(r), a["how"], a["workflow_id"], a.get("run_id"), a.get("reason"), a.get("child_op")
+    ),
+    "write_record": lambda r, a: WriteRecord(_op(r), _payload(r)),
+    "emit": _read_emit,
+    "trace": lambda r, a: Trace(_op(r), _payload(r)),
+    "complete": lambda r, a: Complete(_payload(r)),
+    "fail": lambda r, a: Fail(_failure(r)),
+    "cancelled": lambda r, a: Cancelled(_failure(r)),
+}
+
+CLASSES: tuple[type[Entry], ...] = (*get_args(Arrival), *get_args(Interrupt))
+"""Every class of arrival and interrupt."""
+
+KINDS: dict[type[Entry], str] = {each: re.sub(r"(?<!^)(?=[A-Z])", "_", each.__name__).lower() for each in CLASSES}
+"""Class to kind."""

@@ -1,0 +1,500 @@
+"""One run of a workflow: arrivals in, interrupts out. Does no IO; time moves only when a turn brings it.
+
+A turn's order is part of the contract: signals first, then the start, answers and a cancellation, in the order given; after
+either group the code runs until all of it is blocked, and pending conditions are looked at. The same calls serve a live run and
+a rebuild from the journal (`journal.rebuild`), where each interrupt is compared with the entry that the journal holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context, ContextVar
+from datetime import datetime
+from random import Random
+from typing import Any, assert_never
+
+from memflow import errors
+from memflow.codec import Codec
+from memflow.core import stacks
+from memflow.core.arrivals import (
+    ActivityCancelled,
+    ActivityCompleted,
+    ActivityFailed,
+    ActivityTimedOut,
+    Answer,
+    Arrival,
+    CancelRequested,
+    ChildCancelled,
+    ChildCompleted,
+    ChildFailed,
+    ChildNotStarted,
+    ChildStarted,
+    RunStarted,
+    RunTerminated,
+    RunTimedOut,
+    SignalReceived,
+    TimerFired,
+    Turn,
+)
+from memflow.core.chance import random_of
+from memflow.core.definition import Definition, RunInfo
+from memflow.core.interrupts import (
+    AwaitSignal,
+    Cancelled,
+    CancelTimer,
+    CancelWait,
+    Closing,
+    Complete,
+    Fail,
+    Interrupt,
+    ScheduleActivity,
+    StartChild,
+    StartTimer,
+)
+from memflow.core.loop import Timer, TurnLoop
+from memflow.core.mismatch import Asked, Witness
+from memflow.core.places import calling_place
+from memflow.core.signals import Signals
+from memflow.core.stacks import Waiting
+from memflow.core.unwinding import Evicted, unwind
+from memflow.core.waiting import Answers, Conditions
+from memflow.core.wording import what
+from memflow.failure import failure_of
+
+log = logging.getLogger(__name__)
+
+CURRENT: ContextVar[Replay | None] = ContextVar("memflow_replay", default=None)
+"""The run whose code runs now. Set in every context of a run, and in no other."""
+
+
+class TurnFailed(Exception):
+    """Workflow code raised what does not fail the run: a bug. The cause is what it raised.
+
+    The run has not advanced. This replay is of no more use and only to be closed; the turn is tried again later, perhaps
+    with mended code.
+    """
+
+
+class Replay:
+    """The engine of one run. `advance` it turn by turn, and `close` it when it leaves memory."""
+
+    def __init__(self, definition: Definition, info: RunInfo, codec: Codec) -> None:
+        self.definition = definition
+        self.info = info
+        self.codec = codec
+        self.now: datetime = info.started_at
+        self.turn_number = 0
+        self.finished = False
+        self.silent = False                                  # nothing is logged: it has been, or it is not meant
+        self.read_only = False                               # in queries and conditions, which may only look
+        self.open_activities: dict[int, ScheduleActivity] = {}
+        self.open_timers: dict[int, datetime] = {}
+        self.open_children: dict[int, StartChild] = {}
+        self.open_waits: dict[int, AwaitSignal] = {}
+        self._context = Context()
+        self._context.run(CURRENT.set, self)
+        self._loop = TurnLoop(self, info.run_id, self._context)
+        self._asked: list[Interrupt] = []
+        self._last_op = 0
+        self._answers = Answers(self)
+        self._signals = Signals(self)
+        self._conditions = Conditions()
+        self._timers: dict[int, Timer] = {}
+        self._main: asyncio.Task[Any] | None = None
+        self._cancel: CancelRequested | None = None
+        self._error: BaseException | None = None             # why this replay is of no more use
+        self._witness: Witness | None = None
+        self._random: Random | None = None
+        self._closed = False
+
+    # ------------------------------------------------------------------------------------------------- for the worker
+
+    def advance(self, turn: Turn) -> list[Interrupt]:
+        """Apply a turn's arrivals, run the code until it is blocked, and return what it asked, in order.
+
+        Raises:
+            TurnFailed: the code raised something that does not fail the run.
+            NondeterminismError: in a rebuild, the code asked for something else than the journal holds.
+        """
+        if self._closed or self.finished or self._error is not None:
+            raise RuntimeError("this replay has ended; rebuild the run from its journal")
+        self.turn_number += 1
+        self.now = max(self.now, turn.at) if self.turn_number > 1 else turn.at
+        loop = self._loop
+        if loop.began is None:
+            loop.began = turn.at
+        before = loop.enter()
+        try:
+            self._deliver(turn.arrivals)
+            if self.finished:
+                self._drop_the_rest()
+        except Exception as error:
+            self.broke(error)
+        finally:
+            loop.leave(before)
+        if self._error is not None:
+            self._asked.clear()
+            raise self._error
+        asked = self._asked.copy()
+        self._asked.clear()  # cleared, not replaced: code may hold on to it across an await
+        return asked
+
+    def repeat(self, turn: Turn, arrived: int, asked: Sequence[Asked], witness: Witness) -> None:
+        """Advance by a turn that the journal holds, `arrived` being the entry of its last arrival.
+
+        Raises:
+            NondeterminismError, TurnFailed: as `advance`.
+        """
+        self._witness = witness
+        self.silent = True
+        witness.begin(arrived, asked)
+        self.advance(turn)
+        if witness.missing():
+            waiting = self.waiting()
+            raise witness.miss(waiting[0].chain[-1] if waiting and waiting[0].chain else None)
+
+    def go_live(self) -> None:
+        """The journal is repeated: what comes now is new."""
+        self._witness = None
+        self.silent = False
+
+    @property
+    def replaying(self) -> bool:
+        """Whether this turn happened before, so that what it says has been said."""
+        return self._witness is not None
+
+    def expects(self, arrival: Arrival) -> bool:
+        """Whether the code can still notice `arrival`. An answer to an op that nobody waits for is to be dropped."""
+        if self.finished:
+            return False
+        match arrival:
+            case ActivityCompleted() | ActivityFailed() | ActivityTimedOut() | ActivityCancelled():
+                return arrival.op in self.open_activities
+            case TimerFired(op=op):
+                return op in self.open_timers
+            case ChildStarted() | ChildNotStarted() | ChildCompleted() | ChildFailed() | ChildCancelled():
+                return arrival.op in self.open_children
+            case RunStarted():
+                return self.turn_number == 0
+            case _:
+                return True
+
+    def waiting(self) -> list[Waiting]:
+        """What each blocked coroutine waits for, and at which lines. Open ops first, in their order."""
+        words = {op: what(asked) for asks in (self.open_activities, self.open_children, self.open_waits) for op, asked in asks.items()}
+        words.update({op: what(StartTimer(op, due)) for op, due in self.open_timers.items()})
+        ops = self._answers.by_future() | self._signals.by_future()
+        # asyncio.sleep waits for a future that its timer will resolve: the first argument of the callback.
+        ops.update({id(timer.args[0]): op for op, timer in self._timers.items() if timer.args})
+        return stacks.waiting_of(self._loop.tasks, ops, words, self._conditions.ids())
+
+    def waiting_json(self) -> str:
+        """`waiting()` as JSON text, at most 20 rows."""
+        return stacks.to_json(self.waiting())
+
+    def close(self) -> None:
+        """Take the code out of memory: `finally` blocks run, verbs refuse, nothing is logged. Never raises."""
+        if self._closed:
+            return
+        self._closed = self.silent = True
+        before = self._loop.enter()
+        try:
+            self._unwind(Evicted)
+        finally:
+            self._loop.leave(before)
+        self._context.run(CURRENT.set, None)  # contexts of suspended tasks outlive us until the garbage collector comes
+        self._main = None
+
+    # ------------------------------------------------------------------------------------------------- for the verbs
+
+    @property
+    def random(self) -> Random:
+        """The run's own chance, seeded from its id: every replay draws the same."""
+        if self._random is None:
+            self._random = random_of(self.info.run_id)
+        return self._random
+
+    @property
+    def refusing(self) -> bool:
+        """Whether the code is being unwound, so that nothing is asked any more."""
+        return self._loop.halted
+
+    def next_op(self) -> int:
+        """The number of the next durable operation.
+
+        Raises:
+            ReadOnlyError: in a query or condition.
+        """
+        if self._loop.halted:
+            self._loop.refusals.refuse()
+        if self.read_only:
+            raise errors.ReadOnlyError(f"{calling_place() or 'this code'} may only look: queries and conditions ask for nothing durable")
+        self._last_op += 1
+        return self._last_op
+
+    def ask(self, interrupt: Interrupt) -> None:
+        """Ask the world for something. It is durable when the turn is.
+
+        Raises:
+            ReadOnlyError: in a query or condition.
+        """
+        if self._loop.halted:
+            self._loop.refusals.refuse()
+            return
+        if self.read_only:
+            raise errors.ReadOnlyError(f"{what(interrupt)}: queries and conditions may only look")
+        if self._witness is not None:
+            interrupt = self._agreed(self._witness, interrupt)
+        self._asked.append(interrupt)
+        match interrupt:
+            case ScheduleActivity():
+                self.open_activities[interrupt.op] = interrupt
+            case StartTimer():
+                self.open_timers[interrupt.op] = interrupt.due
+            case AwaitSignal():
+                self.open_waits[interrupt.op] = interrupt
+            case StartChild():
+                self.open_children[interrupt.op] = interrupt
+            case CancelTimer(op=op):
+                self.open_timers.pop(op, None)
+            case CancelWait(op=op):
+                self.open_waits.pop(op, None)
+            case _:
+                pass
+
+    def answer(
+        self, op: int, *, on_cancel: Callable[[], Interrupt | None] | None = None, wait: bool = False
+    ) -> Coroutine[Any, Any, Answer]:
+        """Wait for the arrival that answers `op`.
+
+        If the waiting task is cancelled first, what `on_cancel()` returns is asked. Then, without `wait`, the cancellation
+        goes on and a late answer is dropped; with `wait` it is absorbed, and how the operation really ends is returned.
+        A child stays open either way, so that its handle may ask for the end again.
+        """
+        return self._answers.wait(op, on_cancel, wait)
+
+    def wait_signal(self, signal_id: str) -> Coroutine[Any, Any, SignalReceived]:
+        """Wait for a signal: one sent to this run by that name, or to that id by anybody. Each waiter gets one, in order."""
+        return self._signals.wait(signal_id)
+
+    def condition(self, fn: Callable[[], bool]) -> asyncio.Future[None]:
+        """A future that ends when `fn()` is true. It is looked at whenever all code is blocked, in order of registration."""
+        future = self.new_future()
+        self._conditions.add(fn, future)
+        return future
+
+    async def sleep_until(self, due: datetime) -> None:
+        """Sleep until `due`; an instant that has passed gives way to other tasks once."""
+        if due <= self.now:
+            await asyncio.sleep(0)
+            return
+        op = self.next_op()
+        self.ask(StartTimer(op, due))
+        await self.answer(op, on_cancel=lambda: CancelTimer(op))
+
+    # ------------------------------------------------------------------------------------------------- for the loop and its helpers
+
+    def new_future(self) -> asyncio.Future[Any]:
+        """A future on this run's loop."""
+        return asyncio.Future(loop=self._loop)
+
+    def is_open(self, op: int) -> bool:
+        """Whether an answer to `op` may still come."""
+        return op in self.open_activities or op in self.open_timers or op in self.open_children
+
+    def forget(self, op: int) -> None:
+        """Nobody waits for `op` any more: drop its answer. A child stays open."""
+        self.open_activities.pop(op, None)
+        self.open_timers.pop(op, None)
+        self.open_waits.pop(op, None)
+
+    def start_timer(self, timer: Timer, due: datetime) -> None:
+        """asyncio wants a callback later: a durable timer."""
+        op = self.next_op()
+        self.ask(StartTimer(op, due))
+        if not self._loop.halted:
+            timer.op = op
+            self._timers[op] = timer
+
+    def cancel_timer(self, timer: Timer) -> None:
+        """asyncio does not want it any more."""
+        op = timer.op
+        if op is not None and self._timers.pop(op, None) is not None and not self._loop.halted:
+            self.ask(CancelTimer(op))
+
+    def broke(self, error: BaseException) -> None:
+        """The turn cannot go on. The first reason counts."""
+        if self._error is None:
+            if isinstance(error, errors.NondeterminismError):
+                self._error = error
+            else:
+                self._error = TurnFailed(f"{type(error).__name__} in {self.definition.name}: turn {self.turn_number} is not done")
+                self._error.__cause__ = error
+        self._loop.halt()
+
+    # ------------------------------------------------------------------------------------------------- one turn
+
+    def _deliver(self, arrivals: Sequence[Arrival]) -> None:
+        others: list[Arrival] = []
+        for arrival in arrivals:
+            if isinstance(arrival, SignalReceived):
+                self._signals.apply(arrival)
+            else:
+                others.append(arrival)
+        if len(others) < len(arrivals):
+            self._settle()
+        for arrival in others:
+            self._apply(arrival)
+        self._settle()
+        if self._loop.failed:
+            self._loop.report_failed(all_of_them=self.finished)
+
+    def _settle(self) -> None:
+        """Run until all code is blocked and no condition became true."""
+        loop, conditions = self._loop, self._conditions
+        loop.run_until_blocked()
+        while conditions and not loop.halted:
+            self.read_only = True
+            try:
+                resolved = conditions.evaluate()
+            finally:
+                self.read_only = False
+            if not resolved:
+                return
+            loop.run_until_blocked()
+
+    def _apply(self, arrival: Arrival) -> None:
+        match arrival:
+            case ActivityCompleted() | ActivityFailed() | ActivityTimedOut() | ActivityCancelled():
+                if self.open_activities.pop(arrival.op, None) is not None:
+                    self._answers.give(arrival.op, arrival)
+            case TimerFired(op=op):
+                if self.open_timers.pop(op, None) is not None:
+                    timer = self._timers.pop(op, None)
+                    if timer is None:
+                        self._answers.give(op, arrival)
+                    else:
+                        self._loop.fire(timer)
+            case ChildStarted(op=op):
+                if op in self.open_children:
+                    self._answers.give(op, arrival)
+            case ChildNotStarted() | ChildCompleted() | ChildFailed() | ChildCancelled():
+                if self.open_children.pop(arrival.op, None) is not None:
+                    self._answers.give(arrival.op, arrival)
+            case RunStarted():
+                self._start(arrival)
+            case CancelRequested():
+                if self._cancel is None and self._main is not None:
+                    self._cancel = arrival
+                    # After what is due: a run that starts in this turn gets to its first await, and can clean up there.
+                    self._loop.call_soon(self._main.cancel)
+            case RunTerminated() | RunTimedOut():
+                pass  # the run was ended over its code's head
+            case SignalReceived():
+                self._signals.apply(arrival)
+            case _:
+                assert_never(arrival)
+
+    def _start(self, started: RunStarted) -> None:
+        definition = self.definition
+        try:
+            arguments = self.codec.decode_arguments(started.input, definition.argument_types, definition.required_arguments)
+            coroutine = self._context.run(definition.run, *arguments)
+        except Exception as error:
+            self._fail(error)
+            return
+        self._main = self._loop.start(coroutine, self._context, self._main_ended)
+
+    # ------------------------------------------------------------------------------------------------- the end
+
+    def _main_ended(self, main: asyncio.Task[Any]) -> None:
+        self._loop.tasks.pop(main, None)  # type: ignore[call-overload]  # the loop made it, so it is one of its tasks
+        if main.cancelled():
+            reason = None if self._cancel is None else self._cancel.reason
+            self._fail(errors.CancelledError("cancelled" if reason is None else f"cancelled: {reason}"))
+            return
+        error = main.exception()
+        if error is not None:
+            self._fail(error)
+            return
+        try:
+            result = self.codec.encode(main.result(), self.definition.result_type)
+        except Exception as refused:
+            self._fail(refused)
+            return
+        self._end(Complete(result))
+
+    def _fail(self, error: BaseException) -> None:
+        if self._cancel is not None and _is_cancellation(error):
+            self._end(Cancelled(failure_of(error, self.codec)))
+        elif isinstance(error, errors.CancelledError) or self._fails_run(error):
+            self._end(Fail(failure_of(error, self.codec)))
+        else:
+            self.broke(error)
+
+    def _fails_run(self, error: BaseException) -> bool:
+        if isinstance(error, MemoryError):  # a lack of this worker, not of the workflow
+            return False
+        if isinstance(error, self.definition.fails_on):
+            return True
+        return isinstance(error, BaseExceptionGroup) and all(self._fails_run(each) for each in error.exceptions)
+
+    def _end(self, closing: Closing) -> None:
+        try:
+            self.ask(closing)
+        except Evicted:  # a mismatch; it is noted
+            return
+        self.finished = True
+        self._loop.halt()
+
+    def _drop_the_rest(self) -> None:
+        """The run has ended; what its code left running ends with it."""
+        left = [task.get_name() for task in self._loop.tasks if not task.done()]
+        if left and not self.silent:
+            log.warning(
+                "the workflow ended while tasks were running; they are dropped",
+                extra={"workflow_id": self.info.workflow_id, "run_id": self.info.run_id, "tasks": left},
+            )
+        self.silent = True
+        self._unwind(asyncio.CancelledError)
+
+    def _unwind(self, first: Callable[[], BaseException]) -> None:
+        loop = self._loop
+        loop.halt()
+        undead = unwind(loop, loop.tasks, first)
+        if undead:
+            log.warning(
+                "workflow code catches BaseException in a loop and cannot be taken out of memory cleanly",
+                extra={"workflow_id": self.info.workflow_id, "run_id": self.info.run_id, "places": undead},
+            )
+        loop.tasks.clear()
+        loop.failed.clear()
+        self._answers.clear()
+        self._signals.clear()
+        self._conditions.clear()
+        for opened in (self._timers, self.open_activities, self.open_timers, self.open_children, self.open_waits):
+            opened.clear()
+
+    # ------------------------------------------------------------------------------------------------- rebuilding
+
+    def _agreed(self, witness: Witness, interrupt: Interrupt) -> Interrupt:
+        journal = witness.agree(interrupt)
+        if journal is None:
+            self.broke(witness.object(interrupt, calling_place()))
+            raise Evicted
+        return journal
+
+
+def _is_cancellation(error: BaseException | None) -> bool:
+    """Whether `error` is how a cancelled run ends: cancelled itself, or because what it awaited was."""
+    match error:
+        case errors.CancelledError() | asyncio.CancelledError():
+            return True
+        case errors.ActivityError() | errors.ChildWorkflowError():
+            return _is_cancellation(error.__cause__)
+        case BaseExceptionGroup():
+            return all(_is_cancellation(each) for each in error.exceptions)
+        case _:
+            return False

@@ -1,0 +1,97 @@
+"""Signals: those sent to this run by name, and those that it waits for by id. None that arrived is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from memflow.core.arrivals import SignalReceived
+from memflow.core.interrupts import AwaitSignal, CancelWait, SendSignal
+from memflow.core.waiting import Host
+
+
+class Signals:
+    """Unread signals by name, and waits by signal id in the order they began."""
+
+    __slots__ = ("_host", "_unread", "_waits")
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._unread: dict[str, deque[SignalReceived]] = {}
+        self._waits: dict[str, dict[int, asyncio.Future[SignalReceived]]] = {}
+
+    def apply(self, signal: SignalReceived) -> None:
+        """A signal has arrived: to whom it was addressed, else to the longest waiting, else kept or sent back."""
+        if signal.op is not None:
+            future = self._leave(signal.name, signal.op)
+            self._host.forget(signal.op)
+            if future is not None and not future.done():
+                future.set_result(signal)
+                return
+        self._pass_on(signal, signal.name, deque.append)
+
+    async def wait(self, signal_id: str) -> SignalReceived:
+        """The next signal of that name or id. See `Replay.wait_signal`."""
+        unread = self._unread.get(signal_id)
+        if unread:
+            return self._take(signal_id, unread)
+        host = self._host
+        op = host.next_op()
+        host.ask(AwaitSignal(op, signal_id))
+        future: asyncio.Future[SignalReceived] = host.new_future()
+        self._waits.setdefault(signal_id, {})[op] = future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if host.refusing:
+                raise
+            if future.done() and not future.cancelled():
+                self._pass_on(future.result(), signal_id, deque.appendleft)
+            elif self._leave(signal_id, op) is not None:
+                host.ask(CancelWait(op, signal_id))
+            raise
+
+    def by_future(self) -> dict[int, int]:
+        """For each future that waits here, by its id(), the op."""
+        return {id(future): op for waits in self._waits.values() for op, future in waits.items()}
+
+    def unread(self) -> list[str]:
+        """Names of signals that arrived and that no code has taken."""
+        return [name for name, unread in self._unread.items() for _ in unread]
+
+    def clear(self) -> None:
+        """Forget all; the run is over."""
+        self._unread.clear()
+        self._waits.clear()
+
+    def _pass_on(
+        self, signal: SignalReceived, signal_id: str, keep: Callable[[deque[SignalReceived], SignalReceived], None]
+    ) -> None:
+        """A signal without its waiter: to the longest waiting here, else by id back to where it came from, by name kept."""
+        host = self._host
+        for op, future in self._waits.get(signal_id, {}).items():
+            if not future.done():
+                self._leave(signal_id, op)
+                host.ask(CancelWait(op, signal_id))
+                future.set_result(signal)
+                return
+        if signal.op is None:
+            keep(self._unread.setdefault(signal_id, deque()), signal)
+        else:
+            host.ask(SendSignal(host.next_op(), signal_id, signal.payload))
+
+    def _leave(self, signal_id: str, op: int) -> asyncio.Future[SignalReceived] | None:
+        waits = self._waits.get(signal_id)
+        if waits is None:
+            return None
+        future = waits.pop(op, None)
+        if not waits:
+            del self._waits[signal_id]
+        return future
+
+    def _take(self, signal_id: str, unread: deque[SignalReceived]) -> SignalReceived:
+        signal = unread.popleft()
+        if not unread:
+            del self._unread[signal_id]
+        return signal
