@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from memflow.core.entries import Entry, JournalEntry
+from memflow.core.arrivals import Arrival
+from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther, WriteRecord
 from memflow.filters import Filter
 from memflow.options import ActivityOptions
@@ -64,7 +65,7 @@ class ToRun:
     namespace: str
     workflow_id: str
     run_id: str | None                 # None: the latest run of that id
-    arrival: Entry
+    arrival: Arrival
     request_id: str | None = None
 
 
@@ -192,7 +193,7 @@ class Mail:
 
     run: int
     position: int
-    arrival: Entry
+    arrival: Arrival
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,7 @@ class TurnCommit:
     cancelled_activities: Sequence[int] = ()   # ops whose row gets the cancel mark
     dropped_activities: Sequence[int] = ()     # ops whose row goes away (answered here, or abandoned)
     effects: Sequence[Effect] = ()
-    mail: Sequence[Entry] = ()                 # answers known here but not in a turn yet: into the run's own inbox
+    mail: Sequence[Arrival] = ()               # answers known here but not in a turn yet: into the run's own inbox
     sticky: bool = True                        # prefer this worker next time, and keep the run while there is mail;
                                                # False: let it go even over unread mail, due at `wake_at` for anybody
 
@@ -296,7 +297,7 @@ class Settle:
     run: int
     op: int
     token: UUID
-    arrival: Entry
+    arrival: Arrival
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import uuid4
@@ -374,8 +374,7 @@ class Resident:
 
     def _owned_row(self, job: Job) -> ActivityRow:
         job.token = uuid4()
-        row = self._row(job.errand, job.attempt, job.errand.scheduled_at, None, job.heartbeat)
-        return ActivityRow(*(getattr(row, name) for name in ROW_FIELDS[:10]), job.token, row.last_failure, row.heartbeat)
+        return replace(self._row(job.errand, job.attempt, job.errand.scheduled_at, None, job.heartbeat), token=job.token)
 
     def _watch(self, asked: ScheduleActivity, at: datetime) -> None:
         if asked.options.schedule_to_close_timeout is not None:
@@ -513,9 +512,6 @@ class Resident:
         self._rows_in_flight = []
         self._answers.extend(arrival for position, arrival in self.arrivals if position is None)
         self.arrivals.clear()
-
-
-ROW_FIELDS = tuple(ActivityRow.__dataclass_fields__)
 
 
 def _ending_of(closing: Complete | Fail | Cancelled | RunTimedOut | None) -> tuple[Status, Payload | None]:

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError
-from memflow.names import check_task_queue
+from memflow.names import check_name
 from memflow.worker.engine import Connected, Engine, Settings, TraceSink
 from memflow.worker.registry import Registry
 
@@ -84,7 +84,7 @@ class Worker:
         executor = activity_executor or self._own_executor
         assert executor is not None
         self._settings = Settings(
-            task_queue=check_task_queue(task_queue),
+            task_queue=check_name(task_queue, what="task queue"),
             max_concurrent_activities=max_concurrent_activities,
             max_concurrent_workflows=max_concurrent_workflows,
             max_cached_workflows=max_cached_workflows,
