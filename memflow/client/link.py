@@ -19,10 +19,15 @@ class Link:
         self.codec = codec
         self.namespace = store.namespace
         self.waiters = Waiters(store)
+        # Looked up at each call, so that a store whose methods are watched (counted, traced) is watched here too.
         # A run is known by its id, which the client made: the store answers a repeat with the run that is there.
-        self._starts = Batcher[NewRun, Started](store.start_runs, repeatable=lambda run: True)
-        self._messages = Batcher[ToRun, Sent](store.send, repeatable=lambda message: message.request_id is not None)
-        self._signals = Batcher[ToSignalId, Sent](store.signal, repeatable=lambda signal: signal.request_id is not None)
+        self._starts = Batcher[NewRun, Started](lambda runs: store.start_runs(runs), repeatable=lambda run: True)
+        self._messages = Batcher[ToRun, Sent](
+            lambda messages: store.send(messages), repeatable=lambda message: message.request_id is not None
+        )
+        self._signals = Batcher[ToSignalId, Sent](
+            lambda signals: store.signal(signals), repeatable=lambda signal: signal.request_id is not None
+        )
         self._closed = False
 
     @property
