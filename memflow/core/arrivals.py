@@ -13,6 +13,11 @@ from memflow.failure import Failure
 from memflow.payload import NO_ARGUMENTS, Payload
 
 
+def no_headers() -> dict[str, str]:
+    """The default of `headers`."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class RunStarted:
     """The first arrival of every run. Its input lies on the run's row, not a second time in the journal."""
@@ -66,7 +71,7 @@ class SignalReceived:
     name: str
     payload: Payload
     op: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=no_headers)
 
 
 @dataclass(frozen=True, slots=True)

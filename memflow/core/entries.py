@@ -270,8 +270,8 @@ def _write_failure(kind: str, op: int | None, failure: Failure) -> Row:
 
 
 def _write_signal(entry: SignalReceived) -> Row:
-    payload = entry.payload
-    return Row("signal_received", entry.op, _json({"name": entry.name, "headers": dict(entry.headers)}), payload.encoding, payload.data)
+    text = _json({"name": entry.name, "headers": dict(entry.headers)})
+    return Row("signal_received", entry.op, text, entry.payload.encoding, entry.payload.data)
 
 
 def _write_send(entry: SendSignal) -> Row:

@@ -14,6 +14,11 @@ from memflow.options import ActivityOptions, ChildOptions
 from memflow.payload import Payload
 
 
+def no_headers() -> dict[str, str]:
+    """The default of `headers`."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class ScheduleActivity:
     """Run an activity. `options.task_queue` None means the run's own queue."""
@@ -22,7 +27,7 @@ class ScheduleActivity:
     name: str
     input: Payload
     options: ActivityOptions
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=no_headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ class StartChild:
     input: Payload
     options: ChildOptions
     announce: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=no_headers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextvars import Context, copy_context
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVarTuple, Unpack
 
 from memflow.core.noio import LoopWithoutIO
 from memflow.core.ordering import WorkflowFuture, WorkflowTask, called_by_plain_as_completed, first_order
@@ -23,7 +23,10 @@ from memflow.errors import ConfigurationError, DeterminismError
 
 log = logging.getLogger(__name__)
 
+Ts = TypeVarTuple("Ts")
+
 LAST_YEAR = 9000  # Postgres goes further, Python's datetime to 9999; zones must still fit
+_swap_task: Any = getattr(asyncio.tasks, "_swap_current_task", None)  # since 3.12
 _ONE_TASK_PER_THREAD = sys.version_info >= (3, 14)
 """CPython 3.14 keeps the current task per thread, not per loop, and refuses to enter a second one."""
 
@@ -75,7 +78,9 @@ class Timer(asyncio.TimerHandle):
 
     __slots__ = ("args", "callback", "context", "dropped", "host", "op")
 
-    def __init__(self, when: float, callback: Callable[..., object], args: Sequence[Any], context: Context | None, host: Host) -> None:
+    def __init__(
+        self, when: float, callback: Callable[..., object], args: Sequence[Any], context: Context | None, host: Host
+    ) -> None:
         self._when = when
         self.callback = callback
         self.args = args
@@ -126,7 +131,9 @@ class TurnLoop(LoopWithoutIO):
     def enter(self) -> tuple[Any, Any, Any]:
         """Become the running loop of this thread; what was is given back by `leave`."""
         outer = asyncio._get_running_loop()
-        task = asyncio.tasks._swap_current_task(outer, None) if _ONE_TASK_PER_THREAD and outer is not None else None  # type: ignore[attr-defined]
+        task: Any = None
+        if _ONE_TASK_PER_THREAD and outer is not None:
+            task = _swap_task(outer, None)
         hooks = sys.get_asyncgen_hooks()
         asyncio._set_running_loop(self)
         sys.set_asyncgen_hooks(None, self._drop_generator)
@@ -138,7 +145,7 @@ class TurnLoop(LoopWithoutIO):
         sys.set_asyncgen_hooks(*hooks)
         asyncio._set_running_loop(outer)
         if task is not None:
-            asyncio.tasks._swap_current_task(outer, task)  # type: ignore[attr-defined]
+            _swap_task(outer, task)
 
     def run_until_blocked(self) -> None:
         """Call back until nothing is due."""
@@ -187,13 +194,17 @@ class TurnLoop(LoopWithoutIO):
         """Seconds since the run's first turn. Moves only between turns."""
         return 0.0 if self.began is None else (self.host.now - self.began).total_seconds()
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Callback:
+    def call_soon(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> Callback:
         handle = Callback(callback, args, context)
         if not self.halted:
             self._ready.append(handle)
         return handle
 
-    def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Timer:
+    def call_later(
+        self, delay: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> Timer:
         timer = Timer(self.time() + delay, callback, args, context, self.host)
         if delay > 0 or delay != delay:
             self.host.start_timer(timer, later(self.host.now, delay))
@@ -201,7 +212,9 @@ class TurnLoop(LoopWithoutIO):
             self._ready.append(timer)
         return timer
 
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Timer:
+    def call_at(
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> Timer:
         return self.call_later(when - self.time(), callback, *args, context=context)
 
     def create_future(self) -> WorkflowFuture:
@@ -264,7 +277,7 @@ class TurnLoop(LoopWithoutIO):
         kept: list[WorkflowTask] = []
         while self.failed:
             task = self.failed.pop()
-            if not task._log_traceback:  # type: ignore[attr-defined]  # somebody has seen it
+            if not task._log_traceback:  # somebody has seen it
                 continue
             if not all_of_them and sys.getrefcount(task) > _REFERENCES_OF_A_LOCAL:
                 kept.append(task)
@@ -277,9 +290,9 @@ class TurnLoop(LoopWithoutIO):
     def _task_ended(self, task: asyncio.Task[Any]) -> None:
         assert isinstance(task, WorkflowTask)
         self.tasks.pop(task, None)
-        if task.cancelled() or not task._log_traceback:  # type: ignore[attr-defined]
+        if task.cancelled() or not task._log_traceback:
             return
-        error: BaseException | None = task._exception  # type: ignore[attr-defined]  # exception() would count as looking
+        error: BaseException | None = task._exception  # exception() would count as looking
         if isinstance(error, Exception):
             self.failed.append(task)
         elif error is not None:

@@ -8,7 +8,7 @@ makes has a hash that counts: the same in every process that replays the run. Tw
 from __future__ import annotations
 
 import asyncio
-import sys
+import inspect
 from collections.abc import Coroutine, Iterable
 from contextvars import Context
 from typing import Any, Protocol, TypeGuard
@@ -85,16 +85,17 @@ def _as_completed(fs: Iterable[Any], *, timeout: float | None = None) -> Any:
 
 def called_by_plain_as_completed() -> bool:
     """Whether `create_task` was called by an `as_completed` that was imported by name before this module was."""
-    frame = sys._getframe(2)
-    if not frame.f_code.co_name.endswith("ensure_future"):
+    here = inspect.currentframe()
+    create_task = None if here is None else here.f_back
+    frame = None if create_task is None else create_task.f_back
+    if frame is None or not frame.f_code.co_name.endswith("ensure_future"):
         return False
     for _ in range(4):
-        outer = frame.f_back
-        if outer is None:
+        frame = frame.f_back
+        if frame is None:
             return False
-        if outer.f_code in _AS_COMPLETED_BODIES:
+        if frame.f_code in _AS_COMPLETED_BODIES:
             return True
-        frame = outer
     return False
 
 

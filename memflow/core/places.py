@@ -6,7 +6,7 @@ A place reads `samples/order.py:31 in run`: the file as its module is imported, 
 from __future__ import annotations
 
 import asyncio
-import sys
+import inspect
 from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any
@@ -42,7 +42,7 @@ def place_of(frame: FrameType) -> str | None:
 
 def calling_place() -> str | None:
     """The innermost line of user code on the stack, or None."""
-    frame: FrameType | None = sys._getframe(1)
+    frame = inspect.currentframe()
     while frame is not None:
         place = place_of(frame)
         if place is not None:
@@ -69,10 +69,14 @@ def raised_at(error: BaseException) -> str | None:
 def awaiting_frames(awaitable: Any) -> Iterator[FrameType]:
     """The frames of a suspended coroutine, from the outermost await to the innermost."""
     for _ in range(_LONGEST_CHAIN):
-        frame = getattr(awaitable, "cr_frame", None) or getattr(awaitable, "gi_frame", None) or getattr(awaitable, "ag_frame", None)
-        if frame is None:
+        for frame_of, awaited_of in _KINDS_OF_AWAITABLE:
+            frame: FrameType | None = getattr(awaitable, frame_of, None)
+            if frame is not None:
+                yield frame
+                awaitable = getattr(awaitable, awaited_of, None)
+                break
+        else:
             return
-        yield frame
-        awaitable = (
-            getattr(awaitable, "cr_await", None) or getattr(awaitable, "gi_yieldfrom", None) or getattr(awaitable, "ag_await", None)
-        )
+
+
+_KINDS_OF_AWAITABLE = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))

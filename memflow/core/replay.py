@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, ContextVar
 from datetime import datetime
 from random import Random
-from typing import Any, assert_never
+from typing import Any, assert_never, cast
 
 from memflow import errors
 from memflow.codec import Codec
@@ -183,7 +183,8 @@ class Replay:
 
     def waiting(self) -> list[Waiting]:
         """What each blocked coroutine waits for, and at which lines. Open ops first, in their order."""
-        words = {op: what(asked) for asks in (self.open_activities, self.open_children, self.open_waits) for op, asked in asks.items()}
+        opened = (self.open_activities, self.open_children, self.open_waits)
+        words = {op: what(asked) for asks in opened for op, asked in asks.items()}
         words.update({op: what(StartTimer(op, due)) for op, due in self.open_timers.items()})
         ops = self._answers.by_future() | self._signals.by_future()
         # asyncio.sleep waits for a future that its timer will resolve: the first argument of the callback.
@@ -230,7 +231,7 @@ class Replay:
         if self._loop.halted:
             self._loop.refusals.refuse()
         if self.read_only:
-            raise errors.ReadOnlyError(f"{calling_place() or 'this code'} may only look: queries and conditions ask for nothing durable")
+            raise errors.ReadOnlyError(f"a query or condition may only look, but asks for something durable: {calling_place()}")
         self._last_op += 1
         return self._last_op
 
@@ -294,7 +295,7 @@ class Replay:
         self.ask(StartTimer(op, due))
         await self.answer(op, on_cancel=lambda: CancelTimer(op))
 
-    # ------------------------------------------------------------------------------------------------- for the loop and its helpers
+    # ------------------------------------------------------------------------------------------------- for the loop
 
     def new_future(self) -> asyncio.Future[Any]:
         """A future on this run's loop."""
@@ -439,7 +440,8 @@ class Replay:
             return False
         if isinstance(error, self.definition.fails_on):
             return True
-        return isinstance(error, BaseExceptionGroup) and all(self._fails_run(each) for each in error.exceptions)
+        members = _members(error)
+        return bool(members) and all(self._fails_run(each) for each in members)
 
     def _end(self, closing: Closing) -> None:
         try:
@@ -494,7 +496,11 @@ def _is_cancellation(error: BaseException | None) -> bool:
             return True
         case errors.ActivityError() | errors.ChildWorkflowError():
             return _is_cancellation(error.__cause__)
-        case BaseExceptionGroup():
-            return all(_is_cancellation(each) for each in error.exceptions)
         case _:
-            return False
+            members = _members(error)
+            return bool(members) and all(_is_cancellation(each) for each in members)
+
+
+def _members(error: BaseException | None) -> Sequence[BaseException]:
+    """What an ExceptionGroup holds; nothing for any other error."""
+    return cast("BaseExceptionGroup[BaseException]", error).exceptions if isinstance(error, BaseExceptionGroup) else ()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 
 from memflow.core.arrivals import SignalReceived
 from memflow.core.interrupts import AwaitSignal, CancelWait, SendSignal
@@ -29,7 +28,7 @@ class Signals:
             if future is not None and not future.done():
                 future.set_result(signal)
                 return
-        self._pass_on(signal, signal.name, deque.append)
+        self._pass_on(signal, signal.name)
 
     async def wait(self, signal_id: str) -> SignalReceived:
         """The next signal of that name or id. See `Replay.wait_signal`."""
@@ -47,7 +46,7 @@ class Signals:
             if host.refusing:
                 raise
             if future.done() and not future.cancelled():
-                self._pass_on(future.result(), signal_id, deque.appendleft)
+                self._pass_on(future.result(), signal_id, first=True)
             elif self._leave(signal_id, op) is not None:
                 host.ask(CancelWait(op, signal_id))
             raise
@@ -65,10 +64,8 @@ class Signals:
         self._unread.clear()
         self._waits.clear()
 
-    def _pass_on(
-        self, signal: SignalReceived, signal_id: str, keep: Callable[[deque[SignalReceived], SignalReceived], None]
-    ) -> None:
-        """A signal without its waiter: to the longest waiting here, else by id back to where it came from, by name kept."""
+    def _pass_on(self, signal: SignalReceived, signal_id: str, *, first: bool = False) -> None:
+        """A signal without its waiter: to the longest waiting here; else one sent by id goes back there, one by name is kept."""
         host = self._host
         for op, future in self._waits.get(signal_id, {}).items():
             if not future.done():
@@ -77,7 +74,8 @@ class Signals:
                 future.set_result(signal)
                 return
         if signal.op is None:
-            keep(self._unread.setdefault(signal_id, deque()), signal)
+            unread = self._unread.setdefault(signal_id, deque())
+            unread.insert(0 if first else len(unread), signal)
         else:
             host.ask(SendSignal(host.next_op(), signal_id, signal.payload))
 

@@ -89,21 +89,22 @@ def _look_at(task: WorkflowTask) -> _Blocked:
 
 def _joined(on: Any, inside: FrameType | None) -> Iterable[Any]:
     """What must end before `on` does: the tasks of a gather, a TaskGroup, a wait, or a task itself."""
-    if isinstance(on, asyncio.Task):
-        return (on,)
-    children: Iterable[Any] = getattr(on, "_children", ())
-    if children:
-        return children
-    if inside is None:
-        return ()
-    mine = inside.f_locals
-    if inside.f_code.co_name == "__aexit__":
-        return getattr(mine.get("self"), "_tasks", ())
-    if inside.f_code.co_name == "_wait":
-        return mine.get("fs", ())
-    if inside.f_code.co_name == "wait_for":
-        return (mine.get("fut"),)
-    return ()
+    joined: Iterable[Any] = getattr(on, "_children", ())  # of a gather
+    if joined:
+        return joined
+    if inside is None or isinstance(on, asyncio.Task):
+        return [on]
+    mine: dict[str, Any] = inside.f_locals
+    match inside.f_code.co_name:
+        case "__aexit__":  # of a TaskGroup
+            joined = getattr(mine.get("self"), "_tasks", ())
+        case "_wait":
+            joined = mine.get("fs", ())
+        case "wait_for":
+            joined = (mine.get("fut"),)
+        case _:
+            pass
+    return joined
 
 
 def _lineage(task: WorkflowTask, blocked: Mapping[WorkflowTask, _Blocked]) -> list[str]:

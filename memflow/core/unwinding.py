@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from memflow.core.ordering import WorkflowTask
 from memflow.core.places import awaiting_frames, place_of
@@ -49,7 +50,7 @@ def unwind(loop: asyncio.AbstractEventLoop, tasks: Iterable[WorkflowTask], first
 
 def _unwind_task(loop: asyncio.AbstractEventLoop, task: WorkflowTask, first: Callable[[], BaseException]) -> str | None:
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # the task never learns of its end; that is meant
-    coroutine = task.get_coro()
+    coroutine: Any = task.get_coro()  # None for an eager task that has ended
     if coroutine is None or task.done():
         return None
     error = first()
