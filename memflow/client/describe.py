@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
 from memflow.codec import Codec
-from memflow.core.entries import Entry, JournalEntry
+from memflow.core.entries import Entry, JournalEntry, kind_of
 from memflow.errors import FailureError
 from memflow.failure import ENCODING, Failure, decode_failure, exception_of
 from memflow.payload import Payload
@@ -152,11 +151,6 @@ def history_of(journal: list[JournalEntry], codec: Codec) -> list[HistoryEntry]:
         )
         for one in journal
     ]
-
-
-def kind_of(entry: Entry) -> str:
-    """The name of an entry's class as the journal's `kind` has it: `activity_completed`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(entry).__name__).lower()
 
 
 def waiting_of(row: RunRow) -> tuple[WaitingFor, ...]:

@@ -17,8 +17,7 @@ from memflow.client.describe import (
 )
 from memflow.client.link import Link
 from memflow.client.values import encode_signal
-from memflow.core.arrivals import CancelRequested, SignalReceived
-from memflow.core.entries import Entry
+from memflow.core.arrivals import Arrival, CancelRequested, SignalReceived
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import (
     CancelledError,
@@ -213,7 +212,7 @@ class Handle(Generic[R_co]):
         """The same as `terminate`, under the name that HotMesh users know."""
         await self.terminate(reason)
 
-    async def _send(self, arrival: Entry, request_id: str | None, connection: Any) -> None:
+    async def _send(self, arrival: Arrival, request_id: str | None, connection: Any) -> None:
         def send(run_id: str | None) -> Awaitable[Sent]:
             return self._link.send(ToRun(self._link.namespace, self._id, run_id, arrival, request_id), connection)
 

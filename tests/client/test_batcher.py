@@ -9,6 +9,7 @@ import pytest
 
 from memflow.client.batcher import Batcher
 from memflow.errors import ConfigurationError, DatabaseError, OutcomeUnknownError
+from tests.polling import until
 
 
 class ValueRefused(Exception):
@@ -44,9 +45,10 @@ def batcher(wire: Wire, *, largest: int = 500) -> Batcher[str, str]:
 
 
 async def until_sent(wire: Wire, batches: int) -> None:
-    async with asyncio.timeout(5):
-        while len(wire.batches) < batches:
-            await asyncio.sleep(0)
+    async def sent() -> bool:
+        return len(wire.batches) >= batches
+
+    await until(sent)
 
 
 async def test_calls_of_one_moment_leave_together_and_each_gets_its_own_answer() -> None:

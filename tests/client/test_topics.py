@@ -34,7 +34,8 @@ def test_matches_whole_segments(pattern: str, topic: str, matches: bool) -> None
 
 
 @pytest.mark.parametrize(
-    ("pattern", "says"), [("", "empty"), ("my..dog", "segment 2"), ("my.", "segment 2"), ("**.dog", "at the end"), ("my.d*", "whole")]
+    ("pattern", "says"),
+    [("", "empty"), ("my..dog", "segment 2"), ("my.", "segment 2"), ("**.dog", "at the end"), ("my.d*", "whole")],
 )
 def test_refuses_a_pattern_that_would_match_by_surprise(pattern: str, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):

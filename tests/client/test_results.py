@@ -1,0 +1,174 @@
+"""Waiting for results: what it costs, what it survives, and what it says when there is none."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+
+from memflow.client.client import Client
+from memflow.errors import (
+    ApplicationError,
+    ConfigurationError,
+    PayloadError,
+    TerminatedError,
+    WorkflowClosedError,
+    WorkflowFailedError,
+    WorkflowNotFoundError,
+)
+from tests.client.driver import Driver, card_declined
+from tests.polling import until
+
+
+async def test_a_result_reaches_everybody_who_waits_and_who_comes_later(client: Client) -> None:
+    handle = await client.workflow.start("buy")
+    waiters = [asyncio.create_task(handle.result()) for _ in range(5)]
+    await asyncio.sleep(0)
+    await Driver(client).complete({"ok": True})
+    assert await asyncio.gather(*waiters) == [{"ok": True}] * 5
+    assert await handle.result() == {"ok": True}
+    assert await client.get_handle(handle.id).result() == {"ok": True}
+
+
+async def test_five_hundred_waiters_cost_a_few_queries_together(watched: tuple[Client, list[str]]) -> None:
+    client, statements = watched
+    handles = await asyncio.gather(*(client.workflow.start("buy") for _ in range(500)))
+    waiters = [asyncio.create_task(handle.result()) for handle in handles]
+    await asyncio.sleep(0)
+    statements.clear()
+    assert await Driver(client).complete(7) == 500
+    asked = len(statements)
+    assert await asyncio.gather(*waiters) == [7] * 500
+    assert asked + len(statements) < 30
+
+
+async def test_a_failed_run_raises_with_its_causes_on_one_line(client: Client) -> None:
+    handle = await client.workflow.start("buy", id="order-1")
+    await Driver(client).fail(card_declined())
+    with pytest.raises(WorkflowFailedError) as caught:
+        await handle.result(timeout=5)
+    error = caught.value
+    assert str(error) == f"workflow 'order-1' (run {handle.run_id}) failed: PaymentFailed: payment failed"
+    assert (error.workflow_id, error.run_id, error.status) == ("order-1", handle.run_id, "failed")
+    assert isinstance(error.cause, ApplicationError) and error.cause is error.__cause__
+    root = error.cause.cause
+    assert isinstance(root, ApplicationError)
+    assert (root.type, root.message, tuple(root.details), root.non_retryable) == ("CardDeclined", "card 4242 declined", (4242,), True)
+
+
+async def test_a_terminated_run_says_so_with_the_reason(client: Client) -> None:
+    handle = await client.workflow.start("buy")
+    waiter = asyncio.create_task(handle.result())
+    await asyncio.sleep(0)
+    await handle.terminate("out of stock")
+    with pytest.raises(WorkflowFailedError, match="was terminated") as caught:
+        await waiter
+    assert isinstance(caught.value.cause, TerminatedError)
+    assert caught.value.cause.reason == "out of stock"
+
+
+async def test_a_timeout_ends_the_wait_and_not_the_run(client: Client) -> None:
+    handle = await client.workflow.start("buy", id="slow")
+    with pytest.raises(TimeoutError, match="'slow' has not ended within 50ms"):
+        await handle.result(timeout="50ms")
+    assert await handle.status() == "running"
+    with pytest.raises(ConfigurationError, match="timeout"):
+        await handle.result(timeout=-1)
+
+
+async def test_a_missing_run_shows_on_use(client: Client) -> None:
+    handle = client.get_handle("nobody")
+    calls: list[Any] = [
+        handle.result, handle.status, handle.describe, handle.history, handle.stack, handle.cancel, handle.terminate, handle.interrupt
+    ]
+    for call in calls:
+        with pytest.raises(WorkflowNotFoundError, match="'nobody'"):
+            await call()
+    with pytest.raises(WorkflowNotFoundError):
+        await handle.signal("go")
+    with pytest.raises(WorkflowNotFoundError):
+        await client.get_handle("nobody", "no-run").status()
+
+
+async def test_an_ended_run_takes_nothing_more(client: Client) -> None:
+    handle = await client.workflow.start("buy")
+    await Driver(client).complete()
+    for call in (handle.cancel, handle.terminate, handle.interrupt):
+        with pytest.raises(WorkflowClosedError, match="completed"):
+            await call()
+    with pytest.raises(WorkflowClosedError):
+        await client.get_handle(handle.id).signal("go", 1)
+
+
+async def test_a_result_of_another_type_than_declared_is_refused_by_path(client: Client) -> None:
+    handle = await client.workflow.start("buy", result_type=list[int])
+    await Driver(client).complete([1, "x"])
+    with pytest.raises(PayloadError) as caught:
+        await handle.result(timeout=5)
+    assert caught.value.path == "$[1]"
+
+
+async def test_cancelled_waiters_leave_nothing_behind(client: Client) -> None:
+    handle = await client.workflow.start("buy")
+    waiters = [asyncio.create_task(handle.result()) for _ in range(10)]
+    await asyncio.sleep(0)
+    for waiter in waiters[:9]:
+        waiter.cancel()
+    await asyncio.wait(waiters[:9])
+    await Driver(client).complete(3)
+    assert await waiters[9] == 3
+    assert not client._link.waiters._waiting
+
+
+async def test_results_come_without_notices(dsn: str, schema: str, client: Client) -> None:
+    direct = await asyncpg.connect(dsn)
+    try:
+        handle = await client.workflow.start("buy")
+        waiter = asyncio.create_task(handle.result(timeout=10))
+        await until_listening(direct)
+        await direct.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
+        )
+        await Driver(client).complete("heard")
+        assert await waiter == "heard"
+    finally:
+        await direct.close()
+
+
+async def until_listening(direct: Any) -> None:
+    async def listening() -> bool:
+        found = await direct.fetchval(
+            "select count(*) from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
+        )
+        return bool(found > 0)
+
+    await until(listening)
+
+
+async def test_waiting_outlives_the_loss_of_every_connection(dsn: str, client: Client) -> None:
+    handle = await client.workflow.start("buy")
+    waiter = asyncio.create_task(handle.result(timeout=20))
+    await asyncio.sleep(0)
+    other = await Client.connect(dsn, schema=client.store.schema)  # type: ignore[attr-defined]
+    direct = await asyncpg.connect(dsn)
+    try:
+        await direct.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        await Driver(other).complete("still here")
+        assert await waiter == "still here"
+    finally:
+        await direct.close()
+        await other.close()
+
+
+async def test_closing_the_client_tells_those_who_wait(dsn: str, schema: str) -> None:
+    client = await Client.connect(dsn, schema=schema)
+    handle = await client.workflow.start("buy")
+    waiter = asyncio.create_task(handle.result())
+    await asyncio.sleep(0)
+    await client.close()
+    with pytest.raises(ConfigurationError, match="closed"):
+        await waiter
