@@ -68,7 +68,7 @@ class Handle(Generic[R_co]):
 
     # -- the result
 
-    async def result(self, timeout: Duration | None = None) -> R_co:  # noqa: ASYNC109  # text and timedelta are taken too
+    async def result(self, timeout: Duration | None = None) -> R_co:  # text and timedelta are taken too
         """Wait for the end and return what the workflow returned, decoded to its declared type.
 
         `timeout` (timedelta, text or seconds) bounds the wait, not the run. Any number of waiters cost one query together.

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
+
 from memflow.client.client import Client
 from memflow.core.arrivals import RunStarted
 from memflow.core.entries import Entry, JournalEntry
@@ -101,3 +103,15 @@ def card_declined() -> ApplicationError:
             raise ApplicationError("payment failed", type="PaymentFailed") from cause
     except ApplicationError as error:
         return error
+
+
+async def cut_connections(dsn: str) -> None:
+    """Break every connection to this database, as a failover does."""
+    direct = await asyncpg.connect(dsn)
+    try:
+        await direct.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
+        )
+    finally:
+        await direct.close()

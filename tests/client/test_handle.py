@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -113,7 +114,7 @@ async def test_a_signal_by_id_is_kept_for_the_first_who_will_wait(dsn: str, clie
 
 async def test_a_signal_in_the_callers_transaction_is_sent_if_and_only_if_it_commits(dsn: str, client: Client) -> None:
     handle = await client.workflow.start("order")
-    mine = await asyncpg.connect(dsn)
+    mine: Any = await asyncpg.connect(dsn)
     try:
         transaction = mine.transaction()
         await transaction.start()

@@ -86,7 +86,7 @@ async def test_a_thousand_starts_share_a_few_statements(watched: tuple[Client, l
 
 
 async def test_a_start_in_the_callers_transaction_happens_if_and_only_if_it_commits(dsn: str, client: Client) -> None:
-    mine = await asyncpg.connect(dsn)
+    mine: Any = await asyncpg.connect(dsn)
     try:
         async with mine.transaction():
             kept = await client.workflow.start("buy", "o", id="kept", connection=mine)
