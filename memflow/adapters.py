@@ -11,10 +11,13 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import from_json
 
 from memflow.errors import PayloadError
-from memflow.fidelity import name_of, step
+from memflow.fidelity import name_of, step, type_of
 
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings", ser_json_timedelta="iso8601")
 _CACHED_HINTS = 4096
+
+
+_NO_MEMBER: Any = object()
 
 
 class Adapters:
@@ -122,21 +125,27 @@ def _unreadable(problem: ValidationError, data: bytes, many: bool) -> PayloadErr
 def _path_of(location: Sequence[int | str], value: Any) -> str:
     """Pydantic's location as a path; it also names union members and the like, which are no steps in the value."""
     path = ""
-    here: Any = value
+    here = value
     for at in location:
-        if isinstance(at, int) and isinstance(here, list | tuple):
-            items: Sequence[Any] = here
-            path += f"[{at}]"
-            here = items[at] if at < len(items) else None
-        elif isinstance(here, dict):
-            mapping: dict[Any, Any] = here
-            if at in mapping or at == location[-1]:
-                path = step(path, at)
-                here = mapping.get(at)
-        elif isinstance(at, str) and hasattr(here, at) and not isinstance(here, str | int | float | type):
-            path = step(path, at)
-            here = getattr(here, at)
+        inner = _member(here, at, last=at == location[-1])
+        if inner is not _NO_MEMBER:
+            path = f"{path}[{at}]" if isinstance(at, int) else step(path, at)
+            here = inner
     return path
+
+
+def _member(value: Any, at: int | str, *, last: bool) -> Any:
+    """The member of a value that a location names; where it ends, also one that is missing."""
+    kind = type_of(value)
+    if issubclass(kind, list | tuple):
+        if isinstance(at, int):
+            return value[at] if at < len(value) else None
+        return _NO_MEMBER
+    if issubclass(kind, dict):
+        return value.get(at) if at in value or last else _NO_MEMBER
+    if issubclass(kind, str | int | float | type) or not isinstance(at, str):
+        return _NO_MEMBER
+    return getattr(value, at, _NO_MEMBER)
 
 
 def _shown(value: Any) -> str:
@@ -146,7 +155,6 @@ def _shown(value: Any) -> str:
 
 def hint_name(hint: Any) -> str:
     """A declared type as a person wrote it."""
-    if isinstance(hint, tuple):
-        hints: tuple[Any, ...] = hint
-        return ", ".join(hint_name(one) for one in hints)
+    if type_of(hint) is tuple:
+        return ", ".join(hint_name(one) for one in hint)
     return hint.__qualname__ if isinstance(hint, type) and not hasattr(hint, "__args__") else repr(hint).replace("typing.", "")

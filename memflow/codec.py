@@ -16,7 +16,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from memflow.adapters import Adapters, hint_name
 from memflow.errors import PayloadError
-from memflow.fidelity import Difference, difference, name_of
+from memflow.fidelity import Difference, difference, name_of, type_of
 from memflow.payload import NO_ARGUMENTS, NOTHING, Payload
 from memflow.plain import MOST_DIGITS, has_half_surrogate, refuse_huge_ints, refuse_unless_plain
 
@@ -84,10 +84,9 @@ class JsonCodec:
     def decode_arguments(self, payload: Payload, hints: Sequence[Any], required: int) -> list[Any]:
         """The arguments for a function whose parameters have these hints, `required` of them without a default."""
         data = _checked(payload)
-        raw = self._load(data, payload.encoding, Any)
-        if not isinstance(raw, list):
-            raise PayloadError(f"arguments are a JSON array, this is {name_of(raw)}")
-        values: list[Any] = raw
+        values: list[Any] = self._load(data, payload.encoding, Any)
+        if type_of(values) is not list:
+            raise PayloadError(f"arguments are a JSON array, this is {name_of(values)}")
         if not required <= len(values) <= len(hints):
             wanted = str(required) if required == len(hints) else f"{required} to {len(hints)}"
             raise PayloadError(f"{wanted} argument{'' if wanted == '1' else 's'} expected, {len(values)} given")
@@ -100,7 +99,7 @@ class JsonCodec:
     # --------------------------------------------------------------------------------------------- one value
 
     def _dump(self, value: Any, hint: Any, path: str) -> bytes:
-        kind = type(value)
+        kind = type_of(value)
         if hint is Any:
             refuse_unless_plain(value, path)
         elif hint is kind and kind in _SCALARS:

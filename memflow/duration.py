@@ -6,6 +6,7 @@ import math
 import re
 from datetime import timedelta
 from decimal import Decimal
+from typing import cast
 
 from memflow.errors import ConfigurationError
 
@@ -45,7 +46,7 @@ def to_timedelta(value: Duration, *, what: str = "duration") -> timedelta:
         delta = value
     elif isinstance(value, str):
         delta = _parse(value, what)
-    elif isinstance(value, bool) or not isinstance(value, int | float):
+    elif isinstance(value, bool) or not isinstance(cast("object", value), int | float):
         raise ConfigurationError(f"{what}: {_short(value)} is no duration; give {_ALLOWED}")
     elif not math.isfinite(value):
         raise ConfigurationError(f"{what}: {value} is not finite; give {_ALLOWED}")

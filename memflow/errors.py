@@ -15,6 +15,7 @@
     ├── PayloadError                      a value cannot be encoded or decoded
     ├── OutcomeUnknownError               the connection broke while Postgres was committing
     ├── NotInWorkflowError                a workflow verb was called outside a workflow
+    ├── NotInActivityError                something of a running activity was called outside one
     ├── DeterminismError                  workflow code called something that a replay cannot repeat
     ├── NondeterminismError               the code asked for something other than the journal holds
     ├── ReadOnlyError                     a durable verb inside a query or validator
@@ -193,6 +194,10 @@ class OutcomeUnknownError(MemflowError):
 
 class NotInWorkflowError(MemflowError):
     """A workflow verb was called where no workflow runs. Call it from the code of a workflow."""
+
+
+class NotInActivityError(MemflowError):
+    """What belongs to a running activity (`info`, `heartbeat`, `connection`) was called where none runs."""
 
 
 class DeterminismError(MemflowError):

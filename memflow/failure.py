@@ -12,11 +12,12 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from memflow import errors
 from memflow.codec import Codec
 from memflow.duration import to_timedelta
+from memflow.fidelity import type_of
 from memflow.payload import Payload
 
 FailureKind = Literal["application", "cancelled", "terminated", "timeout", "activity", "child"]
@@ -49,7 +50,7 @@ class Failure:
     details: Payload | None = None
     stack: str | None = None
     cause: Failure | None = None
-    facts: Mapping[str, str | int | None] = field(default_factory=dict)
+    facts: Mapping[str, str | int | None] = field(default_factory=dict[str, str | int | None])
 
 
 def is_retryable(failure: Failure) -> bool:
@@ -90,9 +91,13 @@ def failure_of(error: BaseException, codec: Codec) -> Failure:
 
 def _cause_of(error: BaseException) -> BaseException | None:
     cause = error.__cause__
-    if cause is None and isinstance(error, BaseExceptionGroup):
-        return cast("BaseException", error.exceptions[0])
-    return cause
+    members = _members(error)
+    return members[0] if cause is None and members else cause
+
+
+def _members(error: BaseException) -> Sequence[BaseException]:
+    """What an exception group holds; nothing for other errors."""
+    return getattr(error, "exceptions", ()) if issubclass(type(error), BaseExceptionGroup) else ()
 
 
 def _describe(error: BaseException, cause: Failure | None, codec: Codec) -> Failure:
@@ -120,13 +125,13 @@ def _describe(error: BaseException, cause: Failure | None, codec: Codec) -> Fail
             heartbeat = _details(error.heartbeat_details, codec)
             return Failure("timeout", message, details=heartbeat, stack=stack, cause=cause, facts={"kind": _text(error.kind)})
         case errors.ActivityError():
-            facts = {
+            of_activity = {
                 "activity": _text(error.activity),
                 "activity_id": _text(error.activity_id),
-                "attempt": error.attempt if isinstance(error.attempt, int) else None,
+                "attempt": _whole(error.attempt),
                 "retry_state": _text(error.retry_state),
             }
-            return Failure("activity", message, stack=stack, cause=cause, facts=facts)
+            return Failure("activity", message, stack=stack, cause=cause, facts=of_activity)
         case errors.ChildWorkflowError():
             of_child = {
                 "workflow": _text(error.workflow),
@@ -134,21 +139,20 @@ def _describe(error: BaseException, cause: Failure | None, codec: Codec) -> Fail
                 "run_id": _text(error.run_id),
             }
             return Failure("child", message, stack=stack, cause=cause, facts=of_child)
-        case BaseExceptionGroup():
+        case _:
             final = any(isinstance(one, errors.ApplicationError) and one.non_retryable for one in _leaves(error))
             return Failure("application", message, type=type(error).__name__, non_retryable=final, stack=stack, cause=cause)
-        case _:
-            return Failure("application", message, type=type(error).__name__, stack=stack, cause=cause)
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+def _leaves(group: BaseException) -> list[BaseException]:
+    """The members of a group and of the groups in it."""
     found: list[BaseException] = []
-    waiting: list[BaseException] = [group]
+    waiting = list(_members(group))
     while waiting:
         one = waiting.pop()
-        if isinstance(one, BaseExceptionGroup):
-            waiting.extend(cast("BaseExceptionGroup[BaseException]", one).exceptions)
-        else:
+        inner = _members(one)
+        waiting.extend(inner)
+        if not inner:
             found.append(one)
     return found
 
@@ -156,8 +160,8 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 def _message_of(error: BaseException) -> str:
     try:
         text = str(error)
-        if isinstance(error, BaseExceptionGroup):
-            members = cast("Sequence[BaseException]", error.exceptions)
+        members = _members(error)
+        if members:
             text += ": " + "; ".join(f"{type(one).__name__}: {_message_of(one)}" for one in members[:10])
             text += "; ..." if len(members) > 10 else ""
         return _cut(text)
@@ -175,7 +179,7 @@ def _stack_of(error: BaseException) -> str | None:
         # A group's own text holds its members' stacks; causes have stacks of their own in the chain.
         lines = (
             traceback.format_exception(type(error), error, error.__traceback__, chain=False)
-            if isinstance(error, BaseExceptionGroup)
+            if _members(error)
             else traceback.format_tb(error.__traceback__)
         )
         return _cut("".join(lines), keep_end=True)
@@ -224,6 +228,10 @@ def _seconds(delay: Any) -> float | None:
         return to_timedelta(delay, what="next_retry_delay").total_seconds()
     except Exception:
         return None                          # an unreadable wish leaves the policy's own delay
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _text(value: object) -> str | None:
@@ -303,7 +311,7 @@ def _values(details: Payload | None, codec: Codec) -> tuple[Any, ...]:
         values = codec.decode(details)
     except Exception:
         return (f"<{len(details.data)} bytes of details that cannot be decoded>",)
-    return tuple(values) if isinstance(values, list) else (values,)
+    return tuple(values) if type_of(values) is list else (values,)
 
 
 def _fact(facts: Mapping[str, str | int | None], name: str) -> str | None:

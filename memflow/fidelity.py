@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from enum import Enum
 from itertools import zip_longest
 from typing import Any
 
 from pydantic import BaseModel
 
+type_of: Callable[[object], Any] = type
+"""`type` for values of which nothing is known yet."""
+
 _PLAIN: frozenset[type] = frozenset({str, int, bool, bytes, type(None)})
 _MISSING: Any = object()
+_NO_EQUALITY: Any = object.__eq__
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,23 +34,23 @@ def difference(value: Any, back: Any, path: str = "$") -> Difference | None:
     of a builtin that is equal to what comes back and has no fields of its own, such as a `defaultdict` or a `StrEnum`
     member where a dict or a str is declared.
     """
-    kind = type(value)
+    kind = type_of(value)
     if kind is not type(back):
         return _across_types(value, back, path)
     if kind in _PLAIN:
         return None if value == back else _changed(value, back, path)
-    if isinstance(value, dict):
+    if issubclass(kind, dict):
         return _mappings(value, back, path)
-    if isinstance(value, list | tuple | deque):
+    if issubclass(kind, list | tuple | deque):
         return _items(value, back, path)
-    if isinstance(value, set | frozenset):
+    if issubclass(kind, set | frozenset):
         return _sets(value, back, path)
-    if isinstance(value, BaseModel):
+    if issubclass(kind, BaseModel):
         return _models(value, back, path)
-    if isinstance(value, Enum):
+    if issubclass(kind, Enum):
         return None if value is back else _changed(value, back, path)
-    if dataclasses.is_dataclass(value):
-        return _fields(value, back, [field.name for field in dataclasses.fields(value)], path)
+    if dataclasses.is_dataclass(kind):
+        return _fields(value, back, [field.name for field in dataclasses.fields(kind)], path)
     return _leaves(value, back, path)
 
 
@@ -65,15 +69,17 @@ def name_of(value: object) -> str:
 
 def _across_types(value: Any, back: Any, path: str) -> Difference | None:
     lost = Difference(path, f"{name_of(value)} would come back as {name_of(back)}; annotate it as {name_of(value)}")
-    if type(back) is float and type(value) is int:
+    kind = type_of(value)
+    back_kind = type_of(back)
+    if back_kind is float and kind is int:
         return None if value == back else _changed(value, back, path)
-    if isinstance(value, bool) or not isinstance(value, type(back)) or _has_own_fields(value):
+    if kind is bool or not issubclass(kind, back_kind) or _has_own_fields(value):
         return lost
-    if isinstance(value, dict):
+    if issubclass(kind, dict):
         return _mappings(value, back, path)
-    if isinstance(value, list | tuple):
+    if issubclass(kind, list | tuple):
         return _items(value, back, path)
-    if type(back).__module__ in ("builtins", "datetime", "decimal", "uuid", "pathlib", "collections"):
+    if back_kind.__module__ in ("builtins", "datetime", "decimal", "uuid", "pathlib", "collections"):
         return None if value == back else lost
     return lost
 
@@ -156,8 +162,9 @@ def _leaves(value: Any, back: Any, path: str) -> Difference | None:
             return None
     except Exception:                                               # a signalling NaN, or the user's own __eq__
         return Difference(path, f"{name_of(value)} cannot be compared with what would come back")
-    if "__eq__" not in {name for base in type(value).__mro__[:-1] for name in vars(base)} and hasattr(value, "__dict__"):
-        return _mappings(vars(value), vars(back), path)
+    kind = type_of(value)
+    if kind.__eq__ is _NO_EQUALITY and hasattr(value, "__dict__"):
+        return _mappings(value.__dict__, back.__dict__, path)
     return _changed(value, back, path)
 
 

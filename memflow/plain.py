@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from memflow.errors import PayloadError
-from memflow.fidelity import name_of, step
+from memflow.fidelity import name_of, step, type_of
 
 PLAIN = "None, bool, int, float, str, list, and dict with str keys"
 
@@ -19,7 +19,7 @@ MOST_DIGITS = 4300
 
 def refuse_unless_plain(value: Any, path: str, depth: int = 0) -> None:
     """Refuse what JSON would not give back as it is."""
-    kind = type(value)
+    kind = type_of(value)
     if kind is str or kind is int or kind is bool or value is None:
         return
     if kind is dict:
@@ -31,14 +31,14 @@ def refuse_unless_plain(value: Any, path: str, depth: int = 0) -> None:
                     f"a key of the type {name_of(key)} would come back as str; annotate the value as dict[{name_of(key)}, ...]",
                     path=step(path, key),
                 )
-            inner_kind = type(inner)
+            inner_kind = type_of(inner)
             if inner_kind is not str and inner_kind is not int:
                 refuse_unless_plain(inner, step(path, key), depth + 1)
     elif kind is list:
         if depth >= DEEPEST:
             raise _too_deep(path)
         for at, inner in enumerate(value):
-            inner_kind = type(inner)
+            inner_kind = type_of(inner)
             if inner_kind is not str and inner_kind is not int:
                 refuse_unless_plain(inner, f"{path}[{at}]", depth + 1)
     elif kind is float:
@@ -58,16 +58,15 @@ def _too_deep(path: str) -> PayloadError:
 
 def refuse_huge_ints(value: Any, path: str) -> None:
     """A number that could be written, but not read again."""
-    if type(value) is int:
+    kind = type_of(value)
+    if kind is int:
         if value.bit_length() > 3.3219 * MOST_DIGITS:
             raise PayloadError(f"an int of over {MOST_DIGITS} digits cannot be read back; pass it as hexadecimal text", path=path)
-    elif isinstance(value, dict):
-        mapping: dict[str, Any] = value
-        for key, inner in mapping.items():
+    elif kind is dict:
+        for key, inner in value.items():
             refuse_huge_ints(inner, step(path, key))
-    elif isinstance(value, list):
-        items: list[Any] = value
-        for at, inner in enumerate(items):
+    elif kind is list:
+        for at, inner in enumerate(value):
             refuse_huge_ints(inner, f"{path}[{at}]")
 
 
@@ -81,13 +80,12 @@ def _texts(value: Any) -> list[str]:
     waiting: list[Any] = [value]
     while waiting:
         one = waiting.pop()
-        if isinstance(one, str):
+        kind = type_of(one)
+        if kind is str:
             found.append(one)
-        elif isinstance(one, dict):
-            mapping: dict[str, Any] = one
-            waiting.extend(mapping)
-            waiting.extend(mapping.values())
-        elif isinstance(one, list):
-            items: list[Any] = one
-            waiting.extend(items)
+        elif kind is dict:
+            waiting.extend(one)
+            waiting.extend(one.values())
+        elif kind is list:
+            waiting.extend(one)
     return found

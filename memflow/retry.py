@@ -76,28 +76,24 @@ class RetryPolicy:
         return timedelta(seconds=min(longest, first * self.backoff_coefficient ** max(0, attempt - 1)))
 
 
-DEFAULT_RETRY = RetryPolicy()
-"""Without limit, 1 s doubling to 100 s."""
-
-
 def jitter(delay: timedelta, random: Random) -> timedelta:
     """`delay` and up to a tenth more, so that what failed together does not come back together. Never shorter."""
     return delay * (1 + random.random() / 10)
 
 
-def _coefficient(value: float) -> float:
+def _coefficient(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 1:
         raise ConfigurationError(f"backoff_coefficient: {value!r} is not a finite number of at least 1")
     return float(value)
 
 
-def _attempts(value: int) -> int:
+def _attempts(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ConfigurationError(f"maximum_attempts: {value!r} is not a whole number of at least 0 (0 is no limit)")
     return value
 
 
-def _names(values: Iterable[str | type[BaseException]]) -> tuple[str, ...]:
+def _names(values: Iterable[object]) -> tuple[str, ...]:
     if isinstance(values, str):
         raise ConfigurationError(f"non_retryable_error_types: {values!r} is one text; give a list of names, as [{values!r}]")
     names: list[str] = []
@@ -109,3 +105,7 @@ def _names(values: Iterable[str | type[BaseException]]) -> tuple[str, ...]:
         else:
             raise ConfigurationError(f"non_retryable_error_types: {value!r} is neither a name nor an exception class")
     return tuple(names)
+
+
+DEFAULT_RETRY = RetryPolicy()
+"""Without limit, 1 s doubling to 100 s."""

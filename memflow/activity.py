@@ -1,0 +1,423 @@
+"""Activities: ordinary functions that a workflow calls and that do the work, with retries and timeouts.
+
+    @activity.defn(retry=RetryPolicy(maximum_attempts=5))
+    async def charge(order: str, cents: int) -> str: ...
+
+Called in a workflow, `await charge("o-1", 500)` has a worker run it; called anywhere else it runs the function itself.
+While one runs, `info()`, `heartbeat()`, `is_cancelled()`, `connection()` and `logger` tell and do what concerns it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Coroutine, Mapping, MutableMapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property, update_wrapper
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+
+from typing_extensions import Unpack
+
+from memflow.core import context
+from memflow.errors import ConfigurationError, NotInActivityError, NotInWorkflowError
+from memflow.options import ActivityOptions
+from memflow.scheduling import ActivityCall, ActivityKeywords, activity_call, encoded, merge, perform
+from memflow.signatures import Parameters, hints_of, local_names, name_of, parameters_of
+
+P = ParamSpec("P")
+P2 = ParamSpec("P2")
+R = TypeVar("R")
+S = TypeVar("S")
+
+__all__ = [
+    "Activity",
+    "Info",
+    "connection",
+    "defn",
+    "heartbeat",
+    "in_activity",
+    "info",
+    "is_cancelled",
+    "logger",
+]
+
+
+# ------------------------------------------------------------------------------------------------- what a worker runs
+
+
+@dataclass(frozen=True, eq=False)
+class ActivityDefinition:
+    """An activity ready to run: `run` is the plain function, bound to its instance if it is a method.
+
+    Two are equal when they would run the same function under the same name. Types are resolved when first asked for,
+    since a decorator runs before the module is complete.
+    """
+
+    name: str
+    run: Callable[..., Any]
+    options: ActivityOptions
+    transactional: bool
+    is_async: bool
+    required_arguments: int
+    types: Callable[[], tuple[tuple[Any, ...], Any]] = field(repr=False)
+
+    @cached_property
+    def argument_types(self) -> tuple[Any, ...]:
+        """The declared type of each parameter."""
+        return self.types()[0]
+
+    @cached_property
+    def result_type(self) -> Any:
+        """The declared type of the result."""
+        return self.types()[1]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ActivityDefinition) and (self.name, self.run) == (other.name, other.run)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+def activity_definition_of(value: object) -> ActivityDefinition | None:
+    """What to run for a decorated function or a bound method; None if it is no activity.
+
+    Raises:
+        ConfigurationError: a method without its instance.
+    """
+    return cast("Activity[..., Any]", value).definition() if isinstance(value, Activity) else None
+
+
+# ------------------------------------------------------------------------------------------------- what authors hold
+
+
+class _Body:
+    """The function behind an activity, and what reading it once has shown."""
+
+    def __init__(self, function: Callable[..., Any], name: str | None, known_names: Mapping[str, Any] | None) -> None:
+        if isinstance(function, classmethod):
+            raise ConfigurationError(f"activity {function.__name__}: a class method cannot be one; use a method")
+        self.function: Callable[..., Any] = function.__func__ if isinstance(function, staticmethod) else function
+        if not callable(self.function):
+            raise ConfigurationError(f"@activity.defn is for functions and methods, this is {function!r}")
+        plain = getattr(self.function, "__name__", "")
+        if name is None and plain in ("", "<lambda>"):
+            raise ConfigurationError("an activity needs a name: a lambda has none, so say @activity.defn(name=...)")
+        self.name = name or plain
+        self.is_static = isinstance(function, staticmethod)
+        self.is_method = False
+        self._known_names = known_names
+        self._parameters: dict[bool, Parameters] = {}
+        self._types: tuple[tuple[Any, ...], Any] | None = None
+
+    @property
+    def is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.function)
+
+    @property
+    def parameters(self) -> Parameters:
+        """As a caller gives them, without `self`."""
+        found = self._parameters.get(self.is_method)
+        if found is None:
+            found = parameters_of(self.function, what="activity", skip_self=self.is_method)
+            self._parameters[self.is_method] = found
+        return found
+
+    def types(self) -> tuple[tuple[Any, ...], Any]:
+        if self._types is None:
+            self._types = hints_of(self.function, self.parameters, self._known_names)
+        return self._types
+
+
+class Activity(Generic[P, R]):
+    """A decorated function: in a workflow a call schedules it, elsewhere a call runs it. Either way it is awaited."""
+
+    __name__: str
+    __doc__: str | None
+
+    def __init__(
+        self, body: _Body, keywords: ActivityKeywords, *, transactional: bool = False, instance: object = None, stub: bool = False
+    ) -> None:
+        self._body = body
+        self._keywords = keywords
+        self._transactional = transactional
+        self._instance = instance
+        self._stub = stub
+        self._call: ActivityCall = activity_call(body.name, keywords)
+        update_wrapper(cast("Callable[..., Any]", self), body.function)
+
+    @property
+    def name(self) -> str:
+        """The name under which workers know it."""
+        return self._body.name
+
+    @property
+    def fn(self) -> Callable[..., Any]:
+        """The function itself, bound if this is a method of an instance."""
+        function: Any = self._body.function
+        bound: Callable[..., Any] = function if self._instance is None else function.__get__(self._instance)
+        return bound
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        if context.in_workflow():
+            return self._schedule(args, kwargs)
+        if self._stub:
+            raise NotInWorkflowError(f"{self.name}: activities of a proxy can be called in a workflow only")
+        return self._run(args, kwargs)
+
+    def options(self, **keywords: Unpack[ActivityKeywords]) -> Activity[P, R]:
+        """The same activity with other options, which go before those it was declared with.
+
+        Raises:
+            ConfigurationError: an option is unknown or its value cannot work.
+        """
+        like: Activity[P, R] = self._like(merge(self._keywords, keywords))
+        return like
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Activity[P, R]: ...
+    @overload
+    def __get__(self: Activity[Concatenate[S, P2], R], instance: S, owner: type[Any] | None = None) -> Activity[P2, R]: ...
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+        if instance is None or self._body.is_static or not self._body.is_method:
+            return self
+        return self._like(self._keywords, instance=instance)
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self._body.is_method = not self._body.is_static
+
+    def __repr__(self) -> str:
+        return f"<activity {self.name}>"
+
+    def definition(self) -> ActivityDefinition:
+        """What a worker runs.
+
+        Raises:
+            ConfigurationError: this is a method without its instance, or its parameters cannot be kept.
+        """
+        body = self._body
+        if body.is_method and self._instance is None:
+            raise ConfigurationError(f"{name_of(body.function)} is a method; list an instance of its class")
+        return ActivityDefinition(
+            name=body.name,
+            run=self.fn,
+            options=self._call.options,
+            transactional=self._transactional,
+            is_async=body.is_async,
+            required_arguments=body.parameters.required,
+            types=body.types,
+        )
+
+    def proxied(self, keywords: ActivityKeywords) -> Activity[..., Any]:
+        """For `proxy_activities`: this activity with the proxy's options, callable in workflows only, without `self`."""
+        like: Activity[..., Any] = self._like(merge(self._keywords, keywords), stub=True)
+        return like
+
+    def prepare(self, keywords: ActivityKeywords) -> tuple[ActivityCall, Parameters, tuple[tuple[Any, ...], Any]]:
+        """For `execute_activity`: what is called, with what, and the types of it."""
+        call = activity_call(self.name, merge(self._keywords, keywords)) if keywords else self._call
+        return call, self._body.parameters, self._body.types()
+
+    def _like(self, keywords: ActivityKeywords, *, instance: object = None, stub: bool = False) -> Any:
+        return type(self)(
+            self._body,
+            keywords,
+            transactional=self._transactional,
+            instance=self._instance if instance is None else instance,
+            stub=stub or self._stub,
+        )
+
+    async def _schedule(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> R:
+        body = self._body
+        if body.is_method and self._instance is None and not self._stub:
+            args = args[1:]                      # Mail.send(mail, "x"): the worker has an instance of its own
+        types, result_type = body.types()
+        input = encoded(self.name, body.parameters.bind(args, kwargs), types)
+        return cast("R", await perform(self._call, input, result_type))
+
+    async def _run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> R:
+        result = self.fn(*args, **kwargs)
+        return cast("R", await result if inspect.isawaitable(result) else result)
+
+
+class _Defn(Protocol):
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Activity[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Activity[P, R]: ...
+
+
+@overload
+def defn(fn: Callable[P, Coroutine[Any, Any, R]], /) -> Activity[P, R]: ...
+@overload
+def defn(fn: Callable[P, R], /) -> Activity[P, R]: ...
+@overload
+def defn(*, name: str | None = None, transactional: bool = False, **keywords: Unpack[ActivityKeywords]) -> _Defn: ...
+def defn(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    transactional: bool = False,
+    **keywords: Unpack[ActivityKeywords],
+) -> Any:
+    """Declare an activity: a function or method, async or not (then it runs in a thread). Types are kept.
+
+    `name` is what workflows and workers call it, by default the function's name. The other options are defaults for its
+    callers. `transactional=True` runs it in a transaction of memflow's own Postgres that also records the result, so that
+    effect and result happen together, exactly once; it gets its connection from `connection()`.
+
+    Raises:
+        ConfigurationError: an option is unknown or cannot work, or there is no name.
+    """
+
+    def declare(function: Callable[..., Any]) -> Activity[..., Any]:
+        body = _Body(function, name, local_names(function, depth=3))
+        if transactional and not body.is_async:
+            raise ConfigurationError(f"activity {body.name}: a transactional one is async, since its connection is")
+        return Activity(body, merge(keywords), transactional=transactional)
+
+    return declare if fn is None else declare(fn)
+
+
+def stub_of(function: Callable[..., Any], keywords: ActivityKeywords, *, is_method: bool) -> Activity[..., Any]:
+    """An activity that lives elsewhere: only its name and types are known here, from an undecorated function."""
+    body = _Body(function, None, None)
+    body.is_method = is_method and not body.is_static
+    return Activity(body, keywords, stub=True)
+
+
+# ------------------------------------------------------------------------------------------------- while one runs
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What an activity can know of itself.
+
+    `attempt` counts from 1. `idempotency_key` is the same for each attempt: hand it to services that recognise repeats.
+    `deadline` is when this attempt's time is up, None without a limit. `heartbeat_details` are the last ones of the attempt
+    before. `is_local`: it runs in the worker of its workflow and has no row of its own yet.
+    """
+
+    workflow_id: str
+    run_id: str
+    workflow: str
+    activity: str
+    activity_id: str
+    attempt: int
+    task_queue: str
+    namespace: str
+    idempotency_key: str
+    headers: Mapping[str, str]
+    scheduled_at: datetime
+    started_at: datetime
+    deadline: datetime | None
+    heartbeat_timeout: timedelta | None
+    heartbeat_details: tuple[Any, ...]
+    is_local: bool
+
+
+class ActivityContext:
+    """The side of the worker: one per attempt, seen through `activity_context`. Subclassed by the worker and by tests."""
+
+    connection: Any = None
+    """The connection of the transaction, for a transactional activity."""
+
+    cancelled: bool = False
+    """Whether the workflow, a timeout or a shutdown asks this attempt to end."""
+
+    @property
+    def info(self) -> Info:
+        """The facts of this attempt."""
+        raise NotImplementedError
+
+    def heartbeat(self, details: tuple[Any, ...]) -> None:
+        """Report life. May be called from any thread."""
+        raise NotImplementedError
+
+
+activity_context: ContextVar[ActivityContext] = ContextVar("memflow_activity")
+
+
+def idempotency_key(namespace: str, workflow_id: str, run_id: str, op: int) -> str:
+    """One key for all attempts of one operation of one run."""
+    return f"{namespace}/{workflow_id}/{run_id}/{op}"
+
+
+def in_activity() -> bool:
+    """Whether an activity runs here. True also in the thread of a sync one."""
+    return activity_context.get(None) is not None
+
+
+def info() -> Info:
+    """The facts of the attempt that runs here.
+
+    Raises:
+        NotInActivityError: none does.
+    """
+    return _current("info").info
+
+
+def heartbeat(*details: Any) -> None:
+    """Say that this attempt is alive, and keep `details` (plain JSON values) for the next one. Cheap; call it often.
+
+    It is also how an attempt with a `heartbeat_timeout` avoids it.
+
+    Raises:
+        NotInActivityError: no activity runs here.
+        PayloadError: `details` cannot be stored.
+    """
+    _current("heartbeat").heartbeat(details)
+
+
+def is_cancelled() -> bool:
+    """Whether this attempt is asked to end. An async activity is also cancelled; a thread has to look here.
+
+    Raises:
+        NotInActivityError: no activity runs here.
+    """
+    return _current("is_cancelled").cancelled
+
+
+def connection() -> Any:
+    """The `asyncpg.Connection` of a transactional activity, inside its transaction. It is only lent: do not close it.
+
+    Any to type checkers, since asyncpg comes without types.
+
+    Raises:
+        NotInActivityError: no activity runs here.
+        ConfigurationError: the activity is not transactional.
+    """
+    lent = _current("connection").connection
+    if lent is None:
+        raise ConfigurationError("activity.connection(): this activity has none; declare it @activity.defn(transactional=True)")
+    return lent
+
+
+def _current(verb: str) -> ActivityContext:
+    current = activity_context.get(None)
+    if current is None:
+        raise NotInActivityError(f"activity.{verb}() is for the code of an activity while a worker runs it")
+    return current
+
+
+class _ActivityLogger(logging.LoggerAdapter[logging.Logger]):
+    """Adds the ids of the running activity to `extra`."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        current = activity_context.get(None)
+        if current is not None:
+            facts = current.info
+            ids = {
+                "workflow_id": facts.workflow_id,
+                "run_id": facts.run_id,
+                "activity": facts.activity,
+                "attempt": facts.attempt,
+            }
+            kwargs["extra"] = {**ids, **(kwargs.get("extra") or {})}
+        return msg, kwargs
+
+
+logger = _ActivityLogger(logging.getLogger(__name__), {})
+"""A logger whose records carry the ids of the running activity."""

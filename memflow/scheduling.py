@@ -1,0 +1,170 @@
+"""From a call in workflow code to an activity's result: encode, ask, wait, decode. Verbs and decorated functions share it."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final, cast
+
+from typing_extensions import TypedDict
+
+from memflow.core import context
+from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut
+from memflow.core.interrupts import CancelActivity, ScheduleActivity
+from memflow.core.replay import Replay
+from memflow.duration import Duration, to_timedelta
+from memflow.errors import ConfigurationError
+from memflow.failure import exception_of
+from memflow.names import check_name
+from memflow.options import ActivityOptions, CancellationType
+from memflow.payload import Payload
+from memflow.retry import DEFAULT_RETRY, RetryPolicy
+
+
+class ActivityKeywords(TypedDict, total=False):
+    """How an activity is run, where it is called. What is left out comes from the proxy, else from `@activity.defn`."""
+
+    task_queue: str | None
+    start_to_close_timeout: Duration | None
+    schedule_to_close_timeout: Duration | None
+    schedule_to_start_timeout: Duration | None
+    heartbeat_timeout: Duration | None
+    retry: RetryPolicy | None
+    cancellation_type: CancellationType | str
+    headers: Mapping[str, str] | None
+    throw_on_error: bool
+
+
+_KEYWORDS: Final = frozenset(ActivityKeywords.__annotations__)
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityCall:
+    """What is known of an activity before its arguments are: everything the keywords came to."""
+
+    name: str
+    options: ActivityOptions = field(default_factory=ActivityOptions)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    throw_on_error: bool = True
+
+
+def merge(*levels: ActivityKeywords) -> ActivityKeywords:
+    """One set of keywords; later levels win. An explicit None takes back what an earlier level said.
+
+    Raises:
+        ConfigurationError: a keyword is unknown.
+    """
+    merged: dict[str, Any] = {}
+    for level in levels:
+        for name, value in level.items():
+            if name not in _KEYWORDS:
+                near = difflib.get_close_matches(name, sorted(_KEYWORDS), 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"options are {', '.join(sorted(_KEYWORDS))}"
+                raise ConfigurationError(f"an activity has no option {name!r}; {hint}")
+            merged[name] = value
+    return cast("ActivityKeywords", merged)
+
+
+def activity_call(name: str, keywords: ActivityKeywords) -> ActivityCall:
+    """Check the keywords and freeze them.
+
+    Raises:
+        ConfigurationError: a value cannot work; the message names it.
+    """
+    queue = keywords.get("task_queue")
+    retry = keywords.get("retry")
+    if retry is not None and not isinstance(cast("object", retry), RetryPolicy):
+        raise ConfigurationError(f"retry: {retry!r} is no RetryPolicy; write retry=RetryPolicy(maximum_attempts=5)")
+    options = ActivityOptions(
+        task_queue=None if queue is None else check_name(queue, what="task_queue"),
+        start_to_close_timeout=_timeout(keywords.get("start_to_close_timeout"), "start_to_close_timeout"),
+        schedule_to_close_timeout=_timeout(keywords.get("schedule_to_close_timeout"), "schedule_to_close_timeout"),
+        schedule_to_start_timeout=_timeout(keywords.get("schedule_to_start_timeout"), "schedule_to_start_timeout"),
+        heartbeat_timeout=_timeout(keywords.get("heartbeat_timeout"), "heartbeat_timeout"),
+        retry=DEFAULT_RETRY if retry is None else retry,
+        cancellation_type=cancellation_type(keywords.get("cancellation_type", CancellationType.TRY_CANCEL)),
+    )
+    headers = text_headers(keywords.get("headers"))
+    return ActivityCall(check_name(name, what="activity name"), options, headers, keywords.get("throw_on_error", True))
+
+
+def cancellation_type(value: CancellationType | str) -> CancellationType:
+    """The enum, or its lower-case word.
+
+    Raises:
+        ConfigurationError: another word.
+    """
+    try:
+        return CancellationType(value)
+    except ValueError:
+        words = ", ".join(CancellationType)
+        raise ConfigurationError(f"cancellation_type: {value!r} is not one of {words}") from None
+
+
+def text_headers(headers: Mapping[str, str] | None) -> Mapping[str, str]:
+    """A copy of the headers.
+
+    Raises:
+        ConfigurationError: a name or value is no text.
+    """
+    copied = dict(headers or {})
+    for name, value in copied.items():
+        if not isinstance(cast("object", name), str) or not isinstance(cast("object", value), str):
+            raise ConfigurationError(f"headers: {name!r} is {value!r}; names and values are texts")
+    return copied
+
+
+def _timeout(value: Duration | None, what: str) -> timedelta | None:
+    if value is None:
+        return None
+    limit = to_timedelta(value, what=what)
+    if not limit:
+        raise ConfigurationError(f"{what}: 0 leaves no time at all; give a duration, or None for no limit")
+    return limit
+
+
+def encoded(verb: str, arguments: Sequence[Any], types: Sequence[Any]) -> Payload:
+    """Encode arguments with the codec of the run that calls. Before an op is taken: an error leaves nothing half-done."""
+    return context.current(verb).codec.encode_arguments(arguments, types)
+
+
+async def perform(call: ActivityCall, input: Payload, result_type: Any) -> Any:
+    """Schedule an activity and give its result.
+
+    Raises:
+        ActivityError: it failed for good; with `throw_on_error=False` the error is the result instead.
+        asyncio.CancelledError: this task was cancelled; what becomes of the activity tells `cancellation_type`.
+        PayloadError: the result does not fit `result_type`.
+    """
+    replay = context.current("an activity")
+    op = replay.next_op()
+    replay.ask(ScheduleActivity(op, call.name, input, call.options, call.headers))
+    return await _outcome(replay, op, call, result_type)
+
+
+async def _outcome(replay: Replay, op: int, call: ActivityCall, result_type: Any) -> Any:
+    how = call.options.cancellation_type
+    asked = False
+
+    def on_cancel() -> CancelActivity | None:
+        nonlocal asked
+        asked = True
+        return None if how is CancellationType.ABANDON else CancelActivity(op)
+
+    answer = await replay.answer(op, on_cancel=on_cancel, wait=how is CancellationType.WAIT_CANCELLATION_COMPLETED)
+    match answer:
+        case ActivityCompleted(result=result):
+            return replay.codec.decode(result, result_type)
+        case ActivityCancelled() if asked:
+            # It ended because our task was cancelled, so the cancellation goes on its way.
+            raise asyncio.CancelledError
+        case ActivityFailed(failure=failure) | ActivityTimedOut(failure=failure) | ActivityCancelled(failure=failure):
+            error = exception_of(failure, replay.codec)
+            if call.throw_on_error:
+                raise error
+            return error
+        case _:
+            raise AssertionError(f"{answer} does not answer an activity")

@@ -1,0 +1,85 @@
+"""Facts about this run, and what it may do to others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from memflow.core import context
+from memflow.core.definition import RunInfo
+from memflow.core.interrupts import SendSignal, StopOther
+from memflow.core.unwinding import Evicted
+from memflow.names import check_name
+
+
+def info() -> RunInfo:
+    """Which run this is: ids, type, queue, parent, headers."""
+    return context.current("info").info
+
+
+def in_workflow() -> bool:
+    """Whether the code of a workflow calls."""
+    return context.in_workflow()
+
+
+async def cancel(workflow_id: str, *, run_id: str | None = None, reason: str | None = None) -> None:
+    """Ask another run to cancel itself, when this turn commits. Nothing happens if it has ended. None: its latest run."""
+    _stop("cancel", workflow_id, run_id, reason)
+
+
+async def terminate(workflow_id: str, *, run_id: str | None = None, reason: str | None = None) -> None:
+    """End another run at once, when this turn commits; its code does not hear of it. None: its latest run."""
+    _stop("terminate", workflow_id, run_id, reason)
+
+
+def get_external_handle(workflow_id: str, *, run_id: str | None = None) -> ExternalHandle:
+    """A handle on a run that is not a child of this one. Asks nothing; None is the latest run of that id."""
+    context.current("get_external_handle")
+    return ExternalHandle(check_name(workflow_id, what="workflow id"), run_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalHandle:
+    """Another run, as seen from a workflow."""
+
+    id: str
+    run_id: str | None = None
+
+    async def signal(self, name: str, payload: Any = None, *, type: Any = Any) -> None:
+        """Send it a signal by name. `type` describes the payload.
+
+        Raises:
+            PayloadError: the payload is no plain JSON value and `type` does not say what it is.
+        """
+        send_to_run("handle.signal", name, payload, type, self.id, self.run_id)
+
+    async def cancel(self, *, reason: str | None = None) -> None:
+        """Ask it to cancel itself."""
+        _stop("cancel", self.id, self.run_id, reason)
+
+    async def terminate(self, *, reason: str | None = None) -> None:
+        """End it at once."""
+        _stop("terminate", self.id, self.run_id, reason)
+
+
+def did_interrupt(error: BaseException) -> bool:
+    """Whether `error` is memflow's own rather than a failure. Kept for HotMesh users: false for every real failure.
+
+    Interrupts never reach an `except`. Only `except BaseException` can meet what this is true for: a run's code being
+    unwound because it leaves memory. Raise that on.
+    """
+    return isinstance(error, Evicted)
+
+
+def send_to_run(verb: str, name: str, payload: Any, type: Any, workflow_id: str, run_id: str | None) -> None:
+    """Ask that a signal be sent by name to one run."""
+    replay = context.current(verb)
+    check_name(name, what="signal name")
+    encoded = replay.codec.encode(payload, type)
+    replay.ask(SendSignal(replay.next_op(), name, encoded, workflow_id, run_id))
+
+
+def _stop(how: str, workflow_id: str, run_id: str | None, reason: str | None) -> None:
+    replay = context.current(how)
+    check_name(workflow_id, what="workflow id")
+    replay.ask(StopOther(replay.next_op(), how, workflow_id, run_id, reason))

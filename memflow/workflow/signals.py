@@ -1,0 +1,82 @@
+"""Signals: values that other code sends to whoever waits for their id; and conditions on the workflow's own state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+from memflow.core import context
+from memflow.core.interrupts import SendSignal
+from memflow.duration import Duration, to_timedelta
+from memflow.names import check_name
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+_NO_DEFAULT: Any = object()
+
+
+@overload
+async def wait_for(signal_id: str, *, type: type[T], timeout: Duration | None = None) -> T: ...
+@overload
+async def wait_for(signal_id: str, *, type: type[T], timeout: Duration | None = None, default: D) -> T | D: ...
+@overload
+async def wait_for(signal_id: str, *, type: Any = ..., timeout: Duration | None = None, default: Any = ...) -> Any: ...
+async def wait_for(
+    signal_id: str, *, type: Any = Any, timeout: Duration | None = None, default: Any = _NO_DEFAULT
+) -> Any:
+    """Wait for a signal by id and give its payload, read as `type`. A signal that was sent before is kept and taken.
+
+    Of several who wait for one id, each gets one signal, in the order they began to wait.
+
+    Raises:
+        TimeoutError: (the builtin one) `timeout` was up and no `default` is given.
+        PayloadError: what was sent does not fit `type`.
+        asyncio.CancelledError: the run, or this task, was cancelled meanwhile.
+    """
+    replay = context.current("wait_for")
+    check_name(signal_id, what="signal id")
+    if timeout is None:
+        received = await replay.wait_signal(signal_id)
+        return replay.codec.decode(received.payload, type)
+    limit = to_timedelta(timeout, what="timeout").total_seconds()
+    try:
+        async with asyncio.timeout(limit):
+            received = await replay.wait_signal(signal_id)
+    except TimeoutError:
+        if default is not _NO_DEFAULT:
+            return default
+        raise TimeoutError(f"no signal {signal_id!r} within {limit:g} s") from None
+    return replay.codec.decode(received.payload, type)
+
+
+async def wait_condition(fn: Callable[[], bool], *, timeout: Duration | None = None) -> None:
+    """Wait until `fn()` is true. It is asked at the end of each turn, and may only look at the workflow's own state.
+
+    Raises:
+        TimeoutError: (the builtin one) `timeout` was up.
+        asyncio.CancelledError: the run, or this task, was cancelled meanwhile.
+    """
+    replay = context.current("wait_condition")
+    if timeout is None:
+        await replay.condition(fn)
+        return
+    limit = to_timedelta(timeout, what="timeout").total_seconds()
+    try:
+        async with asyncio.timeout(limit):
+            await replay.condition(fn)
+    except TimeoutError:
+        raise TimeoutError(f"the condition was not met within {limit:g} s") from None
+
+
+async def signal(signal_id: str, payload: Any = None, *, type: Any = Any) -> None:
+    """Send a signal to whoever waits for its id, in any run; it is kept until somebody does. `type` describes the payload.
+
+    Raises:
+        PayloadError: the payload is no plain JSON value and `type` does not say what it is.
+    """
+    replay = context.current("signal")
+    check_name(signal_id, what="signal id")
+    encoded = replay.codec.encode(payload, type)
+    replay.ask(SendSignal(replay.next_op(), signal_id, encoded))
