@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from memflow.embedded.binaries import account, find_binaries, reachable, staged
-from memflow.embedded.state import State, is_held, load_state, try_lock
+from memflow.embedded.state import Order, State, is_held, load_state, try_lock
 from memflow.errors import ConfigurationError, DatabaseError
 
 TEST_SETTINGS: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
@@ -123,7 +123,7 @@ def _prepare(place: Path) -> None:
 
 def _launch(place: Path, *, idle: float, settings: Mapping[str, str], seconds: float) -> None:
     """Start a supervisor, which stays when the process that we wait for is gone, and pass on what it cannot do."""
-    order = {
+    order: Order = {
         "root": str(place),
         "binaries": str(staged(find_binaries(), account())),
         "idle": idle,

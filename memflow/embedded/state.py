@@ -9,11 +9,20 @@ import struct
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypedDict
 from urllib.parse import quote
 
 _PROTOCOL = 196608                                   # 3.0, as the startup message spells it
 _HELLO = b"user\0memflow\0database\0postgres\0\0"
+
+
+class Order(TypedDict):
+    """What a user tells the supervisor to do, as JSON."""
+
+    root: str
+    binaries: str
+    idle: float
+    settings: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from types import FrameType
 from typing import IO, NoReturn
 
 from memflow.embedded.binaries import Account, account, as_account, check_account, major_of
-from memflow.embedded.state import State, try_lock, unlock, write_privately
+from memflow.embedded.state import Order, State, try_lock, unlock, write_privately
 from memflow.errors import ConfigurationError, DatabaseError
 
 DEFAULTS: Mapping[str, str] = {
@@ -300,8 +300,8 @@ def main(order: str) -> NoReturn:
     sys.exit(0)
 
 
-def _live(order: Mapping[str, object], writer: int) -> NoReturn:
-    place = Path(str(order["root"]))
+def _live(order: Order, writer: int) -> NoReturn:
+    place = Path(order["root"])
     log = os.open(place / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for target, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
         os.dup2(source, target)
@@ -316,9 +316,7 @@ def _live(order: Mapping[str, object], writer: int) -> NoReturn:
         with (place / "supervisor").open("ab") as own:
             if try_lock(own, exclusive=True, seconds=0.2):
                 os.ftruncate(log, 0)
-                settings = order["settings"]
-                assert isinstance(settings, dict)
-                supervise(place, Path(str(order["binaries"])), idle=float(str(order["idle"])), settings=settings, say=say)
+                supervise(place, Path(order["binaries"]), idle=order["idle"], settings=order["settings"], say=say)
             else:
                 say("ready", "")                     # another process was quicker: its supervisor serves us too
     except ConfigurationError as error:
