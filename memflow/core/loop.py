@@ -305,7 +305,7 @@ class TurnLoop(LoopWithoutIO):
     def _drop_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         """An asynchronous generator was left before its end: close it in the run's own time, as asyncio does."""
         if not self.halted:
-            self.create_task(generator.aclose(), context=self._context.copy())
+            self.call_soon(self.create_task, generator.aclose(), context=self._context.copy())
 
 
 def later(now: datetime, delay: float) -> datetime:

@@ -25,7 +25,7 @@ class Ordered(Protocol):
 
 def first_order(run_id: str) -> int:
     """Where the counting of a run begins: far from other runs, as all tasks of a process share one `WeakSet`."""
-    return crc32(run_id.encode("utf-8", "surrogatepass")) << 24
+    return crc32(run_id.encode("utf-8", "surrogatepass"))
 
 
 class WorkflowTask(asyncio.Task[Any]):

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context, ContextVar
 from datetime import datetime
 from random import Random
-from typing import Any, assert_never, cast
+from typing import Any, assert_never
 
 from memflow import errors
 from memflow.codec import Codec
@@ -40,14 +40,12 @@ from memflow.core.arrivals import (
 )
 from memflow.core.chance import random_of
 from memflow.core.definition import Definition, RunInfo
+from memflow.core.ending import ending_by
 from memflow.core.interrupts import (
     AwaitSignal,
-    Cancelled,
     CancelTimer,
-    CancelWait,
     Closing,
     Complete,
-    Fail,
     Interrupt,
     ScheduleActivity,
     StartChild,
@@ -55,13 +53,13 @@ from memflow.core.interrupts import (
 )
 from memflow.core.loop import Timer, TurnLoop
 from memflow.core.mismatch import Asked, Witness
+from memflow.core.opened import OpenOps
 from memflow.core.places import calling_place
 from memflow.core.signals import Signals
 from memflow.core.stacks import Waiting
 from memflow.core.unwinding import Evicted, unwind
 from memflow.core.waiting import Answers, Conditions
 from memflow.core.wording import what
-from memflow.failure import failure_of
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +87,11 @@ class Replay:
         self.finished = False
         self.silent = False                                  # nothing is logged: it has been, or it is not meant
         self.read_only = False                               # in queries and conditions, which may only look
-        self.open_activities: dict[int, ScheduleActivity] = {}
-        self.open_timers: dict[int, datetime] = {}
-        self.open_children: dict[int, StartChild] = {}
-        self.open_waits: dict[int, AwaitSignal] = {}
+        self._opened = OpenOps()
+        self.open_activities: Mapping[int, ScheduleActivity] = self._opened.activities
+        self.open_timers: Mapping[int, datetime] = self._opened.timers
+        self.open_children: Mapping[int, StartChild] = self._opened.children
+        self.open_waits: Mapping[int, AwaitSignal] = self._opened.waits
         self._context = Context()
         self._context.run(CURRENT.set, self)
         self._loop = TurnLoop(self, info.run_id, self._context)
@@ -118,8 +117,7 @@ class Replay:
             TurnFailed: the code raised something that does not fail the run.
             NondeterminismError: in a rebuild, the code asked for something else than the journal holds.
         """
-        if self._closed or self.finished or self._error is not None:
-            raise RuntimeError("this replay has ended; rebuild the run from its journal")
+        self._check_usable()
         self.turn_number += 1
         self.now = max(self.now, turn.at) if self.turn_number > 1 else turn.at
         loop = self._loop
@@ -130,7 +128,10 @@ class Replay:
             self._deliver(turn.arrivals)
             if self.finished:
                 self._drop_the_rest()
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit) as error:  # in our own code: it is meant for the process
+            self.broke(error)
+            raise
+        except BaseException as error:
             self.broke(error)
         finally:
             loop.leave(before)
@@ -169,27 +170,16 @@ class Replay:
         """Whether the code can still notice `arrival`. An answer to an op that nobody waits for is to be dropped."""
         if self.finished:
             return False
-        match arrival:
-            case ActivityCompleted() | ActivityFailed() | ActivityTimedOut() | ActivityCancelled():
-                return arrival.op in self.open_activities
-            case TimerFired(op=op):
-                return op in self.open_timers
-            case ChildStarted() | ChildNotStarted() | ChildCompleted() | ChildFailed() | ChildCancelled():
-                return arrival.op in self.open_children
-            case RunStarted():
-                return self.turn_number == 0
-            case _:
-                return True
+        if isinstance(arrival, RunStarted):
+            return self.turn_number == 0
+        return self._opened.expects(arrival)
 
     def waiting(self) -> list[Waiting]:
         """What each blocked coroutine waits for, and at which lines. Open ops first, in their order."""
-        opened = (self.open_activities, self.open_children, self.open_waits)
-        words = {op: what(asked) for asks in opened for op, asked in asks.items()}
-        words.update({op: what(StartTimer(op, due)) for op, due in self.open_timers.items()})
         ops = self._answers.by_future() | self._signals.by_future()
         # asyncio.sleep waits for a future that its timer will resolve: the first argument of the callback.
         ops.update({id(timer.args[0]): op for op, timer in self._timers.items() if timer.args})
-        return stacks.waiting_of(self._loop.tasks, ops, words, self._conditions.ids())
+        return stacks.waiting_of(self._loop.tasks, ops, self._opened.words(), self._conditions.ids())
 
     def waiting_json(self) -> str:
         """`waiting()` as JSON text, at most 20 rows."""
@@ -249,21 +239,7 @@ class Replay:
         if self._witness is not None:
             interrupt = self._agreed(self._witness, interrupt)
         self._asked.append(interrupt)
-        match interrupt:
-            case ScheduleActivity():
-                self.open_activities[interrupt.op] = interrupt
-            case StartTimer():
-                self.open_timers[interrupt.op] = interrupt.due
-            case AwaitSignal():
-                self.open_waits[interrupt.op] = interrupt
-            case StartChild():
-                self.open_children[interrupt.op] = interrupt
-            case CancelTimer(op=op):
-                self.open_timers.pop(op, None)
-            case CancelWait(op=op):
-                self.open_waits.pop(op, None)
-            case _:
-                pass
+        self._opened.asked(interrupt)
 
     def answer(
         self, op: int, *, on_cancel: Callable[[], Interrupt | None] | None = None, wait: bool = False
@@ -303,13 +279,11 @@ class Replay:
 
     def is_open(self, op: int) -> bool:
         """Whether an answer to `op` may still come."""
-        return op in self.open_activities or op in self.open_timers or op in self.open_children
+        return self._opened.is_open(op)
 
     def forget(self, op: int) -> None:
         """Nobody waits for `op` any more: drop its answer. A child stays open."""
-        self.open_activities.pop(op, None)
-        self.open_timers.pop(op, None)
-        self.open_waits.pop(op, None)
+        self._opened.forget(op)
 
     def start_timer(self, timer: Timer, due: datetime) -> None:
         """asyncio wants a callback later: a durable timer."""
@@ -337,11 +311,17 @@ class Replay:
 
     # ------------------------------------------------------------------------------------------------- one turn
 
+    def _check_usable(self) -> None:
+        if self._closed or self.finished or self._error is not None:
+            raise RuntimeError("this replay has ended; rebuild the run from its journal")
+
     def _deliver(self, arrivals: Sequence[Arrival]) -> None:
         others: list[Arrival] = []
         for arrival in arrivals:
             if isinstance(arrival, SignalReceived):
                 self._signals.apply(arrival)
+            elif isinstance(arrival, RunStarted):
+                others.insert(0, arrival)
             else:
                 others.append(arrival)
         if len(others) < len(arrivals):
@@ -367,22 +347,23 @@ class Replay:
             loop.run_until_blocked()
 
     def _apply(self, arrival: Arrival) -> None:
+        opened = self._opened
         match arrival:
             case ActivityCompleted() | ActivityFailed() | ActivityTimedOut() | ActivityCancelled():
-                if self.open_activities.pop(arrival.op, None) is not None:
+                if opened.activities.pop(arrival.op, None) is not None:
                     self._answers.give(arrival.op, arrival)
             case TimerFired(op=op):
-                if self.open_timers.pop(op, None) is not None:
+                if opened.timers.pop(op, None) is not None:
                     timer = self._timers.pop(op, None)
                     if timer is None:
                         self._answers.give(op, arrival)
                     else:
                         self._loop.fire(timer)
             case ChildStarted(op=op):
-                if op in self.open_children:
+                if op in opened.children:
                     self._answers.give(op, arrival)
             case ChildNotStarted() | ChildCompleted() | ChildFailed() | ChildCancelled():
-                if self.open_children.pop(arrival.op, None) is not None:
+                if opened.children.pop(arrival.op, None) is not None:
                     self._answers.give(arrival.op, arrival)
             case RunStarted():
                 self._start(arrival)
@@ -428,20 +409,11 @@ class Replay:
         self._end(Complete(result))
 
     def _fail(self, error: BaseException) -> None:
-        if self._cancel is not None and _is_cancellation(error):
-            self._end(Cancelled(failure_of(error, self.codec)))
-        elif isinstance(error, errors.CancelledError) or self._fails_run(error):
-            self._end(Fail(failure_of(error, self.codec)))
-        else:
+        closing = ending_by(error, self.definition, self.codec, cancelling=self._cancel is not None)
+        if closing is None:
             self.broke(error)
-
-    def _fails_run(self, error: BaseException) -> bool:
-        if isinstance(error, MemoryError):  # a lack of this worker, not of the workflow
-            return False
-        if isinstance(error, self.definition.fails_on):
-            return True
-        members = _members(error)
-        return bool(members) and all(self._fails_run(each) for each in members)
+        else:
+            self._end(closing)
 
     def _end(self, closing: Closing) -> None:
         try:
@@ -476,8 +448,8 @@ class Replay:
         self._answers.clear()
         self._signals.clear()
         self._conditions.clear()
-        for opened in (self._timers, self.open_activities, self.open_timers, self.open_children, self.open_waits):
-            opened.clear()
+        self._timers.clear()
+        self._opened.clear()
 
     # ------------------------------------------------------------------------------------------------- rebuilding
 
@@ -488,19 +460,3 @@ class Replay:
             raise Evicted
         return journal
 
-
-def _is_cancellation(error: BaseException | None) -> bool:
-    """Whether `error` is how a cancelled run ends: cancelled itself, or because what it awaited was."""
-    match error:
-        case errors.CancelledError() | asyncio.CancelledError():
-            return True
-        case errors.ActivityError() | errors.ChildWorkflowError():
-            return _is_cancellation(error.__cause__)
-        case _:
-            members = _members(error)
-            return bool(members) and all(_is_cancellation(each) for each in members)
-
-
-def _members(error: BaseException | None) -> Sequence[BaseException]:
-    """What an ExceptionGroup holds; nothing for any other error."""
-    return cast("BaseExceptionGroup[BaseException]", error).exceptions if isinstance(error, BaseExceptionGroup) else ()

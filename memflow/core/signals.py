@@ -55,10 +55,6 @@ class Signals:
         """For each future that waits here, by its id(), the op."""
         return {id(future): op for waits in self._waits.values() for op, future in waits.items()}
 
-    def unread(self) -> list[str]:
-        """Names of signals that arrived and that no code has taken."""
-        return [name for name, unread in self._unread.items() for _ in unread]
-
     def clear(self) -> None:
         """Forget all; the run is over."""
         self._unread.clear()

@@ -1,0 +1,382 @@
+"""Workflows made by chance: a small tree of steps, and a world that answers them in any order. The same seed, the same run.
+
+Names of what is asked carry the length of a shared log, so that any difference in order shows in the interrupts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from memflow.core.arrivals import (
+    ActivityCancelled,
+    ActivityCompleted,
+    ActivityFailed,
+    ActivityTimedOut,
+    Arrival,
+    CancelRequested,
+    ChildCancelled,
+    ChildCompleted,
+    ChildFailed,
+    ChildNotStarted,
+    ChildStarted,
+    SignalReceived,
+    TimerFired,
+)
+from memflow.core.chance import uuid4
+from memflow.core.context import current
+from memflow.failure import Failure
+from memflow.payload import NOTHING
+from tests.core.playing import Code, Played, activity, ask_child, child, condition, emit, send, signal
+
+FAILURE = Failure("application", "no", type="Refused")
+SIGNALS = ("approved", "paid")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a program: what it does, a number for it, and the steps inside."""
+
+    kind: str
+    number: int
+    inner: tuple[Step, ...] = ()
+
+
+LEAVES = (
+    *("activity", "sleep", "signal", "waiting", "child", "handle", "emit", "send"),
+    *("random", "now", "yield", "raise", "condition"),
+)
+NODES = (
+    *("sequence", "gather", "settle", "group", "timeout", "wait_for", "shield", "first", "all", "completed"),
+    *("cancel", "spawn", "try", "loop", "queue", "lock", "cleanup", "stubborn", "barrier"),
+)
+
+
+def program(random: Random, depth: int = 4) -> Step:
+    """A random tree of steps."""
+    if depth == 0 or (depth < 4 and random.random() < 0.2):
+        return Step(random.choice(LEAVES), random.randint(0, 7))
+    kind = random.choice(NODES)
+    return Step(kind, random.randint(0, 7), tuple(program(random, depth - 1) for _ in range(random.choice((1, 2, 2, 3, 4)))))
+
+
+class Odd(Exception):
+    """What programs raise."""
+
+
+class Interpreter:
+    """Runs a tree. `log` is shared by all coroutines of the run and steers what they ask."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.lock = asyncio.Lock()
+
+    def note(self, text: object) -> str:
+        self.log.append(str(text))
+        return f"{len(self.log)}-{text}"
+
+    async def run(self, step: Step) -> str:
+        method: Callable[[Step], Any] = getattr(self, f"do_{step.kind}")
+        found = await method(step)
+        return self.note(f"{step.kind}{step.number}{found if found is not None else ''}")
+
+    def all_of(self, step: Step) -> list[Any]:
+        return [self.run(each) for each in step.inner]
+
+    async def do_activity(self, step: Step) -> object:
+        answer = await activity(self.note(f"a{step.number}"), wait=step.number == 7)
+        if isinstance(answer, ActivityFailed):
+            raise Odd("failed")
+        return type(answer).__name__
+
+    async def do_sleep(self, step: Step) -> None:
+        await asyncio.sleep(step.number / 2)
+
+    async def do_signal(self, step: Step) -> object:
+        return (await signal(SIGNALS[step.number % 2])).op
+
+    async def do_waiting(self, step: Step) -> object:
+        try:
+            async with asyncio.timeout(step.number):
+                return (await signal(SIGNALS[step.number % 2])).op
+        except TimeoutError:
+            return "late"
+
+    async def do_child(self, step: Step) -> object:
+        return type(await child(self.note(f"c{step.number}"))).__name__
+
+    async def do_handle(self, step: Step) -> object:
+        op = ask_child(self.note(f"h{step.number}"), announce=True)
+        if isinstance(await current().answer(op), ChildNotStarted):
+            return "taken"
+        await asyncio.sleep(step.number)
+        return type(await current().answer(op)).__name__
+
+    async def do_emit(self, step: Step) -> None:
+        emit(self.note(f"e{step.number}"))
+
+    async def do_send(self, step: Step) -> None:
+        send(self.note(f"s{step.number}"))
+
+    async def do_random(self, step: Step) -> object:
+        replay = current()
+        if replay.random.random() < 0.5:
+            await activity(self.note(str(uuid4(replay.random))))
+        return replay.random.randint(0, 99)
+
+    async def do_now(self, step: Step) -> object:
+        return current().now.isoformat()
+
+    async def do_yield(self, step: Step) -> None:
+        for _ in range(step.number):
+            await asyncio.sleep(0)
+
+    async def do_raise(self, step: Step) -> None:
+        if step.number % 3 == 0:
+            raise Odd(self.note("raised"))
+
+    async def do_condition(self, step: Step) -> None:
+        await condition(lambda: len(self.log) % 5 == step.number % 5)
+
+    async def do_sequence(self, step: Step) -> None:
+        for each in step.inner:
+            await self.run(each)
+
+    async def do_gather(self, step: Step) -> object:
+        return await asyncio.gather(*self.all_of(step))
+
+    async def do_settle(self, step: Step) -> object:
+        return [type(each).__name__ for each in await asyncio.gather(*self.all_of(step), return_exceptions=True)]
+
+    async def do_group(self, step: Step) -> None:
+        async with asyncio.TaskGroup() as group:
+            for each in step.inner:
+                group.create_task(self.run(each))
+            if step.number == 0:
+                await self.run(step.inner[0])
+
+    async def do_timeout(self, step: Step) -> object:
+        try:
+            async with asyncio.timeout(step.number):
+                await self.do_sequence(step)
+        except TimeoutError:
+            return "timeout"
+        return None
+
+    async def do_wait_for(self, step: Step) -> object:
+        try:
+            return await asyncio.wait_for(self.run(step.inner[0]), step.number)
+        except TimeoutError:
+            return "timeout"
+
+    async def do_shield(self, step: Step) -> object:
+        try:
+            return await asyncio.wait_for(asyncio.shield(self.run(step.inner[0])), 1 + step.number)
+        except TimeoutError:
+            return "timeout"
+
+    async def do_first(self, step: Step) -> object:
+        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(each) for each in self.all_of(step)]
+        tasks.append(asyncio.gather(asyncio.sleep(step.number), asyncio.sleep(0)))
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            self.note("failed" if task.exception() is not None else "done")
+        for task in pending:
+            self.note(tasks.index(task))
+            if step.number % 2:
+                task.cancel()
+        return len(done)
+
+    async def do_all(self, step: Step) -> object:
+        done, pending = await asyncio.wait([asyncio.ensure_future(each) for each in self.all_of(step)], timeout=1 + step.number)
+        for task in done:
+            self.note(type(task.exception()).__name__)
+        for task in pending:
+            task.cancel()
+        return len(done)
+
+    async def do_completed(self, step: Step) -> None:
+        waited = iter(asyncio.as_completed(self.all_of(step), timeout=None if step.number else 3))
+        for each in waited:
+            try:
+                self.note(await each)
+            except (Odd, TimeoutError) as error:
+                self.note(type(error).__name__)
+
+    async def do_cancel(self, step: Step) -> object:
+        task = asyncio.ensure_future(self.run(step.inner[0]))
+        if step.number % 2:
+            await self.run(Step("activity", step.number))
+        else:
+            await self.do_yield(step)
+        task.cancel()
+        try:
+            return await task
+        except asyncio.CancelledError:
+            own = asyncio.current_task()
+            if own is not None and own.cancelling():
+                raise
+            return "cancelled"
+
+    async def do_spawn(self, step: Step) -> None:
+        self.spawned = asyncio.ensure_future(self.do_try(step))
+
+    async def do_try(self, step: Step) -> object:
+        try:
+            await self.do_sequence(step)
+        except Exception as error:
+            return type(error).__name__
+        return None
+
+    async def do_loop(self, step: Step) -> None:
+        for _ in range(step.number % 4):
+            await self.do_sequence(step)
+
+    async def do_queue(self, step: Step) -> object:
+        queue: asyncio.Queue[str] = asyncio.Queue(maxsize=1)
+
+        async def produce(each: Step) -> None:
+            await queue.put(await self.run(each))
+
+        producers = [asyncio.ensure_future(produce(each)) for each in step.inner]
+        try:
+            async with asyncio.timeout(5):
+                return [await queue.get() for _ in producers]
+        except TimeoutError:
+            return "starved"
+        finally:
+            for producer in producers:
+                producer.cancel()
+
+    async def do_lock(self, step: Step) -> None:
+        async def locked(each: Step) -> None:
+            async with self.lock:
+                await self.run(each)
+
+        try:
+            async with asyncio.timeout(4):
+                await asyncio.gather(*(locked(each) for each in step.inner))
+        except TimeoutError:
+            self.note("locked out")
+
+    async def do_cleanup(self, step: Step) -> None:
+        try:
+            await self.run(step.inner[0])
+        finally:
+            emit(self.note("cleanup"))
+            if step.number % 2:
+                await self.run(step.inner[-1])
+
+    async def do_stubborn(self, step: Step) -> object:
+        try:
+            return await self.run(step.inner[0])
+        except asyncio.CancelledError:
+            return await activity(self.note("after all"))
+
+    async def do_barrier(self, step: Step) -> None:
+        barrier = asyncio.Barrier(len(step.inner))
+
+        async def meet(each: Step) -> None:
+            await self.do_try(Step("try", 0, (each,)))
+            self.note(await barrier.wait())
+
+        await asyncio.gather(*(meet(each) for each in step.inner))
+
+
+def code_of(tree: Step) -> Code:
+    """A workflow that runs the tree."""
+
+    async def made() -> list[str]:
+        interpreter = Interpreter()
+        await interpreter.run(tree)
+        return interpreter.log
+
+    return made
+
+
+class World:
+    """Answers what a run asked, in random order and batches; early, late, twice."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._past: list[Arrival] = []
+        self._waited: dict[int, str] = {}
+        self._announced: set[int] = set()
+        self._cancelled = False
+
+    def next_turn(self, played: Played) -> tuple[float, list[Arrival]]:
+        """Seconds that pass, and what arrives after them."""
+        random, replay = self._random, played.replay
+        self._waited.update((op, asked.signal_id) for op, asked in replay.open_waits.items())
+        after = random.choice((0.0, 0.0, 0.25, 1.0))
+        due = sorted((at, op) for op, at in replay.open_timers.items())
+        if due and (not replay.open_activities or random.random() < 0.4):
+            after = max(after, (random.choice(due)[0] - played.at).total_seconds())
+        arrivals: list[Arrival] = []
+        for op in random.sample(sorted(replay.open_activities), min(len(replay.open_activities), random.randint(0, 3))):
+            arrivals.append(self._end_of_activity(op))
+        children: list[Arrival] = []
+        for op in random.sample(sorted(replay.open_children), min(len(replay.open_children), random.randint(0, 2))):
+            children.extend(self._news_of_child(op, replay.open_children[op].announce))
+        for op in list(self._waited):
+            if random.random() < 0.3:
+                arrivals.append(SignalReceived(self._waited.pop(op), NOTHING, op))
+        if random.random() < 0.2:
+            arrivals.append(SignalReceived(random.choice(SIGNALS), NOTHING))
+        if not self._cancelled and random.random() < 0.03:
+            self._cancelled = True
+            arrivals.append(CancelRequested("enough"))
+        if self._past and random.random() < 0.1:
+            arrivals.append(random.choice(self._past))
+        random.shuffle(arrivals)
+        arrivals.extend(children)  # the news of one child come in order
+        passed = (played.at.timestamp() + after) * 1_000_000
+        arrivals.extend(TimerFired(op) for at, op in due if round(at.timestamp() * 1_000_000) <= round(passed))
+        self._past.extend(each for each in arrivals if isinstance(each, ActivityCompleted | TimerFired))
+        return after, arrivals
+
+    def _end_of_activity(self, op: int) -> Arrival:
+        if self._random.random() < 0.4:
+            return ActivityCompleted(op, NOTHING)
+        return self._random.choice((ActivityFailed, ActivityTimedOut, ActivityCancelled))(op, FAILURE)
+
+    def _news_of_child(self, op: int, announce: bool) -> list[Arrival]:
+        random = self._random
+        ends: list[Arrival] = [ChildCompleted(op, NOTHING), ChildFailed(op, FAILURE), ChildCancelled(op, FAILURE)]
+        end = random.choice(ends)
+        if op in self._announced:
+            return [end]
+        if random.random() < 0.1:
+            return [ChildNotStarted(op, "taken", None)]
+        if not announce:
+            return [end]
+        self._announced.add(op)
+        return [ChildStarted(op)] if random.random() < 0.5 else [ChildStarted(op), end]
+
+
+def play(random: Random, *, turns: int = 20) -> Played:
+    """Make a program and let the world answer it for some turns; each turn is checked against a rebuilt replay."""
+    played = Played(code_of(program(random)), run_id=f"run-{random.randint(0, 10**9)}")
+    world = World(random)
+    played.start()
+    for _ in range(turns):
+        if played.replay.finished:
+            break
+        after, arrivals = world.next_turn(played)
+        if arrivals:
+            played.turn(*arrivals, after=after)
+    return played
+
+
+def digest(seeds: range) -> str:
+    """What a range of seeds led to, as one number: every entry of every journal."""
+    sums = hashlib.sha256()
+    for seed in seeds:
+        played = play(Random(seed))
+        sums.update("\n".join(f"{each.seq} {each.turn} {each.at} {each.entry}" for each in played.journal).encode())
+        played.replay.close()
+    return sums.hexdigest()
