@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import typing
 from collections.abc import Sequence
-from types import GenericAlias
+from types import GenericAlias, UnionType
 from typing import Any
 
+import typing_extensions
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import from_json
@@ -18,6 +21,7 @@ _CACHED_HINTS = 4096
 
 
 _NO_MEMBER: Any = object()
+_UNION: Any = typing.Union
 
 
 class Adapters:
@@ -100,12 +104,45 @@ class Adapters:
 
 def _build(wrapped: Any, hint: Any) -> TypeAdapter[Any]:
     try:
-        return TypeAdapter(wrapped, config=_CONFIG)
+        return TypeAdapter(wrapped if sys.version_info >= (3, 12) else _portable(wrapped, {}), config=_CONFIG)
     except (PydanticUndefinedAnnotation, PydanticUserError, TypeError, ValueError, NameError) as problem:
         reason = str(problem).split("\n")[0]
         raise PayloadError(
             f"values of the type {hint_name(hint)} cannot be stored: {reason}; use a dataclass, a pydantic model or plain values"
         ) from None
+
+
+def _portable(hint: Any, known: dict[Any, Any]) -> Any:
+    """On Python 3.11 pydantic refuses `typing.TypedDict`: the same hint with the one of typing_extensions.
+
+    Reaches into generics and other TypedDicts, not into the fields of classes.
+    """
+    if typing.is_typeddict(hint):
+        if hint not in known:
+            known[hint] = hint                       # one that holds itself stays as it is
+            hints = typing.get_type_hints(hint, include_extras=True)
+            fields = {name: _field(name, one, hint, known) for name, one in hints.items()}
+            known[hint] = typing_extensions.TypedDict(hint.__name__, fields)  # type: ignore[operator]  # made from data
+        return known[hint]
+    arguments = typing.get_args(hint)
+    if not arguments or typing.get_origin(hint) is typing.Literal:
+        return hint
+    changed = tuple(_portable(one, known) for one in arguments)
+    if all(new is old for new, old in zip(changed, arguments, strict=True)):
+        return hint
+    if isinstance(hint, UnionType):
+        return _UNION[changed]
+    if isinstance(hint, GenericAlias):
+        return GenericAlias(typing.get_origin(hint), changed)
+    return hint.copy_with(changed) if hasattr(hint, "copy_with") else hint
+
+
+def _field(name: str, hint: Any, holder: Any, known: dict[Any, Any]) -> Any:
+    if typing.get_origin(hint) in (typing.Required, typing.NotRequired):
+        marker, (inner,) = typing.get_origin(hint), typing.get_args(hint)
+    else:
+        marker, inner = (typing.Required if name in holder.__required_keys__ else typing.NotRequired), hint
+    return marker[_portable(inner, known)]
 
 
 def _unreadable(problem: ValidationError, data: bytes, many: bool) -> PayloadError:

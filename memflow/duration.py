@@ -48,7 +48,7 @@ def to_timedelta(value: Duration, *, what: str = "duration") -> timedelta:
         delta = _parse(value, what)
     elif isinstance(value, bool) or not isinstance(cast("object", value), int | float):
         raise ConfigurationError(f"{what}: {_short(value)} is no duration; give {_ALLOWED}")
-    elif not math.isfinite(value):
+    elif isinstance(value, float) and not math.isfinite(value):
         raise ConfigurationError(f"{what}: {value} is not finite; give {_ALLOWED}")
     elif abs(value) > LONGEST.total_seconds():
         delta = LONGEST + timedelta(1) if value > 0 else timedelta(-1)
@@ -109,5 +109,7 @@ def _parse(text: str, what: str) -> timedelta:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"an int of {value.bit_length()} bits"      # Python writes no more than 4,300 digits
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
