@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import sys
 
 from memflow.core.replay import CURRENT, Replay
 from memflow.errors import NotInWorkflowError
@@ -18,15 +18,9 @@ def current(verb: str | None = None) -> Replay:
     """
     replay = CURRENT.get()
     if replay is None:
-        name = verb or _caller()
+        name = verb or sys._getframe(1).f_code.co_name  # pyright: ignore[reportPrivateUsage]
         raise NotInWorkflowError(f"{name} was called outside a workflow; call it from the code of a workflow")
     return replay
-
-
-def _caller() -> str:
-    here = inspect.currentframe()
-    verb = here.f_back.f_back if here is not None and here.f_back is not None else None
-    return "a workflow verb" if verb is None else verb.f_code.co_name
 
 
 def current_or_none() -> Replay | None:

@@ -8,9 +8,10 @@ makes has a hash that counts: the same in every process that replays the run. Tw
 from __future__ import annotations
 
 import asyncio
-import inspect
+import sys
 from collections.abc import Coroutine, Iterable
 from contextvars import Context
+from types import FrameType
 from typing import Any, Protocol, TypeGuard
 from zlib import crc32
 
@@ -85,13 +86,13 @@ def _as_completed(fs: Iterable[Any], *, timeout: float | None = None) -> Any:
 
 def called_by_plain_as_completed() -> bool:
     """Whether `create_task` was called by an `as_completed` that was imported by name before this module was."""
-    here = inspect.currentframe()
-    create_task = None if here is None else here.f_back
-    frame = None if create_task is None else create_task.f_back
-    if frame is None or not frame.f_code.co_name.endswith("ensure_future"):
+    # Not our own frame: a name for that would be a cycle, which keeps every frame below alive.
+    caller = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
+    if not caller.f_code.co_name.endswith("ensure_future"):
         return False
+    frame: FrameType | None = caller
     for _ in range(4):
-        frame = frame.f_back
+        frame = None if frame is None else frame.f_back
         if frame is None:
             return False
         if frame.f_code in _AS_COMPLETED_BODIES:

@@ -6,7 +6,7 @@ A place reads `samples/order.py:31 in run`: the file as its module is imported, 
 from __future__ import annotations
 
 import asyncio
-import inspect
+import sys
 from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any
@@ -42,7 +42,8 @@ def place_of(frame: FrameType) -> str | None:
 
 def calling_place() -> str | None:
     """The innermost line of user code on the stack, or None."""
-    frame = inspect.currentframe()
+    # Not our own frame: a name for that would be a cycle, which keeps every frame below alive.
+    frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
         place = place_of(frame)
         if place is not None:

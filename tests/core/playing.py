@@ -20,6 +20,7 @@ from memflow.payload import NO_ARGUMENTS, NOTHING, Payload
 T0 = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 CODEC = JsonCodec()
 OPTIONS = ActivityOptions()
+OPEN: list[Replay] = []  # what conftest closes after each test
 
 Code = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -47,6 +48,7 @@ class Played:
         self.definition = define(run, fails_on=fails_on)
         self.info = info_of(run, run_id)
         self.replay = Replay(self.definition, self.info, CODEC)
+        OPEN.append(self.replay)
         self.journal: list[JournalEntry] = []
         self.at = T0
 
