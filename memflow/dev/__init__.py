@@ -1,0 +1,1 @@
+"""For people at their own machine: the demonstration."""

@@ -171,7 +171,7 @@ def _run(
                 stderr=log,
                 cwd="/",
                 env=_environment(),
-                preexec_fn=_die_with_parent(os.getpid()),
+                preexec_fn=die_with_parent(os.getpid()),
                 process_group=0,
                 **as_account(runner),
             )
@@ -255,8 +255,8 @@ def _command(pid: int) -> str:
     return shown.stdout
 
 
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
-    """What makes the kernel stop Postgres (SIGINT: fast shutdown) when this process dies. Linux only.
+def die_with_parent(parent: int) -> Callable[[], None] | None:
+    """A `preexec_fn` that makes the kernel send SIGINT (to Postgres: fast shutdown) when this process dies. Linux only.
 
     `subprocess` runs it in the child after the change of user, which would undo it.
     """
