@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from enum import IntEnum
-from typing import cast
 
 from memflow import errors
 
@@ -50,12 +49,11 @@ _KINDS: tuple[tuple[type[BaseException], str, str, Exit], ...] = (
 
 def problem_of(error: Exception) -> Problem:
     """An error as a problem to print."""
-    if isinstance(error, ExceptionGroup):
-        group = cast("ExceptionGroup[Exception]", error)
-        if len(group.exceptions) == 1:
-            return problem_of(group.exceptions[0])
     if isinstance(error, Problem):
         return error
+    together: tuple[Exception, ...] = getattr(error, "exceptions", ())      # of an ExceptionGroup
+    if len(together) == 1:
+        return problem_of(together[0])
     why = " ".join(str(error).split()) or type(error).__name__
     for kind, what, then, code in _KINDS:
         if isinstance(error, kind):
