@@ -159,7 +159,8 @@ class Activity(Generic[P, R]):
         bound: Callable[..., Any] = function if self._instance is None else function.__get__(self._instance)
         return bound
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    # No Any in the result: mypy would see nothing but Any in `asyncio.gather` of several calls.
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, object, R]:
         if context.in_workflow():
             return self._schedule(args, kwargs)
         if self._stub:

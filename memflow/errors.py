@@ -152,7 +152,14 @@ class WorkflowFailedError(MemflowError):
 class WorkflowAlreadyStartedError(MemflowError):
     """The workflow id is taken. Choose another id, or say `on_conflict="use_existing"`."""
 
-    def __init__(self, workflow_id: str, *, workflow: str | None = None, run_id: str | None = None, reason: str = "a run with this id is open") -> None:
+    def __init__(
+        self,
+        workflow_id: str,
+        *,
+        workflow: str | None = None,
+        run_id: str | None = None,
+        reason: str = "a run with this id is open",
+    ) -> None:
         self.workflow_id = workflow_id
         self.workflow = workflow
         self.run_id = run_id

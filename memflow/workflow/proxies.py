@@ -19,6 +19,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 M = TypeVar("M", bound=ModuleType)
+AnyActivity = Callable[..., Any]
 A1 = TypeVar("A1", bound=Callable[..., Any])
 A2 = TypeVar("A2", bound=Callable[..., Any])
 A3 = TypeVar("A3", bound=Callable[..., Any])
@@ -30,13 +31,9 @@ def proxy_activities(target: M, /, **keywords: Unpack[ActivityKeywords]) -> M: .
 @overload
 def proxy_activities(target: Activity[P, R], /, **keywords: Unpack[ActivityKeywords]) -> Activity[P, R]: ...
 @overload
-def proxy_activities(  # type: ignore[overload-overlap]  # a class can be called too, but it stands for its methods
-    target: type[T], /, **keywords: Unpack[ActivityKeywords]
-) -> T: ...
-@overload
 def proxy_activities(target: Callable[P, Coroutine[Any, Any, R]], /, **keywords: Unpack[ActivityKeywords]) -> Activity[P, R]: ...
-@overload
-def proxy_activities(target: Callable[P, R], /, **keywords: Unpack[ActivityKeywords]) -> Activity[P, R]: ...
+@overload  # classes and Protocols: `type[T]` would do for classes, but mypy lets no Protocol through it
+def proxy_activities(target: Callable[..., T], /, **keywords: Unpack[ActivityKeywords]) -> T: ...
 @overload
 def proxy_activities(first: A1, second: A2, /, **keywords: Unpack[ActivityKeywords]) -> tuple[A1, A2]: ...
 @overload
@@ -49,7 +46,14 @@ def proxy_activities(
 def proxy_activities(target: T, /, **keywords: Unpack[ActivityKeywords]) -> T: ...
 @overload
 def proxy_activities(
-    *targets: Callable[..., Any], **keywords: Unpack[ActivityKeywords]
+    first: AnyActivity,
+    second: AnyActivity,
+    third: AnyActivity,
+    fourth: AnyActivity,
+    fifth: AnyActivity,
+    /,
+    *more: AnyActivity,
+    **keywords: Unpack[ActivityKeywords],
 ) -> tuple[Any, ...]: ...
 def proxy_activities(*targets: Any, **keywords: Unpack[ActivityKeywords]) -> Any:
     """Activities under common options, callable in a workflow, typed as what they stand for.

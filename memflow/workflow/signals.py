@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import UnionType
 from typing import Any, TypeVar, overload
 
 from memflow.core import context
@@ -22,7 +23,9 @@ async def wait_for(signal_id: str, *, type: type[T], timeout: Duration | None = 
 @overload
 async def wait_for(signal_id: str, *, type: type[T], timeout: Duration | None = None, default: D) -> T | D: ...
 @overload
-async def wait_for(signal_id: str, *, type: Any = ..., timeout: Duration | None = None, default: Any = ...) -> Any: ...
+async def wait_for(signal_id: str, *, type: UnionType, timeout: Duration | None = None, default: Any = ...) -> Any: ...
+@overload
+async def wait_for(signal_id: str, *, timeout: Duration | None = None, default: Any = ...) -> Any: ...
 async def wait_for(
     signal_id: str, *, type: Any = Any, timeout: Duration | None = None, default: Any = _NO_DEFAULT
 ) -> Any:

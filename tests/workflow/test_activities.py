@@ -102,9 +102,7 @@ def test_every_way_to_name_one() -> None:
         workflow.start_activity(mail.send, "bound")
         workflow.start_activity(Mail.plain, 1)
         workflow.start_activity(mail.plain, 2)
-        asyncio.ensure_future(Mail.send(mail, "called"))
-        asyncio.ensure_future(mail.send("called bound"))
-        await workflow.wait_for("end")
+        await asyncio.gather(Mail.send(mail, "called"), mail.send("called bound"))
 
     with Driven(order) as driven:
         assert names_and_inputs(driven) == [
@@ -130,7 +128,7 @@ def test_proxies_of_modules_classes_instances_protocols_and_functions() -> None:
         shop = workflow.proxy_activities(module, task_queue="shop")
         mail = workflow.proxy_activities(Mail, task_queue="mail")
         same = workflow.proxy_activities(Mail(), task_queue="mail")
-        other = workflow.proxy_activities(Elsewhere, task_queue="elsewhere")  # type: ignore[type-abstract]
+        other = workflow.proxy_activities(Elsewhere, task_queue="elsewhere")
         one = workflow.proxy_activities(stub, task_queue="one")
         two, three = workflow.proxy_activities(charge, stub, task_queue="pair")
         calls: list[Any] = [
@@ -331,7 +329,7 @@ def test_asyncio_timeouts_around_an_activity_are_taken_back() -> None:
 def test_mistakes_are_told_clearly() -> None:
     mail = workflow.proxy_activities(Mail)
     with pytest.raises(AttributeError, match="Mail has no activity 'sned'; did you mean send"):
-        mail.sned  # type: ignore[attr-defined]
+        _ = mail.sned  # type: ignore[attr-defined]
     with pytest.raises(ConfigurationError, match=r"Mail\.sync is awaited in a workflow: declare it `async def`"):
         mail.sync()
     with pytest.raises(NotInWorkflowError, match="post"):

@@ -1,0 +1,164 @@
+"""Right uses, as both type checkers must see them. Read by `test_typing.py`, never run."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, Protocol, assert_type
+from uuid import UUID
+
+from memflow import RetryPolicy, activity, workflow
+from tests.typing import shop
+
+
+@dataclass
+class Order:
+    id: str
+
+
+@activity.defn
+async def charge(order: Order, cents: int = 100) -> bool:
+    return cents > 0
+
+
+@activity.defn(name="weigh", retry=RetryPolicy(maximum_attempts=3), start_to_close_timeout="30 seconds", task_queue="scales")
+def weigh(item: str) -> float:
+    return 1.0
+
+
+class Mail:
+    @activity.defn
+    async def send(self, to: str, copies: int = 1) -> str:
+        return to
+
+    @activity.defn(heartbeat_timeout=timedelta(seconds=5))
+    def count(self) -> int:
+        return 1
+
+    async def plain(self, number: int) -> list[str]:
+        return []
+
+
+class Elsewhere(Protocol):
+    async def translate(self, text: str) -> str: ...
+
+
+async def undecorated(number: int, text: str = "") -> bytes:
+    return b""
+
+
+def sync_undecorated(number: int) -> bytes:
+    return b""
+
+
+async def calling_outside() -> None:
+    assert_type(await charge(Order("a"), cents=5), bool)
+    assert_type(await weigh("a"), float)
+    assert_type(await Mail().send("bob", copies=2), str)
+    assert_type(await Mail().count(), int)
+
+
+@workflow.defn
+async def child(order: Order, times: int = 1) -> dict[str, int]:
+    return {order.id: times}
+
+
+@workflow.defn(name="Ship", failure_exception_types=[ValueError])
+class Ship:
+    @workflow.init
+    def __init__(self, order: Order) -> None:
+        self.order = order
+
+    @workflow.run
+    async def run(self, order: Order) -> int:
+        return 1
+
+
+@workflow.defn
+async def calls(mail: Mail) -> None:
+    assert_type(await charge(Order("a")), bool)
+    assert_type(await charge.options(task_queue="x", retry=RetryPolicy(1, 2.0))(Order("a"), 1), bool)
+    assert_type(await mail.send("bob"), str)
+    left, right = await asyncio.gather(charge(Order("a")), mail.send("bob"))
+    assert_type(left, bool)
+    assert_type(right, str)
+
+    assert_type(await workflow.execute_activity(charge, Order("a"), 5), bool)
+    assert_type(await workflow.execute_activity(charge, Order("a"), start_to_close_timeout="5s"), bool)
+    assert_type(await workflow.execute_activity(undecorated, 1, "x", task_queue="q"), bytes)
+    assert_type(await workflow.execute_activity(sync_undecorated, 1), bytes)
+    assert_type(await workflow.execute_activity(Mail.send, "bob"), str)
+    assert_type(await workflow.execute_activity(mail.send, "bob", 3), str)
+    assert_type(await workflow.execute_activity("by name", args=[1], result_type=Order), Order)
+    assert_type(await workflow.execute_activity("by name", 1, 2), Any)
+    task = workflow.start_activity(charge, Order("a"))
+    assert_type(task, asyncio.Task[bool])
+    assert_type(await task, bool)
+    assert_type(await workflow.start_activity("by name", result_type=str), str)
+
+
+async def proxies() -> None:
+    mail = workflow.proxy_activities(Mail, task_queue="mail", throw_on_error=False)
+    assert_type(mail, Mail)
+    assert_type(await mail.send("bob"), str)
+    assert_type(await mail.count(), int)
+    assert_type(await mail.plain(1), list[str])
+    assert_type(await workflow.proxy_activities(Mail()).send("bob"), str)
+    one = workflow.proxy_activities(charge, retry=RetryPolicy(), headers={"a": "b"})
+    assert_type(await one(Order("a"), cents=5), bool)
+    stub = workflow.proxy_activities(undecorated, cancellation_type="abandon")
+    assert_type(await stub(1, text="x"), bytes)
+    elsewhere = workflow.proxy_activities(Elsewhere, task_queue="elsewhere")
+    assert_type(elsewhere, Elsewhere)
+    assert_type(await elsewhere.translate("hi"), str)
+    first, second = workflow.proxy_activities(charge, weigh, schedule_to_close_timeout=5)
+    assert_type(await first(Order("a")), bool)
+    assert_type(await second("x"), float)
+    module = workflow.proxy_activities(shop, task_queue="shop")
+    await module.check("tea")
+
+
+async def children() -> None:
+    handle = await workflow.start_child(child, Order("a"), 2, id="c", parent_close_policy="abandon")
+    same: workflow.ChildHandle[dict[str, int]] = handle
+    assert_type(await same, dict[str, int])
+    assert_type(await handle.result(), dict[str, int])
+    assert_type(handle.id, str)
+    assert_type(await workflow.execute_child(child, Order("a")), dict[str, int])
+    assert_type(await workflow.execute_child(Ship.run, Order("a"), cancellation_type=workflow.CancellationType.ABANDON), int)
+    assert_type(await workflow.execute_child("by name", args=[1], result_type=Order), Order)
+    assert_type(await (await workflow.start_child("by name", 1)), Any)
+
+
+async def waiting() -> None:
+    assert_type(await workflow.wait_for("x", type=bool), bool)
+    assert_type(await workflow.wait_for("x", type=list[int], timeout="1 hour"), list[int])
+    assert_type(await workflow.wait_for("x", type=Order, timeout=5, default=None), Order | None)
+    assert_type(await workflow.wait_for("x"), Any)
+    optional: int | None = await workflow.wait_for("x", type=int | None)
+    assert_type(optional, int | None)
+    assert_type(await workflow.wait_for("x", timeout=5), Any)
+    assert_type(await workflow.sleep_for("1 week"), float)
+    assert_type(await workflow.sleep_until(workflow.now() + timedelta(days=1)), float)
+    await workflow.wait_condition(lambda: True, timeout=timedelta(hours=1))
+    assert_type(workflow.now(), datetime)
+    assert_type(workflow.time(), float)
+    assert_type(workflow.random(), Random)
+    assert_type(workflow.uuid4(), UUID)
+    assert_type(workflow.info(), workflow.RunInfo)
+
+
+def inside_an_activity() -> None:
+    info = activity.info()
+    assert_type(info.attempt, int)
+    assert_type(info.idempotency_key, str)
+    assert_type(info.deadline, datetime | None)
+    assert_type(activity.is_cancelled(), bool)
+    activity.heartbeat(1, {"a": 2})
+
+
+def policies() -> None:
+    assert_type(RetryPolicy("1 second", non_retryable_error_types=[ValueError, "BadCard"]).initial_interval, timedelta)
+    assert_type(RetryPolicy().maximum_interval, timedelta | None)

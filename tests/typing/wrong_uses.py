@@ -1,0 +1,70 @@
+"""Wrong uses: both type checkers must refuse each line marked `# wrong`, and no other. Read by `test_typing.py`, never run."""
+
+from __future__ import annotations
+
+from memflow import RetryPolicy, activity, workflow
+from tests.typing.right_uses import Elsewhere, Mail, Order, Ship, charge, child, undecorated, weigh
+
+
+def not_async(order: Order) -> None: ...
+
+
+async def calls() -> None:
+    await charge("a")  # wrong
+    await charge(Order("a"), "five")  # wrong
+    await charge(Order("a"), cent=5)  # wrong
+    await charge()  # wrong
+    await weigh(5)  # wrong
+    print(charge(Order("a")).real)  # wrong
+    await charge.options(rety=RetryPolicy())(Order("a"))  # wrong
+    await charge.options(retry=3)(Order("a"))  # wrong
+    await Mail().send(5)  # wrong
+    await workflow.execute_activity(charge, "a")  # wrong
+    await workflow.execute_activity(charge, Order("a"), 5, 6)  # wrong
+    await workflow.execute_activity(charge, Order("a"), start_to_close=5)  # wrong
+    await workflow.execute_activity(undecorated, "x", "y")  # wrong
+    await workflow.execute_activity(Mail.send, 5)  # wrong
+    await workflow.start_activity(charge, "five")  # wrong
+
+
+async def proxies() -> None:
+    await workflow.proxy_activities(Mail).sned("x")  # wrong
+    await workflow.proxy_activities(Mail).send(5)  # wrong
+    await workflow.proxy_activities(Mail, taskqueue="x").send("x")  # wrong
+    await workflow.proxy_activities(charge, retry=5)(Order("a"))  # wrong
+    await workflow.proxy_activities(undecorated)("x")  # wrong
+    await workflow.proxy_activities(Elsewhere).translate(5)  # wrong
+    first, second = workflow.proxy_activities(charge, weigh)
+    await first("a")  # wrong
+    await second(5)  # wrong
+
+
+async def children() -> None:
+    await workflow.execute_child(child, "a")  # wrong
+    await workflow.execute_child(Ship.run)  # wrong
+    await workflow.execute_child(Ship.run, 5)  # wrong
+    await workflow.start_child(child, Order("a"), queue="x")  # wrong
+    print((await workflow.start_child(child, Order("a"))).name)  # wrong
+    await workflow.execute_child(not_async, Order("a"))  # wrong
+
+
+async def verbs() -> None:
+    number: int = await workflow.wait_for("x", type=str)  # wrong
+    other: int = await workflow.wait_for("x", type=int, default=None)  # wrong
+    await workflow.sleep_for([1])  # wrong
+    await workflow.sleep_until("tomorrow")  # wrong
+    await workflow.wait_condition(True)  # wrong
+    await workflow.emit("topic")  # wrong
+    await workflow.enrich(["a"])  # wrong
+    workflow.random().nope()  # wrong
+    RetryPolicy(maximum_attempts="three")  # wrong
+    RetryPolicy(max_attempts=3)  # wrong
+    activity.heartbeat(details=1)  # wrong
+    print(number, other)
+
+
+workflow.defn(not_async)  # wrong
+workflow.run(not_async)  # wrong
+activity.defn(5)  # wrong
+activity.defn(nme="x")  # wrong
+workflow.defn(nme="x")  # wrong
