@@ -25,7 +25,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)

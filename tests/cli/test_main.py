@@ -33,7 +33,10 @@ def test_help_loads_neither_the_database_nor_the_engine() -> None:
     assert not {"asyncpg", "pydantic", "asyncio", "memflow.core.replay", "memflow.client.client"} & set(shown)
 
 
-@pytest.mark.parametrize("arguments", [[], ["worker"], ["worker", "--help"], ["run", "list", "--help"], ["db", "status", "--help"]])
+COMMANDS = (["worker", "--help"], ["run", "list", "--help"], ["db", "status", "--help"])
+
+
+@pytest.mark.parametrize("arguments", [[], ["worker"], *COMMANDS])
 def test_every_command_explains_itself(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
