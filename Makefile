@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing memflow and its tools into .venv ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,otel]' --group dev
 	@touch $@
 
 demo: $(STAMP)
