@@ -10,18 +10,27 @@ While one runs, `info()`, `heartbeat()`, `is_cancelled()`, `connection()` and `l
 from __future__ import annotations
 
 import inspect
-import logging
-from collections.abc import Callable, Coroutine, Mapping, MutableMapping
-from contextvars import ContextVar
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from functools import cached_property, update_wrapper
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from typing_extensions import Unpack
 
+from memflow.attempts import ActivityContext as ActivityContext
+from memflow.attempts import (
+    Info,
+    connection,
+    heartbeat,
+    in_activity,
+    info,
+    is_cancelled,
+    logger,
+)
+from memflow.attempts import activity_context as activity_context
+from memflow.attempts import idempotency_key as idempotency_key
 from memflow.core import context
-from memflow.errors import ConfigurationError, NotInActivityError, NotInWorkflowError
+from memflow.errors import ConfigurationError, NotInWorkflowError
 from memflow.options import ActivityOptions
 from memflow.scheduling import ActivityCall, ActivityKeywords, activity_call, encoded, merge, perform
 from memflow.signatures import Parameters, hints_of, local_names, name_of, parameters_of
@@ -287,138 +296,3 @@ def stub_of(function: Callable[..., Any], keywords: ActivityKeywords, *, is_meth
     body = _Body(function, None, None)
     body.is_method = is_method and not body.is_static
     return Activity(body, keywords, stub=True)
-
-
-# ------------------------------------------------------------------------------------------------- while one runs
-
-
-@dataclass(frozen=True, slots=True)
-class Info:
-    """What an activity can know of itself.
-
-    `attempt` counts from 1. `idempotency_key` is the same for each attempt: hand it to services that recognise repeats.
-    `deadline` is when this attempt's time is up, None without a limit. `heartbeat_details` are the last ones of the attempt
-    before. `is_local`: it runs in the worker of its workflow and has no row of its own yet.
-    """
-
-    workflow_id: str
-    run_id: str
-    workflow: str
-    activity: str
-    activity_id: str
-    attempt: int
-    task_queue: str
-    namespace: str
-    idempotency_key: str
-    headers: Mapping[str, str]
-    scheduled_at: datetime
-    started_at: datetime
-    deadline: datetime | None
-    heartbeat_timeout: timedelta | None
-    heartbeat_details: tuple[Any, ...]
-    is_local: bool
-
-
-class ActivityContext:
-    """The side of the worker: one per attempt, seen through `activity_context`. Subclassed by the worker and by tests."""
-
-    connection: Any = None
-    """The connection of the transaction, for a transactional activity."""
-
-    cancelled: bool = False
-    """Whether the workflow, a timeout or a shutdown asks this attempt to end."""
-
-    @property
-    def info(self) -> Info:
-        """The facts of this attempt."""
-        raise NotImplementedError
-
-    def heartbeat(self, details: tuple[Any, ...]) -> None:
-        """Report life. May be called from any thread."""
-        raise NotImplementedError
-
-
-activity_context: ContextVar[ActivityContext] = ContextVar("memflow_activity")
-
-
-def idempotency_key(namespace: str, workflow_id: str, run_id: str, op: int) -> str:
-    """One key for all attempts of one operation of one run."""
-    return f"{namespace}/{workflow_id}/{run_id}/{op}"
-
-
-def in_activity() -> bool:
-    """Whether an activity runs here. True also in the thread of a sync one."""
-    return activity_context.get(None) is not None
-
-
-def info() -> Info:
-    """The facts of the attempt that runs here.
-
-    Raises:
-        NotInActivityError: none does.
-    """
-    return _current("info").info
-
-
-def heartbeat(*details: Any) -> None:
-    """Say that this attempt is alive, and keep `details` (plain JSON values) for the next one. Cheap; call it often.
-
-    It is also how an attempt with a `heartbeat_timeout` avoids it.
-
-    Raises:
-        NotInActivityError: no activity runs here.
-        PayloadError: `details` cannot be stored.
-    """
-    _current("heartbeat").heartbeat(details)
-
-
-def is_cancelled() -> bool:
-    """Whether this attempt is asked to end. An async activity is also cancelled; a thread has to look here.
-
-    Raises:
-        NotInActivityError: no activity runs here.
-    """
-    return _current("is_cancelled").cancelled
-
-
-def connection() -> Any:
-    """The `asyncpg.Connection` of a transactional activity, inside its transaction. It is only lent: do not close it.
-
-    Any to type checkers, since asyncpg comes without types.
-
-    Raises:
-        NotInActivityError: no activity runs here.
-        ConfigurationError: the activity is not transactional.
-    """
-    lent = _current("connection").connection
-    if lent is None:
-        raise ConfigurationError("activity.connection(): this activity has none; declare it @activity.defn(transactional=True)")
-    return lent
-
-
-def _current(verb: str) -> ActivityContext:
-    current = activity_context.get(None)
-    if current is None:
-        raise NotInActivityError(f"activity.{verb}() is for the code of an activity while a worker runs it")
-    return current
-
-
-class _ActivityLogger(logging.LoggerAdapter[logging.Logger]):
-    """Adds the ids of the running activity to `extra`."""
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        current = activity_context.get(None)
-        if current is not None:
-            facts = current.info
-            ids = {
-                "workflow_id": facts.workflow_id,
-                "run_id": facts.run_id,
-                "activity": facts.activity,
-                "attempt": facts.attempt,
-            }
-            kwargs["extra"] = {**ids, **(kwargs.get("extra") or {})}
-        return msg, kwargs
-
-
-logger = _ActivityLogger(logging.getLogger(__name__), {})
-"""A logger whose records carry the ids of the running activity."""
