@@ -112,7 +112,9 @@ class Engine:
             per_second=settings.max_activities_per_second,
         )
         self._runner.freed = self._activity_bell.set
-        self._queued = Queued(store, self._registry, self._runner)
+        self._queued = Queued(
+            store, self._registry, self._runner, tried_again=lambda delay: self._look_at(self._activity_bell, self.now() + delay)
+        )
         self._committer = Committer(store, self._watchdog, now=self.now, ahead=self._start_ahead, act=self._act, drop=self._drop)
         self._claims = Claims(store, self._codec, self._registry, self._cache, self, self._residents)
         self._liveness = Liveness(store, lease=settings.lease, declared_dead=self._rise_again)
@@ -262,6 +264,12 @@ class Engine:
         except TimeoutError:
             pass
 
+    def _look_at(self, bell: asyncio.Event, due: datetime) -> None:
+        """Something of ours falls due before the next look: look then. What lies further ahead, the next look tells."""
+        seconds = self._clock.seconds_until(due)
+        if seconds < self._settings.poll_interval.total_seconds() * 1.2:
+            asyncio.get_running_loop().call_later(seconds, bell.set)
+
     # ------------------------------------------------------------------------------------------------- hands
 
     def now(self) -> datetime:
@@ -311,10 +319,14 @@ class Engine:
             self._trace(resident, trace.attributes)
         for job in acts.start:
             self._submit(job)
+        for due in acts.due:
+            self._look_at(self._activity_bell, due)
         if resident.closed or resident.leaving is not None:
             self._forget(resident, "lost")
         elif committed.released:
             self._residents.pop(resident.run, None)
+            if resident.wake_at is not None:
+                self._look_at(self._run_bell, resident.wake_at)
             self._cache.keep(resident.run, Suspended(resident.replay, resident.length, resident.scheduled_at))
             if self._full():
                 self._run_bell.set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 from datetime import timedelta
 
 from memflow.errors import DatabaseError, OutcomeUnknownError
@@ -33,10 +34,11 @@ UNKNOWN_SECONDS = 5.0
 class Queued:
     """Takes durable activities, and reports on those that run here."""
 
-    def __init__(self, store: Store, registry: Registry, runner: Runner) -> None:
+    def __init__(self, store: Store, registry: Registry, runner: Runner, *, tried_again: Callable[[timedelta], None]) -> None:
         self._store = store
         self._registry = registry
         self._runner = runner
+        self._tried_again = tried_again
         self._settles: list[Settle] = []
         self._retries: list[Retry] = []
         self._beats: dict[tuple[int, int], Beat] = {}
@@ -160,6 +162,8 @@ class Queued:
             retries = self._retries[:BATCH]
             await self._store.retry_activities(retries)
             del self._retries[: len(retries)]
+            for retry in retries:
+                self._tried_again(retry.delay)
         if self._settles:
             settles = self._settles[:BATCH]
             done = await self._store.settle_activities(settles)

@@ -90,6 +90,7 @@ class Acts:
     stop: list[int] = field(default_factory=list)
     traces: list[Trace] = field(default_factory=list)
     report: list[tuple[Job, Ending]] = field(default_factory=list)
+    due: list[datetime] = field(default_factory=list)     # of activity rows that anybody may take
 
 
 class Resident:
@@ -119,6 +120,7 @@ class Resident:
         self.cautious = claim.crashes > 0
         self.committing = self.marked = self.flush = False
         self.flush_timer: asyncio.TimerHandle | None = None
+        self.wake_at: datetime | None = None         # as of the last commit that asked for release
         self.leaving: str | None = None              # why it is released without keeping its replay
         self.detail: str | None = None
         self._hands = hands
@@ -403,9 +405,9 @@ class Resident:
         )
         parked = release and status is Status.RUNNING
         if self.leaving is not None:
-            wake_at: datetime | None = now + verdicts.backoff(self.claim.retries) if self.detail else now
+            self.wake_at = now + verdicts.backoff(self.claim.retries) if self.detail else now
         else:
-            wake_at = self.next_due() if parked else None
+            self.wake_at = self.next_due() if parked else None
         # Rows that come up while the commit is in flight belong to the next one.
         self._rows_in_flight, self._rows = self._rows, []
         return TurnCommit(
@@ -415,7 +417,7 @@ class Resident:
             unsaved.entries,
             self.taken,
             release,
-            wake_at=wake_at,
+            wake_at=self.wake_at,
             status=status,
             result=result,
             waiting_at=self.replay.waiting_json() if parked and self.leaving is None else None,
@@ -488,6 +490,7 @@ class Resident:
         self._marks = self._unsaved.marks()
         self._taken_before = self.taken
         self._answers = []
+        self._acts.due.extend(row.next_attempt_at for row in self._rows_in_flight if row.token is None)
         self._rows_in_flight = []
         acts, self._acts = self._acts, Acts()
         for job in self._becoming:
