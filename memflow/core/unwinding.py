@@ -64,5 +64,18 @@ def _unwind_task(loop: asyncio.AbstractEventLoop, task: WorkflowTask, first: Cal
             error = Evicted()
     finally:
         asyncio.tasks._leave_task(loop, task)
+    _make_immortal(coroutine)
     places = [place for frame in awaiting_frames(coroutine) if (place := place_of(frame)) is not None]
     return places[-1] if places else repr(coroutine)
+
+
+def _make_immortal(coroutine: object) -> None:
+    """Let a coroutine that would not end never be collected, not even when the process ends.
+
+    Python throws GeneratorExit into a coroutine that it collects. Code that catches that too, and then meets an error
+    instead of an `await`, would go round for ever, in whatever thread the collector ran. A small leak, with a warning, is
+    the better end.
+    """
+    import ctypes  # only ever needed here
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(coroutine))
