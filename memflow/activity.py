@@ -101,6 +101,10 @@ def activity_definition_of(value: object) -> ActivityDefinition | None:
 # ------------------------------------------------------------------------------------------------- what authors hold
 
 
+_KNOWN_CALLS = 256
+"""Sets of options kept per activity. Programs have a handful; a queue name per customer must not fill the memory."""
+
+
 class _Body:
     """The function behind an activity, and what reading it once has shown."""
 
@@ -119,6 +123,7 @@ class _Body:
         self._known_names = known_names
         self._parameters: dict[bool, Parameters] = {}
         self._types: tuple[tuple[Any, ...], Any] | None = None
+        self._calls: dict[tuple[tuple[str, object], ...], ActivityCall] = {}
 
     @property
     def is_async(self) -> bool:
@@ -132,6 +137,19 @@ class _Body:
             found = parameters_of(self.function, what="activity", skip_self=self.is_method)
             self._parameters[self.is_method] = found
         return found
+
+    def call(self, keywords: ActivityKeywords) -> ActivityCall:
+        """The checked form of the keywords; the same one for the same keywords."""
+        try:
+            key = tuple(keywords.items())
+            known = self._calls.get(key)
+        except TypeError:                        # headers are a dict, which has no hash
+            return activity_call(self.name, keywords)
+        if known is None:
+            if len(self._calls) >= _KNOWN_CALLS:
+                self._calls.clear()
+            known = self._calls[key] = activity_call(self.name, keywords)
+        return known
 
     def types(self) -> tuple[tuple[Any, ...], Any]:
         if self._types is None:
@@ -153,7 +171,7 @@ class Activity(Generic[P, R]):
         self._transactional = transactional
         self._instance = instance
         self._stub = stub
-        self._call: ActivityCall = activity_call(body.name, keywords)
+        self._call: ActivityCall = body.call(keywords)
         update_wrapper(cast("Callable[..., Any]", self), body.function)
 
     @property
@@ -226,17 +244,19 @@ class Activity(Generic[P, R]):
 
     def prepare(self, keywords: ActivityKeywords) -> tuple[ActivityCall, Parameters, tuple[tuple[Any, ...], Any]]:
         """For `execute_activity`: what is called, with what, and the types of it."""
-        call = activity_call(self.name, merge(self._keywords, keywords)) if keywords else self._call
+        call = self._body.call(merge(self._keywords, keywords)) if keywords else self._call
         return call, self._body.parameters, self._body.types()
 
     def _like(self, keywords: ActivityKeywords, *, instance: object = None, stub: bool = False) -> Any:
-        return type(self)(
-            self._body,
-            keywords,
-            transactional=self._transactional,
-            instance=self._instance if instance is None else instance,
-            stub=stub or self._stub,
-        )
+        """A copy. Made for each proxy of each run and each look at a method, so nothing is checked twice."""
+        like = object.__new__(type(self))
+        like.__dict__.update(self.__dict__)
+        like._instance = self._instance if instance is None else instance
+        like._stub = stub or self._stub
+        if keywords is not self._keywords:
+            like._keywords = keywords
+            like._call = self._body.call(keywords)
+        return like
 
     async def _schedule(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> R:
         body = self._body
