@@ -138,7 +138,7 @@ class Witness:
         if code is None:
             return "a step was removed, or the code now waits for something else first", GUARD
         if isinstance(code, Fail) and not isinstance(journal, Fail):
-            return f"the code now fails here: {what(code)}", "mend the code so that it goes on as it did"
+            return "the code now fails where it went on before", "mend the code so that it goes on as it did"
         if isinstance(code, Closing) and not isinstance(journal, Closing):
             return "the last steps were removed, or the code now returns early", GUARD
         if isinstance(journal, Closing):

@@ -128,7 +128,7 @@ async def _sleeps_first() -> None:
         (_added_beside, None, "ScheduleActivity", "added"),
         (_asks_nothing, "ScheduleActivity", None, "removed"),
         (_returns_early, "ScheduleActivity", "Complete", "returns early"),
-        (_fails_now, "ScheduleActivity", "Fail", "fails here"),
+        (_fails_now, "ScheduleActivity", "Fail", "fails where"),
         (_waits_for_a_signal, "ScheduleActivity", "AwaitSignal", "added"),
         (_starts_a_child, "ScheduleActivity", "StartChild", "added"),
         (_sleeps_first, "ScheduleActivity", "StartTimer", "sleep or a timeout"),
