@@ -9,10 +9,7 @@ import asyncio
 import contextlib
 import os
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Generator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +20,7 @@ from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import ScheduleActivity
 from memflow.core.timeline import duration, render, timeline
 from memflow.dev.order import order_workflow, reserve_item
-from memflow.embedded.supervisor import die_with_parent
+from memflow.dev.processes import worker_process
 from memflow.names import new_id
 
 QUEUE = "memflow-demo"
@@ -49,7 +46,7 @@ def demonstrate(dsn: str | None = None, *, schema: str = "memflow") -> None:
 
 async def _tell(dsn: str, schema: str) -> None:
     async with await Client.connect(dsn, schema=schema) as client, asyncio.timeout(PATIENCE_SECONDS):
-        with _worker(dsn, schema) as first:
+        with worker_process("memflow.dev.order", dsn=dsn, schema=schema, queue=QUEUE) as first:
             order = f"order-{new_id()[-8:]}"
             print(f"Starting order_workflow('item-123', 5) as {order}; worker {first.pid} takes it", flush=True)
             handle = await client.workflow.start(order_workflow, "item-123", 5, id=order, task_queue=QUEUE)
@@ -58,7 +55,7 @@ async def _tell(dsn: str, schema: str) -> None:
             killed = datetime.now(UTC)
             first.wait()
         print(f"  kill -9 {first.pid}   in the middle of reserve_item: what it held in memory is gone", flush=True)
-        with _worker(dsn, schema) as second:
+        with worker_process("memflow.dev.order", dsn=dsn, schema=schema, queue=QUEUE) as second:
             print(f"Another worker, {second.pid}, finds the order in Postgres", flush=True)
             result = await handle.result()
         await _show(handle, [(killed, f"kill -9 of worker {first.pid}")], result)
@@ -79,23 +76,3 @@ async def _show(handle: Handle[Any], notes: list[tuple[datetime, str]], result: 
     journal = [JournalEntry(entry.seq, entry.turn, entry.at, entry.entry) for entry in history]
     width = min(100, shutil.get_terminal_size((100, 24)).columns)
     print(f"\n{render(timeline(journal), width=width, notes=notes)}\n\nresult: {result}")
-
-
-@contextlib.contextmanager
-def _worker(dsn: str, schema: str) -> Generator[subprocess.Popen[bytes]]:
-    """A worker process of the kind that one runs in production; gone at the end of the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "memflow", "worker", "memflow.dev.order", "--queue", QUEUE, "--schema", schema, "--quiet"],
-        env={**os.environ, "MEMFLOW_DSN": dsn},      # not an argument, which `ps` would show to everybody
-        stdin=subprocess.DEVNULL,
-        preexec_fn=die_with_parent(os.getpid()),
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
