@@ -150,6 +150,7 @@ class TurnLoop(LoopWithoutIO):
     def run_until_blocked(self) -> None:
         """Call back until nothing is due."""
         ready = self._ready
+        handle: Callback | Timer | None = None
         while ready:
             handle = ready.popleft()
             if handle.dropped:
@@ -160,6 +161,7 @@ class TurnLoop(LoopWithoutIO):
                 self._callback_failed(error)
             except BaseException as error:  # SystemExit in workflow code ends the turn, not the worker
                 self.host.broke(error)
+        handle = None  # tracebacks keep this frame, and it would keep the last task
 
     def halt(self) -> None:
         """Nothing runs any more, neither what is due nor what comes."""
