@@ -69,13 +69,15 @@ class Claims:
             refused.extend(await self._rebuild(cold))
         if refused:
             await self._store.commit_turns(worker, refused)
+        # Nobody is marked before it knows all that it needs for its turn.
         await self._check_starts([claim.run for claim in claims])
         await self.read_mail([claim.run for claim in claims if claim.arrived > claim.consumed])
+        for claim in claims:
+            if claim.arrived <= claim.consumed and claim.run in self._residents:
+                self._hands.mark(self._residents[claim.run])
 
     def _settle_in(self, resident: Resident) -> None:
         self._residents[resident.run] = resident
-        if resident.claim.arrived <= resident.claim.consumed:
-            self._hands.mark(resident)                   # otherwise its mail marks it
 
     def _info(self, claim: Claim) -> RunInfo:
         return RunInfo(
@@ -134,7 +136,6 @@ class Claims:
             for op in late:
                 row = rows.get(op)
                 resident.started_in_time(op, row is None or row["attempt"] > 0 or row["owner"] is not None)
-            self._hands.mark(resident)
 
     async def read_mail(self, runs: Sequence[int]) -> None:
         """Bring unread inbox rows to their residents."""

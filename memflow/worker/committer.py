@@ -123,7 +123,6 @@ class Committer:
     async def _commit(self, worker: int, batch: list[tuple[Resident, TurnCommit]]) -> None:
         answers = await self._until_answered(worker, [share for _, share in batch])
         for (resident, _), answer in zip(batch, answers, strict=True):
-            resident.committing = False
             match answer.outcome:
                 case "won":
                     self._act(resident, answer, resident.won())
@@ -137,6 +136,8 @@ class Committer:
                 case _:
                     resident.marked = False
                     self._drop(resident, "fenced")
+            # Only now: whoever marked it meanwhile, or while we acted, must not have queued it a second time.
+            resident.committing = False
             if resident.marked:
                 self._queue(resident)
 

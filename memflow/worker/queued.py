@@ -12,9 +12,11 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 
+from memflow.core.arrivals import ActivityFailed
 from memflow.errors import DatabaseError, OutcomeUnknownError
 from memflow.failure import Failure, encode_failure
 from memflow.store.base import ActivityClaim, Beat, Retry, Settle, Store
+from memflow.worker import verdicts
 from memflow.worker.activities import Runner
 from memflow.worker.jobs import Ending, Errand, HandBack, Job, Settled, TryAgain
 from memflow.worker.registry import Registry
@@ -78,6 +80,13 @@ class Queued:
             claim.scheduled_at,
             claim.close_by,
         )
+        most = claim.options.retry.maximum_attempts
+        if most and claim.attempt > most:
+            # The attempt before was the last one, and whoever ran it was lost: it is not known what it did.
+            lost = verdicts.activity_failed(claim.name, claim.op, claim.attempt - 1, "worker_lost", verdicts.worker_lost())
+            self._settles.append(Settle(claim.run, claim.op, claim.token, ActivityFailed(claim.op, lost)))
+            self._ring()
+            return
         job = Job(errand, definition, claim.attempt, claim.token, self.finished, heartbeat=claim.heartbeat, beaten=self.beaten)
         if claim.cancel_requested:
             job.stopped = "cancel"
