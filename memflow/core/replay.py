@@ -51,7 +51,7 @@ from memflow.core.interrupts import (
     StartChild,
     StartTimer,
 )
-from memflow.core.loop import Timer, TurnLoop
+from memflow.core.loop import LAST_YEAR, Timer, TurnLoop
 from memflow.core.mismatch import Asked, Witness
 from memflow.core.opened import OpenOps
 from memflow.core.places import calling_place
@@ -136,7 +136,6 @@ class Replay:
         finally:
             loop.leave(before)
         if self._error is not None:
-            self._asked.clear()
             raise self._error
         asked = self._asked.copy()
         self._asked.clear()  # cleared, not replaced: code may hold on to it across an await
@@ -268,10 +267,16 @@ class Replay:
         return future
 
     async def sleep_until(self, due: datetime) -> None:
-        """Sleep until `due`; an instant that has passed gives way to other tasks once."""
+        """Sleep until `due`; an instant that has passed gives way to other tasks once.
+
+        Raises:
+            ConfigurationError: `due` is after the year 9000.
+        """
         if due <= self.now:
             await asyncio.sleep(0)
             return
+        if due.year > LAST_YEAR:
+            raise errors.ConfigurationError(f"a timer until {due} is after the year {LAST_YEAR}; give it an earlier end")
         op = self.next_op()
         self.ask(StartTimer(op, due))
         await self.answer(op, on_cancel=lambda: CancelTimer(op))

@@ -308,6 +308,14 @@ def test_sleep_until_an_instant() -> None:
     assert played.turn(TimerFired(1), after=60) == [Complete(NOTHING)]
 
 
+def test_sleep_until_an_instant_that_postgres_and_time_zones_cannot_hold_is_refused() -> None:
+    async def naps() -> None:
+        with pytest.raises(errors.ConfigurationError, match="after the year 9000"):
+            await current().sleep_until(T0.replace(year=9001))
+
+    assert Played(naps).start() == [Complete(NOTHING)]
+
+
 # ------------------------------------------------------------------------------------------------- signals
 
 
@@ -416,6 +424,26 @@ def test_a_signal_that_comes_with_the_cancellation_of_its_wait_is_not_lost(by_id
     else:
         assert asked == [CancelWait(1, "s"), schedule(3, "a")]
         assert played.turn(ActivityCompleted(3, NOTHING)) == [Complete(json('"7"'))]
+
+
+def test_a_signal_that_comes_back_to_the_run_is_the_next_one_again() -> None:
+    async def race() -> list[str]:
+        wait = asyncio.create_task(signal("s"))
+
+        async def stopper() -> None:
+            await signal("stop")
+            wait.cancel()
+
+        await asyncio.gather(wait, stopper(), return_exceptions=True)
+        return [(await signal("s")).payload.data.decode() for _ in range(2)]
+
+    played = Played(race)
+    played.start()
+    stop = SignalReceived("stop", NOTHING, 2)
+    assert played.turn(stop, SignalReceived("s", json("1")), SignalReceived("s", json("2"))) == [
+        CancelWait(1, "s"),
+        Complete(json('["1","2"]')),
+    ]
 
 
 # ------------------------------------------------------------------------------------------------- cancellation and ends
