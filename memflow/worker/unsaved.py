@@ -26,7 +26,15 @@ class Unsaved:
 
     def marks(self) -> Marks:
         """Where each list ends now."""
-        return tuple(len(each) for each in self._lists())
+        # Spelled out: this runs once a turn.
+        return (
+            len(self.entries),
+            len(self.effects),
+            len(self.scheduled),
+            len(self.cancelled),
+            len(self.dropped),
+            len(self.traces),
+        )
 
     def cut(self, marks: Marks) -> None:
         """Forget what came after `marks`."""
