@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, get_args
 
 from memflow.core.arrivals import (
@@ -51,11 +51,16 @@ from memflow.core.interrupts import (
     Trace,
     WriteRecord,
 )
+from memflow.core.options_json import (
+    activity_options_from_json,
+    activity_options_to_json,
+    child_options_from_json,
+    child_options_to_json,
+)
 from memflow.errors import SchemaError
 from memflow.failure import Failure, decode_failure, encode_failure
-from memflow.options import ActivityOptions, CancellationType, ChildOptions, ParentClosePolicy
+from memflow.options import ActivityOptions
 from memflow.payload import NO_ARGUMENTS, NOTHING, Payload
-from memflow.retry import RetryPolicy
 
 Entry = Arrival | Interrupt
 
@@ -101,6 +106,9 @@ def from_row(row: Row) -> Entry:
     Raises:
         SchemaError: the kind is unknown: a newer version of the library wrote it.
     """
+    if row.kind == "schedule_activity" and row.attributes in _activity_facts:  # the hot kind: no second parse of its text
+        name, options = _activity_facts[row.attributes]
+        return ScheduleActivity(_op(row), name, _payload(row, NO_ARGUMENTS), options)
     read = _READ.get(row.kind)
     if read is None:
         raise SchemaError(f"unknown journal entry {row.kind!r}: a newer version of memflow wrote it; upgrade this one")
@@ -128,106 +136,30 @@ def _op(row: Row) -> int:
     return row.op
 
 
-def _seconds(value: timedelta | None) -> float | None:
-    return None if value is None else value.total_seconds()
-
-
-def _delta(value: float | None) -> timedelta | None:
-    return None if value is None else timedelta(seconds=value)
-
-
 def _strings(value: Any) -> dict[str, str]:
     return {} if value is None else dict(value)
 
 
-# ------------------------------------------------------------------------------------------------- options
+# ------------------------------------------------------------------------------------------------- to rows
 
-_DEFAULT_ACTIVITY = ActivityOptions()
-_DEFAULT_CHILD = ChildOptions()
-_TIMEOUTS = ("start_to_close_timeout", "schedule_to_close_timeout", "schedule_to_start_timeout", "heartbeat_timeout")
+
 _MEMORY = 2_000  # distinct (activity, options) pairs remembered as text; a workflow that makes up options must not fill memory
 
 _activity_texts: dict[tuple[str, ActivityOptions], str] = {}
 _activity_facts: dict[str, tuple[str, ActivityOptions]] = {}
 
 
-def options_to_json(options: ActivityOptions) -> dict[str, Any]:
-    """Activity options as a JSON object: only what differs from the defaults, times in seconds."""
-    kept: dict[str, Any] = {"task_queue": options.task_queue}
-    for name in _TIMEOUTS:
-        kept[name] = _seconds(getattr(options, name))
-    if options.retry != _DEFAULT_ACTIVITY.retry:
-        kept["retry"] = _retry_to_json(options.retry)
-    if options.cancellation_type is not _DEFAULT_ACTIVITY.cancellation_type:
-        kept["cancellation_type"] = options.cancellation_type.value
-    return {name: value for name, value in kept.items() if value is not None}
-
-
-def options_from_json(found: Attributes) -> ActivityOptions:
-    """Activity options from what `options_to_json` made, by this version or an older one."""
-    retry = found.get("retry")
-    return ActivityOptions(
-        task_queue=found.get("task_queue"),
-        start_to_close_timeout=_delta(found.get("start_to_close_timeout")),
-        schedule_to_close_timeout=_delta(found.get("schedule_to_close_timeout")),
-        schedule_to_start_timeout=_delta(found.get("schedule_to_start_timeout")),
-        heartbeat_timeout=_delta(found.get("heartbeat_timeout")),
-        retry=_DEFAULT_ACTIVITY.retry if retry is None else _retry_from_json(retry),
-        cancellation_type=CancellationType(found.get("cancellation_type", _DEFAULT_ACTIVITY.cancellation_type)),
-    )
-
-
-def _retry_to_json(retry: RetryPolicy) -> dict[str, Any]:
-    return {
-        "initial_interval": retry.initial_interval.total_seconds(),
-        "backoff_coefficient": retry.backoff_coefficient,
-        "maximum_interval": _seconds(retry.maximum_interval),
-        "maximum_attempts": retry.maximum_attempts,
-        "non_retryable_error_types": list(retry.non_retryable_error_types),
-    }
-
-
-def _retry_from_json(found: Attributes) -> RetryPolicy:
-    return RetryPolicy(
-        initial_interval=found.get("initial_interval", 1.0),
-        backoff_coefficient=found.get("backoff_coefficient", 2.0),
-        maximum_interval=found.get("maximum_interval"),
-        maximum_attempts=found.get("maximum_attempts", 0),
-        non_retryable_error_types=tuple(found.get("non_retryable_error_types", ())),
-    )
-
-
-def _child_options_to_json(options: ChildOptions) -> dict[str, Any]:
-    kept: dict[str, Any] = {} if options.task_queue is None else {"task_queue": options.task_queue}
-    if options.parent_close_policy is not _DEFAULT_CHILD.parent_close_policy:
-        kept["parent_close_policy"] = options.parent_close_policy.value
-    if options.cancellation_type is not _DEFAULT_CHILD.cancellation_type:
-        kept["cancellation_type"] = options.cancellation_type.value
-    return kept
-
-
-def _child_options_from_json(found: Attributes) -> ChildOptions:
-    return ChildOptions(
-        task_queue=found.get("task_queue"),
-        parent_close_policy=ParentClosePolicy(found.get("parent_close_policy", _DEFAULT_CHILD.parent_close_policy)),
-        cancellation_type=CancellationType(found.get("cancellation_type", _DEFAULT_CHILD.cancellation_type)),
-    )
-
-
-# ------------------------------------------------------------------------------------------------- to rows
-
-
 def _write_schedule(entry: ScheduleActivity) -> Row:
     payload = entry.input
     if entry.headers:
-        text = _json({"name": entry.name, **options_to_json(entry.options), "headers": dict(entry.headers)})
+        text = _json({"name": entry.name, **activity_options_to_json(entry.options), "headers": dict(entry.headers)})
     else:
         key = (entry.name, entry.options)
         text = _activity_texts.get(key)
         if text is None:
             if len(_activity_texts) >= _MEMORY:
                 _activity_texts.clear()
-            text = _activity_texts[key] = _json({"name": entry.name, **options_to_json(entry.options)}) or "{}"
+            text = _activity_texts[key] = _json({"name": entry.name, **activity_options_to_json(entry.options)}) or "{}"
     return Row("schedule_activity", entry.op, text, payload.encoding, payload.data)
 
 
@@ -237,7 +169,7 @@ def _write_child(entry: StartChild) -> Row:
             "workflow": entry.workflow,
             "workflow_id": entry.workflow_id,
             "run_id": entry.run_id,
-            **_child_options_to_json(entry.options),
+            **child_options_to_json(entry.options),
             "announce": entry.announce or None,
             "headers": dict(entry.headers),
         }
@@ -332,14 +264,11 @@ _WRITE: dict[type[Entry], Callable[[Any], Row]] = {
 
 
 def _read_schedule(row: Row, found: Attributes) -> ScheduleActivity:
-    text = row.attributes or ""
-    facts = _activity_facts.get(text)
-    if facts is None:
-        facts = (found["name"], options_from_json(found))
-        if "headers" not in found:
-            if len(_activity_facts) >= _MEMORY:
-                _activity_facts.clear()
-            _activity_facts[text] = facts
+    facts = (found["name"], activity_options_from_json(found))
+    if "headers" not in found and row.attributes is not None:
+        if len(_activity_facts) >= _MEMORY:
+            _activity_facts.clear()
+        _activity_facts[row.attributes] = facts
     return ScheduleActivity(_op(row), facts[0], _payload(row, NO_ARGUMENTS), facts[1], _strings(found.get("headers")))
 
 
@@ -350,7 +279,7 @@ def _read_child(row: Row, found: Attributes) -> StartChild:
         found["workflow_id"],
         found["run_id"],
         _payload(row, NO_ARGUMENTS),
-        _child_options_from_json(found),
+        child_options_from_json(found),
         bool(found.get("announce", False)),
         _strings(found.get("headers")),
     )

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextvars import Context, ContextVar
-from datetime import datetime
-from random import Random
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, assert_never
 
 from memflow import errors
@@ -23,7 +21,6 @@ from memflow.core.arrivals import (
     ActivityCompleted,
     ActivityFailed,
     ActivityTimedOut,
-    Answer,
     Arrival,
     CancelRequested,
     ChildCancelled,
@@ -38,74 +35,35 @@ from memflow.core.arrivals import (
     TimerFired,
     Turn,
 )
-from memflow.core.chance import random_of
+from memflow.core.asking import Asking, TurnFailed
 from memflow.core.definition import Definition, RunInfo
 from memflow.core.ending import ending_by
 from memflow.core.interrupts import (
-    AwaitSignal,
-    CancelTimer,
     Closing,
     Complete,
     Interrupt,
-    ScheduleActivity,
-    StartChild,
-    StartTimer,
 )
-from memflow.core.loop import LAST_YEAR, Timer, TurnLoop
 from memflow.core.mismatch import Asked, Witness
-from memflow.core.opened import OpenOps
-from memflow.core.places import calling_place
-from memflow.core.signals import Signals
 from memflow.core.stacks import Waiting
 from memflow.core.unwinding import Evicted, unwind
-from memflow.core.waiting import Answers, Conditions
-from memflow.core.wording import what
 
 log = logging.getLogger(__name__)
+
+__all__ = ["CURRENT", "Replay", "TurnFailed"]
 
 CURRENT: ContextVar[Replay | None] = ContextVar("memflow_replay", default=None)
 """The run whose code runs now. Set in every context of a run, and in no other."""
 
 
-class TurnFailed(Exception):
-    """Workflow code raised what does not fail the run: a bug. The cause is what it raised.
-
-    The run has not advanced. This replay is of no more use and only to be closed; the turn is tried again later, perhaps
-    with mended code.
-    """
-
-
-class Replay:
+class Replay(Asking):
     """The engine of one run. `advance` it turn by turn, and `close` it when it leaves memory."""
 
     def __init__(self, definition: Definition, info: RunInfo, codec: Codec) -> None:
-        self.definition = definition
-        self.info = info
-        self.codec = codec
-        self.now: datetime = info.started_at
-        self.turn_number = 0
+        super().__init__(definition, info, codec)
         self.finished = False
-        self.silent = False                                  # nothing is logged: it has been, or it is not meant
-        self.read_only = False                               # in queries and conditions, which may only look
-        self._opened = OpenOps()
-        self.open_activities: Mapping[int, ScheduleActivity] = self._opened.activities
-        self.open_timers: Mapping[int, datetime] = self._opened.timers
-        self.open_children: Mapping[int, StartChild] = self._opened.children
-        self.open_waits: Mapping[int, AwaitSignal] = self._opened.waits
-        self._context = Context()
         self._context.run(CURRENT.set, self)
-        self._loop = TurnLoop(self, info.run_id, self._context)
-        self._asked: list[Interrupt] = []
-        self._last_op = 0
-        self._answers = Answers(self)
-        self._signals = Signals(self)
-        self._conditions = Conditions()
-        self._timers: dict[int, Timer] = {}
         self._main: asyncio.Task[Any] | None = None
         self._cancel: CancelRequested | None = None
-        self._error: BaseException | None = None             # why this replay is of no more use
-        self._witness: Witness | None = None
-        self._random: Random | None = None
         self._closed = False
 
     # ------------------------------------------------------------------------------------------------- for the worker
@@ -201,123 +159,6 @@ class Replay:
         self._context.run(CURRENT.set, None)
         self._main = None
         del self._loop.host, self._answers, self._signals
-
-    # ------------------------------------------------------------------------------------------------- for the verbs
-
-    @property
-    def random(self) -> Random:
-        """The run's own chance, seeded from its id: every replay draws the same."""
-        if self._random is None:
-            self._random = random_of(self.info.run_id)
-        return self._random
-
-    @property
-    def refusing(self) -> bool:
-        """Whether the code is being unwound, so that nothing is asked any more."""
-        return self._loop.halted
-
-    def next_op(self) -> int:
-        """The number of the next durable operation.
-
-        Raises:
-            ReadOnlyError: in a query or condition.
-        """
-        if self._loop.halted:
-            self._loop.refusals.refuse()
-        if self.read_only:
-            raise errors.ReadOnlyError(f"a query or condition may only look, but asks for something durable: {calling_place()}")
-        self._last_op += 1
-        return self._last_op
-
-    def ask(self, interrupt: Interrupt) -> None:
-        """Ask the world for something. It is durable when the turn is.
-
-        Raises:
-            ReadOnlyError: in a query or condition.
-        """
-        if self._loop.halted:
-            self._loop.refusals.refuse()
-            return
-        if self.read_only:
-            raise errors.ReadOnlyError(f"{what(interrupt)}: queries and conditions may only look")
-        if self._witness is not None:
-            interrupt = self._agreed(self._witness, interrupt)
-        self._asked.append(interrupt)
-        self._opened.asked(interrupt)
-
-    def answer(
-        self, op: int, *, on_cancel: Callable[[], Interrupt | None] | None = None, wait: bool = False
-    ) -> Coroutine[Any, Any, Answer]:
-        """Wait for the arrival that answers `op`.
-
-        If the waiting task is cancelled first, what `on_cancel()` returns is asked. Then, without `wait`, the cancellation
-        goes on and a late answer is dropped; with `wait` it is absorbed, and how the operation really ends is returned.
-        A child stays open either way, so that its handle may ask for the end again.
-        """
-        return self._answers.wait(op, on_cancel, wait)
-
-    def wait_signal(self, signal_id: str) -> Coroutine[Any, Any, SignalReceived]:
-        """Wait for a signal: one sent to this run by that name, or to that id by anybody. Each waiter gets one, in order."""
-        return self._signals.wait(signal_id)
-
-    def condition(self, fn: Callable[[], bool]) -> asyncio.Future[None]:
-        """A future that ends when `fn()` is true. It is looked at whenever all code is blocked, in order of registration."""
-        future = self.new_future()
-        self._conditions.add(fn, future)
-        return future
-
-    async def sleep_until(self, due: datetime) -> None:
-        """Sleep until `due`; an instant that has passed gives way to other tasks once.
-
-        Raises:
-            ConfigurationError: `due` is after the year 9000.
-        """
-        if due <= self.now:
-            await asyncio.sleep(0)
-            return
-        if due.year > LAST_YEAR:
-            raise errors.ConfigurationError(f"a timer until {due} is after the year {LAST_YEAR}; give it an earlier end")
-        op = self.next_op()
-        self.ask(StartTimer(op, due))
-        await self.answer(op, on_cancel=lambda: CancelTimer(op))
-
-    # ------------------------------------------------------------------------------------------------- for the loop
-
-    def new_future(self) -> asyncio.Future[Any]:
-        """A future on this run's loop."""
-        return asyncio.Future(loop=self._loop)
-
-    def is_open(self, op: int) -> bool:
-        """Whether an answer to `op` may still come."""
-        return self._opened.is_open(op)
-
-    def forget(self, op: int) -> None:
-        """Nobody waits for `op` any more: drop its answer. A child stays open."""
-        self._opened.forget(op)
-
-    def start_timer(self, timer: Timer, due: datetime) -> None:
-        """asyncio wants a callback later: a durable timer."""
-        op = self.next_op()
-        self.ask(StartTimer(op, due))
-        if not self._loop.halted:
-            timer.op = op
-            self._timers[op] = timer
-
-    def cancel_timer(self, timer: Timer) -> None:
-        """asyncio does not want it any more."""
-        op = timer.op
-        if op is not None and self._timers.pop(op, None) is not None and not self._loop.halted:
-            self.ask(CancelTimer(op))
-
-    def broke(self, error: BaseException) -> None:
-        """The turn cannot go on. The first reason counts."""
-        if self._error is None:
-            if isinstance(error, errors.NondeterminismError):
-                self._error = error
-            else:
-                self._error = TurnFailed(f"{type(error).__name__} in {self.definition.name}: turn {self.turn_number} is not done")
-                self._error.__cause__ = error
-        self._loop.halt()
 
     # ------------------------------------------------------------------------------------------------- one turn
 
@@ -460,13 +301,3 @@ class Replay:
         self._conditions.clear()
         self._timers.clear()
         self._opened.clear()
-
-    # ------------------------------------------------------------------------------------------------- rebuilding
-
-    def _agreed(self, witness: Witness, interrupt: Interrupt) -> Interrupt:
-        journal = witness.agree(interrupt)
-        if journal is None:
-            self.broke(witness.object(interrupt, calling_place()))
-            raise Evicted
-        return journal
-
