@@ -13,7 +13,8 @@ from typing import Any
 
 _ASYNCIO = asyncio.__file__.rpartition("/")[0] + "/"
 _MEMFLOW = __file__.rpartition("/core/")[0]
-_OURS = (_MEMFLOW + "/core/", _MEMFLOW + "/workflow/", _MEMFLOW + "/activity.py", _ASYNCIO)
+_OURS = (_MEMFLOW + "/", _ASYNCIO, "<frozen")
+_SAMPLES = _MEMFLOW + "/dev/"  # workflows that come with the library as examples
 _LONGEST_CHAIN = 100  # a recursive workflow may await itself deeply; nobody reads more
 
 _known: dict[CodeType, tuple[str, bool]] = {}
@@ -26,7 +27,7 @@ def _file_of(code: CodeType, module: str) -> tuple[str, bool]:
         path = code.co_filename.replace("\\", "/")
         parts = path.split("/")
         depth = module.count(".") + (2 if parts[-1] == "__init__.py" else 1)
-        known = "/".join(parts[-max(depth, 2) :]), not path.startswith((*_OURS, "<frozen"))
+        known = "/".join(parts[-max(depth, 2) :]), not path.startswith(_OURS) or path.startswith(_SAMPLES)
         if len(_known) > 10_000:  # code made at run time must not pile up here
             _known.clear()
         _known[code] = known
