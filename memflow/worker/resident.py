@@ -21,6 +21,7 @@ from memflow.core.arrivals import (
     ActivityTimedOut,
     Answer,
     Arrival,
+    ChildStarted,
     RunStarted,
     RunTimedOut,
     TimerFired,
@@ -198,7 +199,8 @@ class Resident:
             if isinstance(arrival, Answer):
                 if arrival.op in answered or not self.replay.expects(arrival):
                     continue                             # it comes late: another answer was faster
-                answered.add(arrival.op)
+                if not isinstance(arrival, ChildStarted):
+                    answered.add(arrival.op)             # a child's start is followed by its end, maybe in the same turn
                 if position is None:
                     self._answers.append(arrival)
             due.append(arrival)
