@@ -1,0 +1,259 @@
+"""Group commit: the shares of many runs in one statement, each fenced by token and length on its own.
+
+Here the shares become the columns that `functions/30_commit.sql` takes; there it is decided who wins. Two things are
+settled on this side: a value that Postgres refuses must not sink its neighbours, and a COMMIT whose answer was lost is
+looked up, never blindly sent again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from memflow.core.arrivals import CancelRequested, RunTerminated, SignalReceived
+from memflow.core.entries import to_row
+from memflow.core.interrupts import AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther, WriteRecord
+from memflow.core.options_json import activity_options_to_json
+from memflow.errors import DatabaseError, OutcomeUnknownError
+from memflow.failure import Failure, encode_failure
+from memflow.store.base import Committed, TurnCommit
+from memflow.store.database import Database, Record
+from memflow.store.faults import Fault, fault_of
+from memflow.store.rows import columns, data_of, encoding_of, headers_text
+from memflow.store.runs import PARENT_CLOSED, terminated
+
+_ON_THE_RUN = frozenset({"run_started", "complete", "fail", "cancelled"})
+"""Kinds whose payload lies on the run's row, not a second time in the journal."""
+
+_CANCELLED = encode_failure(Failure("cancelled", "cancelled")).data
+"""The answer of a cancelled activity that nobody was running."""
+
+_MEMBER, _JOURNAL, _ACTIVITY, _CANCEL, _EFFECT = 17, 9, 17, 3, 9
+
+
+async def commit_turns(database: Database, worker: int, namespace: str, turns: Sequence[TurnCommit]) -> list[Committed]:
+    """Make turns durable. The answers are in the order of `turns`.
+
+    Raises:
+        DatabaseError: nothing was written, or nobody knows and Postgres is away; the same call may be repeated.
+    """
+    if not turns:
+        return []
+    in_order = sorted(turns, key=lambda turn: turn.run)  # the order of locks, here and everywhere
+    answers = await _commit(database, worker, namespace, in_order)
+    by_run = {answer.run: answer for answer in answers}
+    return [by_run[turn.run] for turn in turns]
+
+
+async def _commit(database: Database, worker: int, namespace: str, turns: Sequence[TurnCommit]) -> list[Committed]:
+    try:
+        row = await database.row("commit_turns", worker, namespace, *_columns(turns), repeat=False)
+    except OutcomeUnknownError:
+        return await _settle(database, worker, namespace, turns)
+    except DatabaseError as error:
+        if error.__cause__ is None or fault_of(error.__cause__) is not Fault.DATA:
+            raise
+        if len(turns) == 1:
+            return [Committed(turns[0].run, "refused", 0, False, str(error.__cause__))]
+        # Nothing of a refused statement is written. Halving finds the culprit in log2(n) statements.
+        middle = len(turns) // 2
+        first = await _commit(database, worker, namespace, turns[:middle])
+        return first + await _commit(database, worker, namespace, turns[middle:])
+    assert row is not None, "the function always gives one row"
+    return [
+        Committed(turn.run, outcome, arrived, released)
+        for turn, outcome, arrived, released in zip(turns, row["outcomes"], row["arrived"], row["released"], strict=True)
+    ]
+
+
+async def _settle(database: Database, worker: int, namespace: str, turns: Sequence[TurnCommit]) -> list[Committed]:
+    """What became of a commit whose answer was lost: length and token tell. Members it did not reach are sent again."""
+    rows = {row["id"]: row for row in await database.fetch("committed", [turn.run for turn in turns])}
+    known: list[Committed] = []
+    again: list[TurnCommit] = []
+    for turn in turns:
+        answer = _became(turn, worker, rows.get(turn.run))
+        if answer is None:
+            again.append(turn)
+        else:
+            known.append(answer)
+    if again:
+        # The broken statement may still be running in Postgres. The fence decides between it and this one.
+        known.extend(await _commit(database, worker, namespace, again))
+    return known
+
+
+def _became(turn: TurnCommit, worker: int, row: Record | None) -> Committed | None:
+    """Won or fenced; None when nothing of it is there and the run is still ours."""
+    if row is None:
+        return Committed(turn.run, "fenced", 0, True)
+    ours = row["owner"] == worker and row["token"] == turn.token
+    if turn.entries:
+        if row["length"] >= turn.length + len(turn.entries) and row["last_token"] == turn.token:
+            return Committed(turn.run, "won", row["arrived"], not ours)
+        return None if ours and row["length"] == turn.length else Committed(turn.run, "fenced", 0, True)
+    # Without entries nothing in the journal tells. Still ours: writing the same again changes nothing.
+    return None if ours else Committed(turn.run, "won" if turn.release else "fenced", row["arrived"], True)
+
+
+# ------------------------------------------------------------------------------------------------- columns
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows of one commit, part by part. Members are numbered from 1."""
+
+    members: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    journal: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    activities: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    cancels: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    effects: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+
+
+def _columns(turns: Sequence[TurnCommit]) -> list[Any]:
+    """The parameters of `commit_turns` after worker and namespace. A part without rows is null, and skipped there."""
+    rows = _Rows()
+    for member, turn in enumerate(turns, start=1):
+        _add(rows, member, turn)
+    return [
+        *columns(rows.members, _MEMBER),
+        *columns(rows.journal, _JOURNAL),
+        *_part(rows.activities, _ACTIVITY),
+        *_part(rows.cancels, _CANCEL),
+        _CANCELLED,
+        *_part(rows.effects, _EFFECT),
+        PARENT_CLOSED,
+    ]
+
+
+def _part(rows: list[tuple[Any, ...]], width: int) -> list[Any]:
+    return columns(rows, width) if rows else [None] * width
+
+
+def _add(rows: _Rows, member: int, turn: TurnCommit) -> None:
+    entries = turn.entries
+    last = entries[-1] if entries else None
+    result = turn.result
+    closing = not turn.status.is_open
+    rows.members.append(
+        (
+            turn.run,
+            turn.token,
+            turn.length,
+            turn.consumed,
+            turn.release,
+            turn.sticky,
+            turn.wake_at,
+            closing,
+            turn.status.value,
+            None if result is None else result.data,
+            None if result is None else result.encoding,
+            turn.waiting_at,
+            turn.detail,
+            turn.retries,
+            len(entries),
+            None if last is None else last.turn,
+            None if last is None else last.at,
+        )
+    )
+    for each in entries:
+        row = to_row(each.entry)
+        elsewhere = row.kind in _ON_THE_RUN
+        rows.journal.append(
+            (
+                member,
+                each.seq,
+                each.turn,
+                each.at,
+                row.kind,
+                row.op,
+                row.attributes,
+                None if elsewhere else row.encoding,
+                None if elsewhere else row.data,
+            )
+        )
+    if turn.activities:
+        rows.activities.extend(_activity_rows(member, turn))
+    rows.cancels.extend((member, op, False) for op in turn.cancelled_activities)
+    rows.cancels.extend((member, op, True) for op in turn.dropped_activities)
+    for arrival in turn.mail:
+        row = to_row(arrival)
+        rows.effects.append((member, "mail", row.op, row.kind, None, None, row.attributes, row.encoding, row.data))
+    if turn.effects:
+        rows.effects.extend(_effect_rows(member, turn))
+
+
+def _activity_rows(member: int, turn: TurnCommit) -> Iterator[tuple[Any, ...]]:
+    for each in turn.activities:
+        options = activity_options_to_json(each.options)
+        yield (
+            member,
+            each.op,
+            each.name,
+            each.task_queue,
+            each.next_attempt_at,
+            each.token,
+            each.attempt,
+            each.scheduled_at,
+            each.close_by,
+            json.dumps(options, separators=(",", ":")) if options else None,
+            headers_text(each.headers),
+            each.input.data,
+            each.input.encoding,
+            data_of(each.last_failure),
+            encoding_of(each.last_failure),
+            data_of(each.heartbeat),
+            encoding_of(each.heartbeat),
+        )
+
+
+def _effect_rows(member: int, turn: TurnCommit) -> Iterator[tuple[Any, ...]]:
+    """Columns: member, what, op, name, workflow id, run id, attributes, encoding, data."""
+    for n, effect in enumerate(turn.effects):
+        match effect:
+            case AwaitSignal(op=op, signal_id=signal_id):
+                yield member, "await", op, signal_id, None, None, None, None, None
+            case CancelWait(op=op, signal_id=signal_id):
+                yield member, "unwait", op, signal_id, None, None, None, None, None
+            case SendSignal(op=op, name=name, payload=payload, workflow_id=target, run_id=run_id):
+                if target is None:
+                    yield member, "signal", op, name, None, None, None, payload.encoding, payload.data
+                else:
+                    row = to_row(SignalReceived(name, payload))
+                    what = "send" + _before_child(turn, n, target)
+                    yield member, what, op, name, target, run_id, row.attributes, row.encoding, row.data
+            case StartChild(op=op):
+                row = to_row(effect)
+                attributes = _child_attributes(effect)
+                yield member, "child", op, None, effect.workflow_id, effect.run_id, attributes, row.encoding, row.data
+            case StopOther(op=op, how=how, workflow_id=target, run_id=run_id, reason=reason):
+                arrival = CancelRequested(reason) if how == "cancel" else RunTerminated(reason)
+                failure = encode_failure(terminated(reason)) if how == "terminate" else None
+                what = how + _before_child(turn, n, target)
+                yield member, what, op, None, target, run_id, to_row(arrival).attributes, None, data_of(failure)
+            case WriteRecord(op=op, fields=fields):
+                yield member, "record", op, None, None, None, None, fields.encoding, fields.data
+            case Emit(op=op, events=events):
+                for topic, payload in events.items():
+                    yield member, "emit", op, topic, None, None, None, payload.encoding, payload.data
+            case _:
+                assert_never(effect)
+
+
+def _before_child(turn: TurnCommit, n: int, target: str) -> str:
+    """Children are started together; what was asked of an older run with the id of one of them must come before."""
+    later = turn.effects[n + 1 :]
+    return "_early" if any(isinstance(each, StartChild) and each.workflow_id == target for each in later) else ""
+
+
+def _child_attributes(child: StartChild) -> str:
+    about = {
+        "workflow": child.workflow,
+        "task_queue": child.options.task_queue,
+        "parent_close_policy": child.options.parent_close_policy.value,
+        "announce": child.announce,
+        "headers": headers_text(child.headers),
+    }
+    return json.dumps({name: value for name, value in about.items() if value is not None}, separators=(",", ":"))

@@ -1,0 +1,291 @@
+"""Connections: one statement at a time, each on a clean connection, tried again where that is safe.
+
+Every statement is a transaction of its own, and leaves no session state behind: that is what a pooler in transaction mode
+needs. After a timeout or a cancelled await a connection is in an unknown state: it is terminated, never used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+
+from memflow.errors import ConfigurationError, MemflowError, OutcomeUnknownError
+from memflow.store import faults
+from memflow.store.faults import Fault
+from memflow.store.sql import Statements
+
+log = logging.getLogger(__name__)
+
+Record: TypeAlias = "asyncpg.Record"
+
+LARGEST_POOL = 5
+"""Connections of a pool of ours: more lower the throughput (DESIGN 3)."""
+
+FOR_USERS = 3
+"""Connections that transactions of user code may hold at a time; commits and heartbeats need the others."""
+
+TRY_FOR_SECONDS = 10.0
+"""How long a statement is tried again: a restart or a failover of Postgres takes seconds."""
+
+STATEMENT_SECONDS = 60.0
+"""After this long without an answer a connection counts as dead: a network that swallows packets tells nobody."""
+
+CONNECT_SECONDS = 10.0
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
+
+
+class Database:
+    """A pool of connections, ours or the caller's, and how statements are sent through it."""
+
+    def __init__(self, dsn: str | None, pool: Any, statements: Statements) -> None:
+        self.sql = statements
+        self.dsn: str | None = None
+        self.pooler = False
+        if dsn is not None:
+            self.dsn, self.pooler = _without_hint(dsn)
+        self._secrets = faults.secrets_of(dsn)
+        self._pool: Any = pool
+        self._given = pool is not None
+        self._plain_settings = self.pooler
+        self._closed = False
+        self._rebuilding = asyncio.Lock()
+        self._for_users = asyncio.Semaphore(FOR_USERS)
+
+    # ------------------------------------------------------------------------------------------------- life
+
+    async def open(self) -> None:
+        """Connect, so that a wrong DSN shows at once.
+
+        Raises:
+            DatabaseError, ConfigurationError: it cannot be reached, or the DSN cannot be read.
+        """
+        if self._given:
+            return
+        await self._retrying(self._build, doing="connecting", first=True)
+
+    async def close(self) -> None:
+        """Let go of all connections; a pool of the caller's stays open."""
+        self._closed = True
+        if self._given or self._pool is None:
+            return
+        pool, self._pool = self._pool, None
+        try:
+            await asyncio.wait_for(pool.close(), 5)
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            pool.terminate()
+
+    async def _build(self) -> None:
+        settings = {"application_name": "memflow"}
+        if not self._plain_settings:
+            settings["default_transaction_isolation"] = "read committed"   # a role's default may be another
+        try:
+            self._pool = await asyncpg.create_pool(
+                self.dsn,
+                min_size=1,
+                max_size=LARGEST_POOL,
+                timeout=CONNECT_SECONDS,
+                command_timeout=STATEMENT_SECONDS,
+                statement_cache_size=0 if self.pooler else 200,
+                max_cached_statement_lifetime=0,
+                server_settings=settings,
+                # asyncpg's own reset is a second round trip for each statement; nothing here leaves anything to reset.
+                reset=_nothing,
+            )
+        except asyncpg.PostgresError as error:
+            if self._plain_settings or "startup parameter" not in str(error):
+                raise
+            self._plain_settings = True                  # PgBouncer takes only the settings it knows
+            await self._build()
+        except ValueError as error:
+            if isinstance(error, asyncpg.InterfaceError):
+                raise
+            raise asyncpg.ClientConfigurationError(str(error)) from error
+
+    async def _go_plain(self, used: Any) -> None:
+        """Behind a pooler in transaction mode no prepared statement survives: do without."""
+        async with self._rebuilding:
+            if self.pooler:
+                return
+            log.info("prepared statements do not work here (a pooler in transaction mode); going on without")
+            self.pooler = True
+            if self._given:
+                return
+            await self._build()
+            asyncio.get_running_loop().call_later(1.0, used.terminate)
+
+    # ------------------------------------------------------------------------------------------------- statements
+
+    async def fetch(self, name: str, *arguments: Any, connection: Any = None, repeat: bool = True) -> list[Record]:
+        """Run a named statement; with `connection` on the caller's, inside the caller's transaction.
+
+        `repeat` says that a second run is harmless, so that a broken connection is no reason to give up.
+
+        Raises:
+            OutcomeUnknownError: the connection broke under way, and `repeat` is False.
+            DatabaseError: Postgres refused, or could not be reached for 10 s.
+        """
+        text = self.sql[name]
+        if connection is not None:
+            try:
+                found: list[Record] = await connection.fetch(text, *arguments)
+                return found
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, *faults.Lost) as error:
+                raise faults.translated(error, secrets=self._secrets, doing=name) from error
+        rows: list[Record] = await self._retrying(lambda: self._once(text, arguments), doing=name, repeat=repeat)
+        return rows
+
+    async def fetch_text(self, text: str, arguments: Sequence[Any], *, doing: str) -> list[Record]:
+        """Run a reading statement that is not one of the named."""
+        found: list[Record] = await self._retrying(lambda: self._once(text, tuple(arguments)), doing=doing)
+        return found
+
+    async def row(self, name: str, *arguments: Any, connection: Any = None, repeat: bool = True) -> Record | None:
+        """The first row of a named statement, if there is one. See `fetch`."""
+        rows = await self.fetch(name, *arguments, connection=connection, repeat=repeat)
+        return rows[0] if rows else None
+
+    async def fetch_marked(self, name: str, *arguments: Any) -> list[Record]:
+        """A statement whose last parameter says "this is a repeat", and which finds what it did under the mark it was given."""
+        try:
+            return await self.fetch(name, *arguments, False, repeat=False)
+        except OutcomeUnknownError:
+            return await self.fetch(name, *arguments, True)
+
+    async def _once(self, text: str, arguments: tuple[Any, ...]) -> list[Record]:
+        async with self.connection() as conn:
+            if not self.pooler:
+                found: list[Record] = await conn.fetch(text, *arguments)
+                return found
+            # Without a prepared statement, parsing and executing are two messages: only a transaction keeps them together.
+            async with conn.transaction():
+                found = await conn.fetch(text, *arguments)
+            return found
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        """A connection of the pool. It is terminated if what happens inside leaves it in doubt."""
+        pool = self._pool
+        if self._closed or pool is None:
+            raise ConfigurationError("the connection to Postgres is closed")
+        try:
+            conn = await pool.acquire(timeout=CONNECT_SECONDS)
+        except (OSError, EOFError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            raise _NotConnected(error) from error
+        try:
+            yield conn
+        except asyncpg.PostgresError as error:
+            if faults.fault_of(error) in (Fault.LOST, Fault.POOLER) or error.sqlstate == "25006":
+                conn.terminate()
+            raise
+        except asyncpg.InterfaceError:
+            raise
+        except BaseException:
+            conn.terminate()
+            raise
+        finally:
+            await pool.release(conn)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        """A connection inside a transaction, for user code. Its session is cleaned before anybody else has it.
+
+        Raises:
+            OutcomeUnknownError: the connection broke during COMMIT.
+            DatabaseError: Postgres refused to begin or to commit.
+        """
+        async with self._for_users, self.connection_for_users() as conn:
+            transaction = conn.transaction()
+            await transaction.start()
+            try:
+                yield conn
+            except BaseException:
+                if not conn.is_closed():
+                    try:
+                        await transaction.rollback()
+                    except (asyncpg.PostgresError, asyncpg.InterfaceError, *faults.Lost):
+                        conn.terminate()
+                raise
+            try:
+                await transaction.commit()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, *faults.Lost) as error:
+                if faults.fault_of(error) is Fault.LOST:
+                    raise faults.unknown("COMMIT") from error
+                raise faults.translated(error, secrets=self._secrets, doing="COMMIT") from error
+            if not self.pooler:
+                await conn.reset()
+
+    @asynccontextmanager
+    async def connection_for_users(self) -> AsyncIterator[Any]:
+        """As `connection`, with errors of getting one translated, and those of user code left alone."""
+        acquiring = self.connection()
+        try:
+            conn = await acquiring.__aenter__()
+        except _NotConnected as error:
+            raise faults.translated(error.reason, secrets=self._secrets) from error.reason
+        try:
+            yield conn
+        except BaseException as error:
+            await acquiring.__aexit__(type(error), error, error.__traceback__)
+            raise
+        else:
+            await acquiring.__aexit__(None, None, None)
+
+    # ------------------------------------------------------------------------------------------------- trying again
+
+    async def _retrying(self, run: Callable[[], Awaitable[Any]], *, doing: str, repeat: bool = True, first: bool = False) -> Any:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + TRY_FOR_SECONDS
+        pause = _FIRST_PAUSE
+        while True:
+            used = self._pool
+            try:
+                return await run()
+            except (_NotConnected, asyncpg.PostgresError, asyncpg.InterfaceError, *faults.Lost) as caught:
+                # The timeout of an await around us is no OSError of a socket: asyncio raises it outside, not in here.
+                error = caught.reason if isinstance(caught, _NotConnected) else caught
+                fault = faults.fault_of(error)
+                if fault is Fault.POOLER and not self.pooler:
+                    await self._go_plain(used)
+                    continue
+                heard = fault is Fault.LOST and not isinstance(caught, _NotConnected)
+                if heard and not repeat:
+                    raise faults.unknown(doing) from error
+                passing = fault in (Fault.PASSING, Fault.LOST) and not (first and isinstance(error, faults.Lost))
+                if not passing or self._closed or loop.time() + pause > until:
+                    raise self._translated(error, doing) from error
+            await asyncio.sleep(pause * (0.5 + random.random()))
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+    def _translated(self, error: BaseException, doing: str) -> MemflowError:
+        return faults.translated(error, secrets=self._secrets, doing=doing)
+
+
+class _NotConnected(Exception):
+    """No connection could be had, so nothing was sent."""
+
+    def __init__(self, reason: BaseException) -> None:
+        self.reason = reason
+        super().__init__(str(reason))
+
+
+async def _nothing(_connection: Any) -> None:
+    return None
+
+
+def _without_hint(dsn: str) -> tuple[str, bool]:
+    """The DSN without our own `pgbouncer=1`, and whether it was there."""
+    if "pgbouncer=" not in dsn:
+        return dsn, False
+    parts = urlsplit(dsn)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    hint = any(name == "pgbouncer" and value.lower() in ("1", "true", "yes", "on") for name, value in query)
+    rest = urlencode([(name, value) for name, value in query if name != "pgbouncer"])
+    return urlunsplit(parts._replace(query=rest)), hint

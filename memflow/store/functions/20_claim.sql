@@ -1,0 +1,212 @@
+-- Take up to p_limit due runs of these queues for a worker, under a token that the caller made up. If the answer was lost,
+-- the same call with p_again finds what it took the first time, and takes nothing more.
+--
+-- Locks only rows of wakes, and skips those that others hold. Ordered by an index: priorities one after the other, for with
+-- a mixed order each claim would sort the whole backlog. A run that prefers another worker is left to it for 2 seconds.
+create or replace function memflow.take_runs(
+  p_worker bigint, p_namespace text, p_queues text[], p_limit int, p_token uuid, p_again boolean,
+  out runs bigint[], out crashes int[], out next_due timestamptz
+)
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set enable_sort = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
+as $body$
+#variable_conflict use_column
+declare
+  v_now timestamptz := memflow.now();
+  v_queue text;
+  v_priority smallint;
+  v_runs bigint[];
+  v_crashes int[];
+  v_due timestamptz;
+begin
+  runs := '{}';
+  crashes := '{}';
+  if p_again then
+    select coalesce(array_agg(w.run), '{}'), coalesce(array_agg(w.crashes), '{}') into runs, crashes
+      from memflow.wakes w
+     where w.owner = p_worker and w.token = p_token;
+    return;
+  end if;
+  foreach v_queue in array p_queues loop
+    select max(w.priority) into v_priority
+      from memflow.wakes w
+     where w.namespace = p_namespace and w.queue = v_queue and w.owner is null and w.wake_at is not null;
+    while v_priority is not null loop
+      if cardinality(runs) < p_limit then
+        with due as materialized (
+          select w.run
+            from memflow.wakes w
+           where w.namespace = p_namespace and w.queue = v_queue and w.priority = v_priority
+             and w.owner is null and w.wake_at <= v_now
+             and (w.prefers is null or w.prefers = p_worker or w.wake_at < v_now - interval '2 seconds')
+           order by w.wake_at
+           limit p_limit - cardinality(runs)
+             for update skip locked
+        ), taken as (
+          update memflow.wakes w
+             set owner = p_worker, token = p_token, wake_at = null
+            from due
+           where w.run = due.run
+          returning w.run, w.crashes
+        )
+        select array_agg(t.run), array_agg(t.crashes) into v_runs, v_crashes from taken t;
+        if v_runs is not null then
+          runs := runs || v_runs;
+          crashes := crashes || v_crashes;
+        end if;
+      end if;
+      select min(w.wake_at) into v_due
+        from memflow.wakes w
+       where w.namespace = p_namespace and w.queue = v_queue and w.priority = v_priority
+         and w.owner is null and w.wake_at > v_now;
+      next_due := least(next_due, v_due);
+      select max(w.priority) into v_priority
+        from memflow.wakes w
+       where w.namespace = p_namespace and w.queue = v_queue and w.owner is null and w.wake_at is not null
+         and w.priority < v_priority;
+    end loop;
+  end loop;
+  -- Whoever was taken for dead has no row any more and may hold nothing, for nobody would ever free it.
+  if cardinality(runs) > 0 then
+    perform 1 from memflow.workers k where k.id = p_worker for key share;
+    if not found then
+      update memflow.wakes w set owner = null, token = null, wake_at = v_now where w.run = any(runs);
+      runs := '{}';
+      crashes := '{}';
+    end if;
+  end if;
+end
+$body$;
+
+-- The same for durable activities. An attempt counts from its claim, so that one that kills its worker is counted too.
+create or replace function memflow.take_activities(
+  p_worker bigint, p_namespace text, p_queues text[], p_limit int, p_token uuid, p_again boolean,
+  out runs bigint[], out ops int[], out next_due timestamptz
+)
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set enable_sort = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
+as $body$
+#variable_conflict use_column
+declare
+  v_now timestamptz := memflow.now();
+  v_queue text;
+  v_runs bigint[];
+  v_ops int[];
+  v_due timestamptz;
+begin
+  runs := '{}';
+  ops := '{}';
+  if p_again then
+    select coalesce(array_agg(a.run), '{}'), coalesce(array_agg(a.op), '{}') into runs, ops
+      from memflow.activities a
+     where a.owner = p_worker and a.token = p_token;
+    return;
+  end if;
+  foreach v_queue in array p_queues loop
+    if cardinality(runs) < p_limit then
+      with due as materialized (
+        select a.run, a.op
+          from memflow.activities a
+         where a.namespace = p_namespace and a.queue = v_queue and a.owner is null and a.due <= v_now
+         order by a.due
+         limit p_limit - cardinality(runs)
+           for update skip locked
+      ), taken as (
+        update memflow.activities a
+           set owner = p_worker, token = p_token, attempt = a.attempt + 1
+          from due
+         where a.run = due.run and a.op = due.op
+        returning a.run, a.op
+      )
+      select array_agg(t.run), array_agg(t.op) into v_runs, v_ops from taken t;
+      if v_runs is not null then
+        runs := runs || v_runs;
+        ops := ops || v_ops;
+      end if;
+    end if;
+    select min(a.due) into v_due
+      from memflow.activities a
+     where a.namespace = p_namespace and a.queue = v_queue and a.owner is null and a.due > v_now;
+    next_due := least(next_due, v_due);
+  end loop;
+  if cardinality(runs) > 0 then
+    perform 1 from memflow.workers k where k.id = p_worker for key share;
+    if not found then
+      update memflow.activities a
+         set owner = null, token = null, attempt = a.attempt - 1
+       where a.owner = p_worker and a.token = p_token;
+      runs := '{}';
+      ops := '{}';
+    end if;
+  end if;
+end
+$body$;
+
+-- take_runs, and what a worker needs to know about each run. Read after the claim in a statement of its own, hence with a
+-- snapshot that sees all mail whose mark the claim took away. The first row has no run: the time, and when to come back.
+create or replace function memflow.claim_runs(
+  p_worker bigint, p_namespace text, p_queues text[], p_limit int, p_token uuid, p_again boolean
+) returns table (
+  run bigint, crashes int, workflow_id text, run_id text, workflow text, task_queue text, length bigint, arrived bigint, consumed bigint,
+  turn int, started_at timestamptz, last_at timestamptz, first_arrivals int, retries int, input bytea, input_encoding text,
+  headers text, attempt int, first_run_id text, parent_workflow_id text, parent_run_id text, deadline timestamptz,
+  deadline_kind text, memo bytea, memo_encoding text, search bytea, search_encoding text
+)
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set plan_cache_mode = force_generic_plan
+as $body$
+#variable_conflict use_column
+declare
+  v_taken record;
+begin
+  v_taken := memflow.take_runs(p_worker, p_namespace, p_queues, p_limit, p_token, p_again);
+  started_at := memflow.now();
+  last_at := v_taken.next_due;
+  return next;
+  if cardinality(v_taken.runs) > 0 then
+    return query
+    select r.id, t.crashes, r.workflow_id, r.run_id, r.workflow, r.task_queue, r.length, r.arrived, r.consumed,
+           r.turn, r.started_at, r.last_at, r.first_arrivals, r.retries,
+           case when r.length = 0 then r.input end, r.input_encoding,
+           r.headers, r.attempt, r.first_run_id, r.parent_workflow_id, r.parent_run_id, r.deadline,
+           r.deadline_kind, r.memo, r.memo_encoding, r.search, r.search_encoding
+      from unnest(v_taken.runs, v_taken.crashes) t(run, crashes)
+      join memflow.runs r on r.id = t.run;
+  end if;
+end
+$body$;
+
+-- take_activities, and what a worker needs to know about each. The first row has no run, as above.
+create or replace function memflow.claim_activities(
+  p_worker bigint, p_namespace text, p_queues text[], p_limit int, p_token uuid, p_again boolean
+) returns table (
+  run bigint, op int, workflow_id text, run_id text, workflow text, name text, task_queue text, input bytea, input_encoding text,
+  options text, headers text, attempt int, scheduled_at timestamptz, close_by timestamptz, last_failure bytea,
+  last_failure_encoding text, heartbeat bytea, heartbeat_encoding text, cancel_requested boolean
+)
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set plan_cache_mode = force_generic_plan
+as $body$
+#variable_conflict use_column
+declare
+  v_taken record;
+begin
+  v_taken := memflow.take_activities(p_worker, p_namespace, p_queues, p_limit, p_token, p_again);
+  scheduled_at := memflow.now();
+  close_by := v_taken.next_due;
+  return next;
+  if cardinality(v_taken.runs) > 0 then
+    return query
+    select a.run, a.op, r.workflow_id, r.run_id, r.workflow, a.name, a.queue, a.input, a.input_encoding,
+           a.options, a.headers, a.attempt, a.scheduled_at, a.close_by, a.last_failure,
+           a.last_failure_encoding, a.heartbeat, a.heartbeat_encoding, a.cancel_requested
+      from unnest(v_taken.runs, v_taken.ops) t(run, op)
+      join memflow.activities a on a.run = t.run and a.op = t.op
+      join memflow.runs r on r.id = a.run;
+  end if;
+end
+$body$;

@@ -1,0 +1,48 @@
+"""Inboxes: leave arrivals for runs, read what came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from memflow.core.arrivals import CancelRequested
+from memflow.core.entries import to_row
+from memflow.runs import Status
+from memflow.store.base import Mail, Sent, ToRun
+from memflow.store.database import Database
+from memflow.store.rows import arrival_of, columns
+
+SEND_COLUMNS = 8
+
+
+async def send(database: Database, messages: Sequence[ToRun], *, connection: Any = None) -> list[Sent]:
+    """Leave messages in the inboxes of runs; those to one run keep their order."""
+    answers: list[Sent | None] = [None] * len(messages)
+    for namespace in dict.fromkeys(message.namespace for message in messages):
+        members = [n for n, message in enumerate(messages) if message.namespace == namespace]
+        batch = [messages[n] for n in members]
+        # Asking twice to cancel is asking once.
+        repeat = all(message.request_id is not None or isinstance(message.arrival, CancelRequested) for message in batch)
+        rows = await database.fetch(
+            "send", namespace, *columns(_send_rows(batch), SEND_COLUMNS), connection=connection, repeat=repeat
+        )
+        for n, row in zip(members, rows, strict=True):
+            answers[n] = Sent(row["outcome"], None if row["status"] is None else Status(row["status"]))
+    return [answer for answer in answers if answer is not None]
+
+
+def _send_rows(messages: Sequence[ToRun]) -> Iterator[tuple[Any, ...]]:
+    for message in messages:
+        row = to_row(message.arrival)
+        yield message.workflow_id, message.run_id, row.kind, row.op, row.attributes, row.encoding, row.data, message.request_id
+
+
+async def read_inbox(database: Database, runs: Sequence[tuple[int, int]], *, limit: int) -> list[Mail]:
+    """Mail of each run after the position given with it: by run, in order."""
+    rows = await database.fetch("read_inbox", [run for run, _ in runs], [after for _, after in runs], limit)
+    return [Mail(run, position, arrival_of(*rest)) for run, position, *rest in rows]
+
+
+async def owned_with_mail(database: Database, worker: int) -> list[int]:
+    """Runs of this worker to which something came since their last commit."""
+    return [row["run"] for row in await database.fetch("owned_with_mail", worker)]

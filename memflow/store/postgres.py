@@ -1,0 +1,204 @@
+"""The Store over Postgres. Thin: each method calls the function of its name, which calls the statement of that name.
+
+Where to look: `commit.py` and `functions/30_commit.sql` for what a commit does, `database.py` for connections and repeats,
+`notify.py` for doorbells, `migrations/0001_initial.sql` for the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from typing import Any
+
+from memflow.core.entries import JournalEntry
+from memflow.errors import ConfigurationError
+from memflow.filters import Filter
+from memflow.store import activities, commit, events, inbox, journal, migrate, records, workers
+from memflow.store import runs as run_rows
+from memflow.store import signals as signal_rows
+from memflow.store.base import (
+    ActivityClaims,
+    Beat,
+    Beaten,
+    Claims,
+    Committed,
+    Event,
+    Mail,
+    NewRun,
+    Outcome,
+    Retry,
+    RunRow,
+    Sent,
+    Settle,
+    Started,
+    ToRun,
+    ToSignalId,
+    TurnCommit,
+)
+from memflow.store.database import Database
+from memflow.store.notify import Listener
+from memflow.store.sql import Statements
+
+
+class PostgresStore:
+    """One namespace of one schema. Made by `connect`; what each method promises stands in `base.Store`."""
+
+    def __init__(self, database: Database, listener: Listener, namespace: str) -> None:
+        self.namespace = namespace
+        self._database = database
+        self._listener = listener
+
+    @classmethod
+    async def connect(
+        cls,
+        dsn: str | None = None,
+        *,
+        pool: Any = None,
+        namespace: str = "default",
+        schema: str = "memflow",
+        listen_dsn: str | None = None,
+    ) -> PostgresStore:
+        """Open a store over a DSN, or over an asyncpg pool of the caller's, which stays open when the store is closed.
+
+        `listen_dsn` is a direct connection for notices, where `dsn` leads through a pooler. `?pgbouncer=1` in a DSN says
+        that it does; otherwise that is found out.
+
+        Raises:
+            ConfigurationError: the DSN or the schema's name cannot be used.
+            DatabaseError: Postgres cannot be reached, or refuses.
+        """
+        if (dsn is None) == (pool is None):
+            raise ConfigurationError("give either a DSN or a pool")
+        database = Database(dsn, pool, Statements(schema))
+        await database.open()
+        return cls(database, Listener(database, dsn=listen_dsn or database.dsn, pool=pool, namespace=namespace), namespace)
+
+    # -- life
+
+    async def migrate(self) -> None:
+        await migrate.migrate(self._database)
+
+    async def check_schema(self) -> None:
+        await migrate.check(self._database)
+
+    async def close(self) -> None:
+        await self._listener.close()
+        await self._database.close()
+
+    async def now(self) -> datetime:
+        row = await self._database.row("now")
+        assert row is not None, "the statement always gives one row"
+        now: datetime = row["now"]
+        return now
+
+    # -- clients
+
+    async def start_runs(self, runs: Sequence[NewRun], *, connection: Any = None) -> list[Started]:
+        return await run_rows.start_runs(self._database, runs, connection=connection)
+
+    async def send(self, messages: Sequence[ToRun], *, connection: Any = None) -> list[Sent]:
+        return await inbox.send(self._database, messages, connection=connection)
+
+    async def signal(self, signals: Sequence[ToSignalId], *, connection: Any = None) -> list[Sent]:
+        return await signal_rows.signal(self._database, signals, connection=connection)
+
+    async def terminate(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
+        return await run_rows.terminate(self._database, self.namespace, workflow_id, run_id, reason)
+
+    async def find_run(self, workflow_id: str, run_id: str | None = None) -> RunRow | None:
+        return await run_rows.find_run(self._database, self.namespace, workflow_id, run_id)
+
+    async def outcomes(self, runs: Sequence[int]) -> list[Outcome]:
+        return await run_rows.outcomes(self._database, runs)
+
+    async def list_runs(self, where: Filter | None, *, limit: int, after: RunRow | None = None) -> list[RunRow]:
+        return await records.list_runs(self._database, self.namespace, where, limit=limit, after=after)
+
+    async def count_runs(self, where: Filter | None) -> int:
+        return await records.count_runs(self._database, self.namespace, where)
+
+    async def history(self, run: int) -> list[JournalEntry]:
+        return await journal.history(self._database, run)
+
+    async def activities_of(self, run: int) -> list[Mapping[str, Any]]:
+        return await activities.activities_of(self._database, run)
+
+    async def events_after(self, position: int | None, *, limit: int) -> tuple[list[Event], int]:
+        return await events.events_after(self._database, self.namespace, position, limit=limit)
+
+    # -- workers
+
+    async def register_worker(
+        self, *, identity: str, task_queues: Sequence[str], types: Sequence[str], lease: timedelta, version: str | None
+    ) -> int:
+        return await workers.register_worker(
+            self._database,
+            self._listener,
+            namespace=self.namespace,
+            identity=identity,
+            task_queues=task_queues,
+            types=types,
+            lease=lease,
+            version=version,
+        )
+
+    async def beat_worker(self, worker: int, *, lease: timedelta) -> bool:
+        return await workers.beat_worker(self._database, worker, lease=lease)
+
+    async def unregister_worker(self, worker: int) -> None:
+        await workers.unregister_worker(self._database, self._listener, worker)
+
+    async def release_silent(self, worker: int) -> int:
+        return await workers.release_silent(self._database, worker)
+
+    async def claim_runs(self, worker: int, *, task_queues: Sequence[str], limit: int) -> Claims:
+        return await run_rows.claim_runs(
+            self._database, worker=worker, namespace=self.namespace, task_queues=task_queues, limit=limit
+        )
+
+    async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry]]:
+        return await journal.load_journals(self._database, runs)
+
+    async def activity_ops(self, runs: Sequence[int]) -> Mapping[int, set[int]]:
+        return await activities.activity_ops(self._database, runs)
+
+    async def owned_with_mail(self, worker: int) -> list[int]:
+        return await inbox.owned_with_mail(self._database, worker)
+
+    async def read_inbox(self, runs: Sequence[tuple[int, int]], *, limit: int) -> list[Mail]:
+        return await inbox.read_inbox(self._database, runs, limit=limit)
+
+    async def commit_turns(self, worker: int, turns: Sequence[TurnCommit]) -> list[Committed]:
+        return await commit.commit_turns(self._database, worker, self.namespace, turns)
+
+    async def claim_activities(self, worker: int, *, task_queues: Sequence[str], limit: int) -> ActivityClaims:
+        return await activities.claim_activities(
+            self._database, worker=worker, namespace=self.namespace, task_queues=task_queues, limit=limit
+        )
+
+    async def settle_activities(self, settled: Sequence[Settle], *, connection: Any = None) -> list[bool]:
+        return await activities.settle_activities(self._database, self.namespace, settled, connection=connection)
+
+    async def retry_activities(self, retries: Sequence[Retry]) -> list[bool]:
+        return await activities.retry_activities(self._database, self.namespace, retries)
+
+    async def beat_activities(self, beats: Sequence[Beat]) -> list[Beaten]:
+        return await activities.beat_activities(self._database, beats)
+
+    async def prune(self, *, limit: int) -> int:
+        return await workers.prune(self._database, limit=limit)
+
+    # -- doorbells
+
+    async def listen(self, ear: str, callback: Callable[[], None]) -> Callable[[], None]:
+        return await self._listener.listen(ear, callback)
+
+    @property
+    def notifies(self) -> bool:
+        return self._listener.notifies
+
+    # -- the caller's own transactions
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        return self._database.transaction()

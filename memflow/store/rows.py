@@ -1,0 +1,53 @@
+"""Rows to values and back: what several files of this folder share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from memflow.core.arrivals import Arrival
+from memflow.core.entries import Row, from_row
+from memflow.payload import NOTHING, Payload
+
+
+def payload(data: bytes | None, encoding: str | None) -> Payload | None:
+    """Two columns as a payload."""
+    return None if data is None else Payload(data, encoding)
+
+
+def payload_or_nothing(data: bytes | None, encoding: str | None) -> Payload:
+    """Two columns as a payload that is always there."""
+    return NOTHING if data is None else Payload(data, encoding)
+
+
+def data_of(value: Payload | None) -> bytes | None:
+    """The bytes of a payload."""
+    return None if value is None else value.data
+
+
+def encoding_of(value: Payload | None) -> str | None:
+    """The encoding of a payload."""
+    return None if value is None else value.encoding
+
+
+def headers_text(headers: Mapping[str, str]) -> str | None:
+    """Headers as a JSON object; nothing for none."""
+    return json.dumps(dict(headers), ensure_ascii=True, separators=(",", ":")) if headers else None
+
+
+def headers_of(text: str | None) -> dict[str, str]:
+    """Headers from a column."""
+    return {} if text is None else json.loads(text)
+
+
+def arrival_of(kind: str, op: int | None, attributes: str | None, encoding: str | None, data: bytes | None) -> Arrival:
+    """An arrival from the columns of an inbox row."""
+    entry = from_row(Row(kind, op, attributes, encoding, data))
+    return entry  # type: ignore[return-value]  # an inbox holds arrivals alone
+
+
+def columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Rows as columns, for `unnest`; `width` lists also where there is no row."""
+    found = [list(column) for column in zip(*rows, strict=True)]
+    return found or [[] for _ in range(width)]

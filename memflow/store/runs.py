@@ -1,0 +1,165 @@
+"""Runs: start many, claim what is due, look one up, end one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+from memflow.core.arrivals import RunTerminated
+from memflow.core.entries import to_row
+from memflow.failure import Failure, encode_failure
+from memflow.runs import Status
+from memflow.store.base import Claim, Claims, NewRun, Outcome, RunRow, Sent, Started
+from memflow.store.database import Database, Record
+from memflow.store.rows import columns, data_of, encoding_of, headers_of, headers_text, payload, payload_or_nothing
+
+START_COLUMNS = 23
+
+
+def terminated(reason: str | None) -> Failure:
+    """What a terminated run failed with."""
+    return Failure("terminated", reason or "terminated", facts={"reason": reason} if reason else {})
+
+
+REPLACED = encode_failure(terminated("replaced by a new start")).data
+PARENT_CLOSED = encode_failure(terminated("the parent workflow closed")).data
+
+
+async def start_runs(database: Database, runs: Sequence[NewRun], *, connection: Any = None) -> list[Started]:
+    """Start runs, each as if the ones before it had been started already. A repeat of a run id is the same start."""
+    if not runs:
+        return []
+    rows = await database.fetch("start_runs", *columns(_start_rows(runs), START_COLUMNS), REPLACED, connection=connection)
+    found = {row["ord"]: Started(row["run"], row["run_id"], row["created"], row["conflict"]) for row in rows}
+    return [found[n] for n in range(1, len(runs) + 1)]
+
+
+def _start_rows(runs: Sequence[NewRun]) -> Iterator[tuple[Any, ...]]:
+    for run in runs:
+        signal, payload_of_signal = run.signal or (None, None)
+        yield (
+            run.namespace,
+            run.workflow_id,
+            run.run_id,
+            run.workflow,
+            run.task_queue,
+            run.input.data,
+            run.input.encoding,
+            run.on_conflict,
+            run.reuse,
+            run.request_id,
+            run.start_delay,
+            run.run_timeout,
+            run.execution_timeout,
+            headers_text(run.headers),
+            data_of(run.memo),
+            encoding_of(run.memo),
+            data_of(run.search),
+            encoding_of(run.search),
+            run.expire,
+            run.priority,
+            signal,
+            encoding_of(payload_of_signal),
+            data_of(payload_of_signal),
+        )
+
+
+async def claim_runs(database: Database, *, worker: int, namespace: str, task_queues: Sequence[str], limit: int) -> Claims:
+    """Take up to `limit` due runs. The token is made here, so that a claim whose answer was lost can be asked for again."""
+    token = uuid4()
+    rows = await database.fetch_marked("claim_runs", worker, namespace, list(task_queues), limit, token)
+    first, *claimed = rows
+    return Claims([_claim(row, token) for row in claimed], first["started_at"], first["last_at"])
+
+
+def _claim(row: Record, token: UUID) -> Claim:
+    return Claim(
+        run=row["run"],
+        token=token,
+        workflow_id=row["workflow_id"],
+        run_id=row["run_id"],
+        workflow=row["workflow"],
+        task_queue=row["task_queue"],
+        length=row["length"],
+        arrived=row["arrived"],
+        consumed=row["consumed"],
+        turn=row["turn"],
+        started_at=row["started_at"],
+        last_at=row["last_at"],
+        first_arrivals=row["first_arrivals"],
+        crashes=row["crashes"],
+        retries=row["retries"],
+        input=payload(row["input"], row["input_encoding"]),
+        headers=headers_of(row["headers"]),
+        attempt=row["attempt"],
+        first_run_id=row["first_run_id"],
+        parent_workflow_id=row["parent_workflow_id"],
+        parent_run_id=row["parent_run_id"],
+        deadline=row["deadline"],
+        deadline_kind=row["deadline_kind"],
+        memo=payload(row["memo"], row["memo_encoding"]),
+        record=payload(row["search"], row["search_encoding"]),
+    )
+
+
+async def terminate(database: Database, namespace: str, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
+    """End a run at once, over its owner's head."""
+    row = await database.row(
+        "terminate_run",
+        namespace,
+        workflow_id,
+        run_id,
+        to_row(RunTerminated(reason)).attributes,
+        encode_failure(terminated(reason)).data,
+        PARENT_CLOSED,
+    )
+    assert row is not None, "the function always gives one row"
+    return Sent(row["outcome"], None if row["status"] is None else Status(row["status"]))
+
+
+async def find_run(database: Database, namespace: str, workflow_id: str, run_id: str | None) -> RunRow | None:
+    """One run, the latest of its id unless a run id is given."""
+    row = await database.row("find_run", namespace, workflow_id, run_id)
+    return None if row is None else run_row(row)
+
+
+async def outcomes(database: Database, runs: Sequence[int]) -> list[Outcome]:
+    """How these runs ended, of those that have."""
+    rows = await database.fetch("outcomes", list(runs))
+    return [
+        Outcome(row["id"], Status(row["status"]), payload(row["result"], row["result_encoding"]), row["next_run_id"])
+        for row in rows
+    ]
+
+
+def run_row(row: Record) -> RunRow:
+    """A run from its columns."""
+    return RunRow(
+        run=row["id"],
+        namespace=row["namespace"],
+        workflow_id=row["workflow_id"],
+        run_id=row["run_id"],
+        workflow=row["workflow"],
+        task_queue=row["task_queue"],
+        status=Status(row["status"]),
+        detail=row["detail"],
+        waiting_at=row["waiting_at"],
+        started_at=row["started_at"],
+        closed_at=row["closed_at"],
+        length=row["length"],
+        arrived=row["arrived"],
+        consumed=row["consumed"],
+        owner=row["owner"],
+        wake_at=row["wake_at"],
+        parent_workflow_id=row["parent_workflow_id"],
+        parent_run_id=row["parent_run_id"],
+        first_run_id=row["first_run_id"],
+        next_run_id=row["next_run_id"],
+        attempt=row["attempt"],
+        input=payload_or_nothing(row["input"], row["input_encoding"]),
+        result=payload(row["result"], row["result_encoding"]),
+        record={} if row["record"] is None else json.loads(row["record"]),
+        memo=payload(row["memo"], row["memo_encoding"]),
+    )

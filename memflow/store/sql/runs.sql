@@ -1,0 +1,60 @@
+-- name: start_runs :many
+-- Start many runs; see functions/12_start.sql.
+select ord, run, run_id, created, conflict
+  from memflow.start_runs(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::text[], $9::text[], $10::text[],
+    $11::interval[], $12::interval[], $13::interval[], $14::text[], $15::bytea[], $16::text[], $17::bytea[], $18::text[],
+    $19::interval[], $20::int[], $21::text[], $22::text[], $23::bytea[], $24::bytea);
+
+-- name: claim_runs :many
+-- Take due runs; see functions/20_claim.sql. The first row has no run.
+-- $1 worker, $2 namespace, $3 queues, $4 limit, $5 token, $6 again
+select run, crashes, workflow_id, run_id, workflow, task_queue, length, arrived, consumed, turn, started_at, last_at,
+       first_arrivals, retries, input, input_encoding, headers, attempt, first_run_id, parent_workflow_id, parent_run_id,
+       deadline, deadline_kind, memo, memo_encoding, search, search_encoding
+  from memflow.claim_runs($1::bigint, $2::text, $3::text[], $4::int, $5::uuid, $6::boolean);
+
+-- name: terminate_run :one
+-- $1 namespace, $2 workflow id, $3 run id or null, $4 attributes, $5 failure, $6 failure of children
+select outcome, status from memflow.terminate_run($1::text, $2::text, $3::text, $4::text, $5::bytea, $6::bytea);
+
+-- name: find_run :one
+-- $1 namespace, $2 workflow id, $3 run id, or null for the latest
+select r.id, r.namespace, r.workflow_id, r.run_id, r.workflow, r.task_queue, r.status, r.detail, r.waiting_at, r.started_at,
+       r.closed_at, r.length, r.arrived, r.consumed, w.owner, w.wake_at, r.parent_workflow_id, r.parent_run_id, r.first_run_id,
+       r.next_run_id, r.attempt, r.input, r.input_encoding, r.result, r.result_encoding, c.doc::text as record,
+       r.memo, r.memo_encoding
+  from memflow.runs r
+  left join memflow.wakes w on w.run = r.id
+  left join memflow.records c on c.run = r.id
+ where r.id = memflow.find_run($1::text, $2::text, $3::text);
+
+-- name: outcomes :many
+-- How these runs ended, of those that have.
+select r.id, r.status, r.result, r.result_encoding, r.next_run_id
+  from memflow.runs r
+ where r.id = any($1::bigint[]) and r.status not in ('running', 'paused');
+
+-- name: commit_turns :one
+-- Make turns durable; see functions/30_commit.sql.
+select outcomes, arrived, released
+  from memflow.commit_turns(
+    $1::bigint, $2::text,
+    $3::bigint[], $4::uuid[], $5::bigint[], $6::bigint[], $7::boolean[], $8::boolean[], $9::timestamptz[], $10::boolean[],
+    $11::text[], $12::bytea[], $13::text[], $14::text[], $15::text[], $16::int[], $17::int[], $18::int[], $19::timestamptz[],
+    $20::int[], $21::bigint[], $22::int[], $23::timestamptz[], $24::text[], $25::int[], $26::text[], $27::text[], $28::bytea[],
+    $29::int[], $30::int[], $31::text[], $32::text[], $33::timestamptz[], $34::uuid[], $35::int[], $36::timestamptz[],
+    $37::timestamptz[], $38::text[], $39::text[], $40::bytea[], $41::text[], $42::bytea[], $43::text[], $44::bytea[],
+    $45::text[],
+    $46::int[], $47::int[], $48::boolean[], $49::bytea,
+    $50::int[], $51::text[], $52::int[], $53::text[], $54::text[], $55::text[], $56::text[], $57::text[], $58::bytea[],
+    $59::bytea);
+
+-- name: committed :many
+-- What became of a commit whose answer was lost: where each run stands, and whose entry is the last of its journal.
+-- $1 runs
+select r.id, r.length, r.arrived, r.status, w.owner, w.token, j.token as last_token
+  from memflow.runs r
+  left join memflow.wakes w on w.run = r.id
+  left join memflow.journal j on j.run = r.id and j.seq = r.length
+ where r.id = any($1::bigint[]);
