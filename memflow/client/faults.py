@@ -23,7 +23,9 @@ def _sqlstate(error: BaseException) -> str | None:
 def blames_a_value(error: Exception) -> bool:
     """Whether one member's values were refused, so that the others may pass without it."""
     state = _sqlstate(error)
-    return state is not None and state[:2] in _VALUE_CLASSES
+    if state is None:
+        return isinstance(error.__cause__, ValueError)      # asyncpg could not even put it on the wire
+    return state[:2] in _VALUE_CLASSES
 
 
 def may_pass(error: Exception) -> bool:
@@ -32,5 +34,9 @@ def may_pass(error: Exception) -> bool:
         return True
     if not isinstance(error, DatabaseError):
         return False
-    state = _sqlstate(error)
-    return isinstance(error.__cause__, OSError | TimeoutError | EOFError) if state is None else state[:2] in _CONNECTION_CLASSES
+    state, cause = _sqlstate(error), error.__cause__
+    if state is not None:
+        return state[:2] in _CONNECTION_CLASSES
+    # Without a state nothing came from Postgres: the network, or asyncpg about a connection that was closed under it.
+    lost = isinstance(cause, OSError | EOFError) or type(cause).__module__.startswith("asyncpg")
+    return lost and not isinstance(cause, ValueError)

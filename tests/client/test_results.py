@@ -37,9 +37,9 @@ async def test_five_hundred_waiters_cost_a_few_queries_together(watched: tuple[C
     await asyncio.sleep(0)
     statements.clear()
     assert await Driver(client).complete(7) == 500
-    asked = len(statements)
     assert await asyncio.gather(*waiters) == [7] * 500
-    assert asked + len(statements) < 30
+    asked = [statement for statement in statements if "result_encoding" in statement and "any($1" in statement]
+    assert 1 <= len(asked) <= 6, asked
 
 
 async def test_a_failed_run_raises_with_its_causes_on_one_line(client: Client) -> None:
