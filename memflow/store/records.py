@@ -80,13 +80,13 @@ class _Condition:
         return f"{column} {operator} {self._parameter(_fit(value, kind), kind)}"
 
     def _record(self, path: list[str], operator: str, value: Value | tuple[Value, ...]) -> str:
-        found = f"c.doc #> {self._parameter(path, 'text[]')}"
-        text = f"c.doc #>> {self._parameter(path, 'text[]')}"
-        if operator == "is_null":
-            return f"{text} is null"
         if operator == "in":
             assert isinstance(value, tuple)
             return "(" + " or ".join(self._record(path, "=", each) for each in value) + ")"
+        where = self._parameter(path, "text[]")
+        found, text = f"(c.doc #> {where})", f"(c.doc #>> {where})"
+        if operator == "is_null":
+            return f"{text} is null"
         if operator == "~":
             return f"position(lower({self._parameter(str(value), 'text')}) in lower({text})) > 0"
         assert operator in _OPERATORS, f"the filter language has no operator {operator!r}"

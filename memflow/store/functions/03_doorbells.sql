@@ -13,7 +13,7 @@ as $body$
 declare
   v_ear text;
 begin
-  foreach v_ear in array (select array_agg(distinct e) from unnest(p_ears) e where e is not null) loop
+  for v_ear in select distinct e from unnest(p_ears) e where e is not null loop
     perform pg_notify(memflow.channel(p_namespace, v_ear), '');
   end loop;
 end
