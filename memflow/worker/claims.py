@@ -6,10 +6,11 @@ import asyncio
 import logging
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from memflow.codec import Codec
-from memflow.core.arrivals import Answer
+from memflow.core.arrivals import Answer, Arrival, ChildCancelled, ChildFailed
 from memflow.core.definition import RunInfo
 from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import CancelActivity, ScheduleActivity
@@ -147,7 +148,7 @@ class Claims:
                 resident = self._residents.get(row.run)
                 if resident is not None and row.position > resident.read:
                     resident.read = row.position
-                    resident.arrivals.append((row.position, row.arrival))
+                    resident.arrivals.append((row.position, _as_the_parent_sees_it(resident, row.arrival)))
                     touched[row.run] = resident
             for resident in touched.values():
                 self._hands.mark(resident)
@@ -168,6 +169,14 @@ class Claims:
         detail = f"stuck: workflow type {claim.workflow!r} is not known to the worker that took it (it knows {known})"
         rest = timedelta(seconds=UNKNOWN_SECONDS * (0.5 + random.random()))
         return _release(claim, self._hands.now() + rest, detail, claim.retries)
+
+
+def _as_the_parent_sees_it(resident: Resident, arrival: Arrival) -> Arrival:
+    """A child's own failure comes as it ended the child; its parent sees a child that failed, with that as the cause."""
+    if not isinstance(arrival, ChildFailed | ChildCancelled) or arrival.failure.kind == "child":
+        return arrival
+    child = resident.replay.open_children.get(arrival.op)
+    return arrival if child is None else replace(arrival, failure=verdicts.child_failed(child, arrival.failure))
 
 
 def _parked(claim: Claim, now: datetime, detail: str) -> TurnCommit:

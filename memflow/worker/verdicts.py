@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from memflow.failure import Failure, FailureKind
+from memflow.core.interrupts import StartChild
+from memflow.failure import Failure
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
 
@@ -27,6 +28,16 @@ def activity_failed(name: str, op: int, attempt: int, retry_state: str, cause: F
         f"activity {name!r} failed: {cause.message}" if cause.message else f"activity {name!r} failed",
         cause=cause,
         facts={"activity": name, "activity_id": str(op), "attempt": attempt, "retry_state": retry_state},
+    )
+
+
+def child_failed(child: StartChild, cause: Failure) -> Failure:
+    """What a parent sees of a child that did not complete."""
+    return Failure(
+        "child",
+        f"child workflow {child.workflow!r} did not complete: {cause.message}",
+        cause=cause,
+        facts={"workflow": child.workflow, "workflow_id": child.workflow_id, "run_id": child.run_id},
     )
 
 
