@@ -17,7 +17,7 @@ from memflow.embedded.binaries import account, find_binaries, reachable, staged
 from memflow.embedded.state import Order, State, is_held, load_state, try_lock
 from memflow.errors import ConfigurationError, DatabaseError
 
-TEST_SETTINGS: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+TEST_SETTINGS: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
 """For databases that tests throw away: faster, and worth nothing after a power cut."""
 
 _SOURCE = Path(__file__).resolve().parent.parent.parent

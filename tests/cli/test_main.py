@@ -127,7 +127,7 @@ async def test_runs_are_listed_shown_and_described(dsn: str, schema: str) -> Non
     assert memflow("run", "list", *common).stdout == "no runs\n"
     async with await Client.connect(dsn, schema=schema) as client:
         await client.workflow.start("order_workflow", args=["item-123", 5], id="order-1", task_queue="orders")
-    assert "order-1" in memflow("run", "list", *common, "--where", "running").stdout
+    assert "order-1" in memflow("run", "list", *common, "--where", "status = running").stdout
     (run,) = json.loads(memflow("run", "list", *common, "-o", "json").stdout)
     assert (run["id"], run["type"], run["status"]) == ("order-1", "order_workflow", "running")
     assert "item-123" in memflow("run", "describe", "order-1", *common).stdout
