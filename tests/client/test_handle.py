@@ -131,8 +131,8 @@ async def test_a_signal_in_the_callers_transaction_is_sent_if_and_only_if_it_com
 
 
 async def test_ids_that_cannot_be_are_refused_before_anybody_is_asked(client: Client) -> None:
-    for call in (lambda: client.get_handle(""), lambda: client.get_handle("a", "\0"), lambda: client.get_handle(" a")):
+    for id, run_id in (("", None), ("a", "\0"), (" a", None)):
         with pytest.raises(ConfigurationError):
-            call()
+            client.get_handle(id, run_id)
     with pytest.raises(ConfigurationError, match="signal id"):
         await client.signal("")
