@@ -1,0 +1,13 @@
+"""Waiting for something that has no bell, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+
+async def until(true: Callable[[], Awaitable[bool]], *, seconds: float = 10) -> None:
+    """Until `true()` is; fails after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not await true():  # noqa: ASYNC110 - what is waited for lies in another process
+            await asyncio.sleep(0.02)
