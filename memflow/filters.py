@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
+from math import isfinite
 from typing import NoReturn
 
 from memflow.duration import to_timedelta
@@ -88,14 +89,17 @@ ALIASES: Mapping[str, str] = {
 }
 """Other names people try, among them the columns of `v_runs`."""
 
+_ORDERED = ("=", "!=", "<", "<=", ">", ">=")
 _OPERATORS: Mapping[str, tuple[str, ...]] = {
     "status": ("=", "!=", "in", "is null"),
-    "text": ("=", "!=", "<", "<=", ">", ">=", "in", "~", "is null"),
-    "time": ("=", "!=", "<", "<=", ">", ">=", "is null"),
-    "duration": ("=", "!=", "<", "<=", ">", ">=", "is null"),
-    "number": ("=", "!=", "<", "<=", ">", ">=", "in", "is null"),
-    "record": ("=", "!=", "<", "<=", ">", ">=", "in", "~", "is null"),
+    "text": (*_ORDERED, "in", "~", "is null"),
+    "time": (*_ORDERED, "is null"),
+    "duration": (*_ORDERED, "is null"),
+    "number": (*_ORDERED, "in", "is null"),
+    "record": (*_ORDERED, "in", "~", "is null"),
 }
+
+_FIELD_NAMES = ", ".join([*FIELDS, "record.<path>"])
 
 _LONGEST = 10_000
 """Characters of one filter. A person types a few hundred; the limit keeps a pasted file out of the parser."""
@@ -256,7 +260,7 @@ class _Parser:
     def _field(self) -> tuple[str, str]:
         token = self._advance()
         if token.kind != "word" or token.is_word("and", "or", "in", "is"):
-            _refuse(token.column, f"expected a field, found {token}; fields: {_field_names()}")
+            _refuse(token.column, f"expected a field, found {token}; fields: {_FIELD_NAMES}")
         if token.text.lower() == "record":
             return self._record_path(token), "record"
         name = token.text.lower()
@@ -264,7 +268,7 @@ class _Parser:
         if name not in FIELDS:
             near = get_close_matches(name, [*FIELDS, *ALIASES, "record"], n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
-            _refuse(token.column, f"unknown field {token.text!r}; {hint}fields: {_field_names()}")
+            _refuse(token.column, f"unknown field {token.text!r}; {hint}fields: {_FIELD_NAMES}")
         return name, FIELDS[name]
 
     def _record_path(self, start: _Token) -> str:
@@ -394,13 +398,9 @@ def _number(token: _Token) -> int | float:
         number = int(token.text)
     except ValueError:
         value = float(token.text)
-        if value in (float("inf"), float("-inf")):
+        if not isfinite(value):
             _refuse(token.column, f"{token} is too large")
         return value
     if not -(2**63) <= number < 2**63:
         _refuse(token.column, f"{token} does not fit 64 bits")
     return number
-
-
-def _field_names() -> str:
-    return ", ".join([*FIELDS, "record.<path>"])
