@@ -116,12 +116,12 @@ async def _install(database: Database, conn: Any) -> None:
     for migration in database.sql.migrations():
         if migration.version > found:
             await conn.execute(migration.text)
+            await conn.execute(database.sql["note_migration"], migration.version, migration.name, library, found_digest)
             log.info("migrated", extra={"schema": schema, "migration": migration.name})
     if _order(library) <= _order(library_version()):
         for program in database.sql.programs():
             await conn.execute(program)
-        library, found_digest = library_version(), digest()
-    await conn.execute(database.sql["note_installed"], _newest(database), library, found_digest)
+        await conn.execute(database.sql["note_functions"], library_version(), digest())
 
 
 def library_version() -> str:

@@ -53,6 +53,19 @@ begin
 end
 $body$;
 
+-- What a parent learns of a child that did not complete: an error of its own kind, with the child's failure as its cause.
+-- Joined as text: a failure may hold escapes that jsonb refuses.
+create or replace function memflow.child_failure(r memflow.runs) returns bytea
+language sql stable
+as $body$
+  select convert_to(
+    '{"kind":"child","message":'
+    || to_json('child workflow ' || r.workflow || ' (' || r.workflow_id || ') '
+               || case r.status when 'failed' then 'failed' when 'timed_out' then 'timed out' else 'was ' || r.status end)::text
+    || ',"facts":' || json_build_object('workflow', r.workflow, 'workflow_id', r.workflow_id, 'run_id', r.run_id)::text
+    || coalesce(',"cause":' || convert_from(case when r.result_encoding = 'failure' then r.result end, 'UTF8'), '') || '}', 'UTF8')
+$body$;
+
 -- What the end of these runs means to others, in the same transaction: the parent's answer, and the close policy for
 -- open children. Tells which ears to ring. p_failure is what a run terminated on that account failed with.
 create or replace function memflow.closed(p_runs bigint[], p_failure bytea) returns text[]
@@ -70,8 +83,8 @@ begin
                                        else 'child_failed' end order by c.id),
                array_agg(c.parent_op order by c.id),
                array_agg(null::text),
-               array_agg(c.result_encoding order by c.id),
-               array_agg(c.result order by c.id),
+               array_agg(case c.status when 'completed' then c.result_encoding else 'failure' end order by c.id),
+               array_agg(case c.status when 'completed' then c.result else memflow.child_failure(c) end order by c.id),
                array_agg(null::text))
         from memflow.runs c
         join memflow.runs p on p.id = c.parent

@@ -3,10 +3,10 @@
 -- No foreign keys: each would take a share lock on the run's row per inserted entry, and the functions that
 -- write here hold that row's lock anyway. Text is compared by bytes (collate "C"): ids are not words.
 
--- What is installed here: the number of the last migration, and the functions' library version and digest. One row.
-create table memflow.installed (
-  one     boolean primary key default true check (one),
-  version int not null,
+-- The migrations that were applied. The last row also tells which library's functions are installed, and their digest.
+create table memflow.migrations (
+  version int primary key,
+  name    text not null,
   library text not null,
   digest  text not null,
   at      timestamptz not null
