@@ -38,6 +38,7 @@ declare
   v_ears text[] := '{}';
   v_queues text[];
   v_more text[];
+  v_at bigint;
   i int;
 begin
   -- Lock. What is read here only says whom to lock; it is decided anew below.
@@ -101,15 +102,15 @@ begin
   if v_any_closing then
     for i in 1 .. v_size loop
       if p_closing[i] and not v_won[i] then
-        select r.arrived into arrived[i]
+        -- Into a plain variable: an INTO in front of a subscript reads as the column's.
+        select r.arrived into v_at
           from memflow.runs r
           join memflow.wakes w on w.run = r.id
          where r.id = p_run[i] and r.length = p_length[i] and w.owner = p_worker and w.token = p_token[i];
         if found then
           outcomes[i] := 'unread';
+          arrived[i] := v_at;
           released[i] := false;
-        else
-          arrived[i] := 0;
         end if;
       end if;
     end loop;
