@@ -2,7 +2,7 @@
 -- the same call with p_again finds what it took the first time, and takes nothing more.
 --
 -- Locks only rows of wakes, and skips those that others hold. Ordered by an index: priorities one after the other, for with
--- a mixed order each claim would sort the whole backlog. A run that prefers another worker is left to it for 2 seconds.
+-- a mixed order each claim would sort the whole backlog. A run that prefers another worker is left to it for 2 seconds, if that worker lives.
 create or replace function memflow.take_runs(
   p_worker bigint, p_namespace text, p_queues text[], p_limit int, p_token uuid, p_again boolean,
   out runs bigint[], out crashes int[], out next_due timestamptz
@@ -39,7 +39,8 @@ begin
             from memflow.wakes w
            where w.namespace = p_namespace and w.queue = v_queue and w.priority = v_priority
              and w.owner is null and w.wake_at <= v_now
-             and (w.prefers is null or w.prefers = p_worker or w.wake_at < v_now - interval '2 seconds')
+             and (w.prefers is null or w.prefers = p_worker or w.wake_at < v_now - interval '2 seconds'
+                  or not exists (select 1 from memflow.workers k where k.id = w.prefers))
            order by w.wake_at
            limit p_limit - cardinality(runs)
              for update skip locked
