@@ -9,5 +9,5 @@ from collections.abc import Awaitable, Callable
 async def until(true: Callable[[], Awaitable[bool]], *, seconds: float = 10) -> None:
     """Until `true()` is; fails after `seconds`."""
     async with asyncio.timeout(seconds):
-        while not await true():  # noqa: ASYNC110 - what is waited for lies in another process
+        while not await true():
             await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""A worker process for tests: `python -m tests.run_worker DSN SCHEMA QUEUE OPTIONS MODULE...`; prints READY when it takes work."""
+"""A worker process for tests: `python -m tests.run_worker DSN SCHEMA QUEUE OPTIONS MODULE...`; prints READY once it works."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Asking:
         self.info = info
         self.codec = codec
         self.now: datetime = info.started_at
-        self.turn_number = 0
+        self.turn_number: int = 0
         self.silent = False                                  # nothing is logged: it has been, or it is not meant
         self.read_only = False                               # in queries and conditions, which may only look
         self._opened = OpenOps()

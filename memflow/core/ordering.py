@@ -90,13 +90,13 @@ def called_by_plain_as_completed() -> bool:
     caller = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
     if not caller.f_code.co_name.endswith("ensure_future"):
         return False
-    frame: FrameType | None = caller
+    frame: FrameType | None = caller.f_back
     for _ in range(4):
-        frame = None if frame is None else frame.f_back
         if frame is None:
             return False
         if frame.f_code in _AS_COMPLETED_BODIES:
             return True
+        frame = frame.f_back
     return False
 
 

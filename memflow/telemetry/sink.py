@@ -22,7 +22,7 @@ def otel_sink(run: Mapping[str, str], attributes: Mapping[str, Any]) -> None:
     """Record one `workflow.trace` call, after its commit. Values that OpenTelemetry cannot hold become text."""
     if _api is None:
         return
-    facts = {f"memflow.{name}": value for name, value in run.items()}
+    facts: dict[str, str | bool | int | float] = {f"memflow.{name}": value for name, value in run.items()}
     facts.update((name, value if isinstance(value, PLAIN) else repr(value)) for name, value in attributes.items())
     with _api.get_tracer("memflow").start_as_current_span(SPAN, attributes=facts):
         pass

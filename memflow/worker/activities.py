@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import functools
 import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,7 +40,7 @@ class Runner:
         self, store: Store, codec: Codec, *, slots: int, executor: Executor, now: Callable[[], datetime], per_second: float | None
     ) -> None:
         self._store = store
-        self._codec = codec
+        self.codec = codec
         self._executor = executor
         self._now = now
         self._slots = slots
@@ -88,10 +91,8 @@ class Runner:
                 job.finished(job, HandBack(verdicts.shut_down()))
         self._backlog.clear()
         if self._running and grace > timedelta():
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), grace.total_seconds())
-            except TimeoutError:
-                pass
         for job in self.jobs:
             self.stop(job, "shutdown")
         tasks = [job.task for job in self.jobs if job.task is not None]
@@ -139,6 +140,9 @@ class Runner:
         else:
             self.freed()
 
+    def _thread_ended(self, _: asyncio.Future[Any]) -> None:
+        self._release_slot()
+
     async def _run(self, job: Job) -> None:
         try:
             job.started_at = self._now()
@@ -156,7 +160,7 @@ class Runner:
             self._running.pop(job.key, None)
             if job.context is not None and job.context.thread is not None and not job.context.thread.done():
                 # A thread cannot be killed: its slot stays taken until the function returns.
-                job.context.thread.add_done_callback(lambda _: self._release_slot())
+                job.context.thread.add_done_callback(self._thread_ended)
             else:
                 self._release_slot()
         job.finished(job, ending)
@@ -165,7 +169,7 @@ class Runner:
 
     async def _attempt(self, job: Job) -> Ending:
         definition, errand = job.definition, job.errand
-        arguments = self._codec.decode_arguments(errand.input, definition.argument_types, definition.required_arguments)
+        arguments = self.codec.decode_arguments(errand.input, definition.argument_types, definition.required_arguments)
         job.context = _JobContext(self, job)
         activity_context.set(job.context)
         if definition.transactional:
@@ -173,14 +177,14 @@ class Runner:
         if definition.is_async:
             value = await definition.run(*arguments)
         else:
-            context = contextvars.copy_context()
-            call = asyncio.get_running_loop().run_in_executor(self._executor, context.run, definition.run, *arguments)
+            bound = functools.partial(contextvars.copy_context().run, definition.run, *arguments)
+            call = asyncio.get_running_loop().run_in_executor(self._executor, bound)
             job.context.thread = call
             value = await asyncio.shield(call)
         return self._returned(job, value)
 
     def _returned(self, job: Job, value: Any) -> Ending:
-        result = self._codec.encode(value, job.definition.result_type)
+        result = self.codec.encode(value, job.definition.result_type)
         if job.stopped in TIMEOUTS:
             return self._stopped(job, None)
         return ActivityCompleted(job.errand.op, result)
@@ -208,7 +212,7 @@ class Runner:
     # ------------------------------------------------------------------------------------------------- endings
 
     def _failed(self, job: Job, error: BaseException) -> Ending:
-        failure = failure_of(error, self._codec)
+        failure = failure_of(error, self.codec)
         if isinstance(error, PayloadError):
             failure = _final(failure)                    # the same bytes will not decode or encode the next time either
         return self._judge(job, failure)
@@ -226,7 +230,7 @@ class Runner:
                 cause = verdicts.timed_out("schedule_to_close", options.schedule_to_close_timeout, job.heartbeat)
                 return ActivityTimedOut(op, verdicts.activity_failed(job.errand.name, op, job.attempt, "timeout", cause))
             case _:                                      # the activity cancelled itself
-                return self._judge(job, failure_of(error or asyncio.CancelledError(), self._codec))
+                return self._judge(job, failure_of(error or asyncio.CancelledError(), self.codec))
 
     def _judge(self, job: Job, failure: Failure) -> Ending:
         """Another attempt, or the end."""
@@ -279,7 +283,7 @@ class _JobContext(ActivityContext):
     @property
     def info(self) -> Info:
         job, errand = self._job, self._job.errand
-        options, codec = errand.options, self._runner._codec
+        options, codec = errand.options, self._runner.codec
         started = job.started_at or errand.scheduled_at
         limit = options.start_to_close_timeout
         ends = [at for at in (errand.close_by, None if limit is None else started + limit) if at is not None]
@@ -303,17 +307,23 @@ class _JobContext(ActivityContext):
         )
 
     def heartbeat(self, details: tuple[Any, ...]) -> None:
-        payload = self._runner._codec.encode(list(details)) if details else None
+        payload = self._runner.codec.encode(list(details)) if details else None
         self._loop.call_soon_threadsafe(self._runner.beat, self._job, payload)
 
 
 def _ids(job: Job) -> dict[str, object]:
     errand = job.errand
-    return {"workflow_id": errand.workflow_id, "run_id": errand.run_id, "activity": errand.name, "op": errand.op, "attempt": job.attempt}
+    return {
+        "workflow_id": errand.workflow_id,
+        "run_id": errand.run_id,
+        "activity": errand.name,
+        "op": errand.op,
+        "attempt": job.attempt,
+    }
 
 
 def _final(failure: Failure) -> Failure:
-    return Failure(failure.kind, failure.message, failure.type, True, None, failure.details, failure.stack, failure.cause, failure.facts)
+    return replace(failure, non_retryable=True, next_retry_delay=None)
 
 
 def _is_final(job: Job, failure: Failure) -> bool:

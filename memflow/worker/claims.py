@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -98,7 +98,7 @@ class Claims:
     async def _rebuild(self, cold: list[Claim]) -> list[TurnCommit]:
         journals = await self._store.load_journals([(claim.run, 0) for claim in cold])
         crashed = [claim.run for claim in cold if claim.crashes]
-        rows = await self._store.activity_ops(crashed) if crashed else {}
+        rows: Mapping[int, set[int]] = await self._store.activity_ops(crashed) if crashed else {}
         refused: list[TurnCommit] = []
         for claim in cold:
             entries = journals.get(claim.run, [])

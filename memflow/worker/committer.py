@@ -110,7 +110,11 @@ class Committer:
             log.error(
                 "turn failed; the run is parked and tried again",
                 exc_info=why,
-                extra={"workflow_id": resident.claim.workflow_id, "run_id": resident.claim.run_id, "retries": resident.claim.retries},
+                extra={
+                    "workflow_id": resident.claim.workflow_id,
+                    "run_id": resident.claim.run_id,
+                    "retries": resident.claim.retries,
+                },
             )
             resident.cut_back(stuck_because(why), stuck=True)
             return resident.share(now)

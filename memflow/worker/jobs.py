@@ -77,7 +77,7 @@ class Job:
     stopped: str | None = None
     becoming_a_row: bool = False
     ending: Ending | None = None
-    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+    timers: list[asyncio.TimerHandle] = field(default_factory=list[asyncio.TimerHandle])
     context: Any = None
     since: float = 0.0                 # when it was submitted, by the loop's clock
 

@@ -53,7 +53,7 @@ def _workflows_of(listed: Any) -> Iterator[Definition]:
 
 def _activities_of(listed: Any) -> Iterator[ActivityDefinition]:
     if isinstance(listed, ModuleType):
-        yield from (_known(value) for value in _members(listed, lambda value: activity_definition_of(value) is not None))
+        yield from (_known(value) for value in _members(listed, _is_activity))
         return
     one = activity_definition_of(listed)
     if one is not None:
@@ -63,16 +63,18 @@ def _activities_of(listed: Any) -> Iterator[ActivityDefinition]:
         raise ConfigurationError(
             f"activities={listed.__name__}: a class needs an instance to run its methods on; list {listed.__name__}(...)"
         )
-    methods = [
-        found
-        for name in dir(type(listed))
-        if not name.startswith("__") and (found := activity_definition_of(getattr(listed, name, None))) is not None
-    ]
+    instance: object = listed
+    names = [name for name in dir(type(instance)) if not name.startswith("__")]
+    methods = [found for name in names if (found := activity_definition_of(getattr(instance, name, None))) is not None]
     if not methods:
         raise ConfigurationError(
             f"activities={listed!r}: neither a function with @activity.defn, nor a module or instance that holds some"
         )
     yield from methods
+
+
+def _is_activity(value: object) -> bool:
+    return activity_definition_of(value) is not None
 
 
 def _known(value: Any) -> ActivityDefinition:

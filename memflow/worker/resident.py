@@ -87,11 +87,11 @@ class Hands(Protocol):
 class Acts:
     """What a won commit allows: start these, stop those, tell the tracing sink."""
 
-    start: list[Job] = field(default_factory=list)
-    stop: list[int] = field(default_factory=list)
-    traces: list[Trace] = field(default_factory=list)
-    report: list[tuple[Job, Ending]] = field(default_factory=list)
-    due: list[datetime] = field(default_factory=list)     # of activity rows that anybody may take
+    start: list[Job] = field(default_factory=list[Job])
+    stop: list[int] = field(default_factory=list[int])
+    traces: list[Trace] = field(default_factory=list[Trace])
+    report: list[tuple[Job, Ending]] = field(default_factory=list[tuple[Job, Ending]])
+    due: list[datetime] = field(default_factory=list[datetime])  # of activity rows that anybody may take
 
 
 class Resident:
@@ -402,9 +402,8 @@ class Resident:
             self._unwatch(op)
             acts.stop.append(op)
         acts.traces.extend(unsaved.traces)
-        release = (
-            status is not Status.RUNNING or self.leaving is not None or not (self.memory or self.arrivals or self._memory_starts())
-        )
+        busy = self.memory or self.arrivals or self._memory_starts()
+        release = status is not Status.RUNNING or self.leaving is not None or not busy
         parked = release and status is Status.RUNNING
         if self.leaving is not None:
             self.wake_at = now + verdicts.backoff(self.claim.retries) if self.detail else now

@@ -17,12 +17,12 @@ Marks = tuple[int, ...]
 class Unsaved:
     """Grows turn by turn, is emptied by a won commit, and can be cut back to where a turn began."""
 
-    entries: list[JournalEntry] = field(default_factory=list)
-    effects: list[Effect] = field(default_factory=list)
-    scheduled: list[tuple[ScheduleActivity, datetime]] = field(default_factory=list)
-    cancelled: list[int] = field(default_factory=list)
-    dropped: list[int] = field(default_factory=list)
-    traces: list[Trace] = field(default_factory=list)
+    entries: list[JournalEntry] = field(default_factory=list[JournalEntry])
+    effects: list[Effect] = field(default_factory=list[Effect])
+    scheduled: list[tuple[ScheduleActivity, datetime]] = field(default_factory=list[tuple[ScheduleActivity, datetime]])
+    cancelled: list[int] = field(default_factory=list[int])
+    dropped: list[int] = field(default_factory=list[int])
+    traces: list[Trace] = field(default_factory=list[Trace])
 
     def marks(self) -> Marks:
         """Where each list ends now."""

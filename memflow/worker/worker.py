@@ -61,15 +61,16 @@ class Worker:
         self._registry = Registry(workflows, activities)
         if not self._registry.workflows and not self._registry.activities:
             raise ConfigurationError("this worker has nothing to run: list workflows=[...] or activities=[...]")
-        for name, count in (
-            ("max_concurrent_activities", max_concurrent_activities),
-            ("max_concurrent_workflows", max_concurrent_workflows),
-            ("max_cached_workflows", max_cached_workflows),
+        for name, count, least in (
+            ("max_concurrent_activities", max_concurrent_activities, 1),
+            ("max_concurrent_workflows", max_concurrent_workflows, 1),
+            ("max_cached_workflows", max_cached_workflows, 0),
         ):
-            if count < (0 if name == "max_cached_workflows" else 1):
-                raise ConfigurationError(f"{name}={count} cannot work; give at least {0 if name == 'max_cached_workflows' else 1}")
-        if max_activities_per_second is not None and not max_activities_per_second > 0:
-            raise ConfigurationError(f"max_activities_per_second={max_activities_per_second} cannot work; give more than 0, or None")
+            if count < least:
+                raise ConfigurationError(f"{name}={count} cannot work; give at least {least}")
+        rate = max_activities_per_second
+        if rate is not None and not rate > 0:
+            raise ConfigurationError(f"max_activities_per_second={rate} cannot work; give more than 0, or None")
         if version is not None and build_id is not None and version != build_id:
             raise ConfigurationError(f"version={version!r} and build_id={build_id!r} are two names of one thing; give one")
         term = to_timedelta(lease)
@@ -172,15 +173,18 @@ class Worker:
     def _ended(self, main: asyncio.Task[None]) -> None:
         if main.cancelled() or main.exception() is None:
             return
-        error = main.exception()
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        self._fatal = error
+        self._fatal = error = _only_member(main.exception())
         self._stop.set()
         if self._on_fatal_error is not None and error is not None:
             self._on_fatal_error(error)
         if self._body is not None:
             self._body.cancel()                          # the body of `async with` must not wait for a dead worker
+
+
+def _only_member(error: BaseException | None) -> BaseException | None:
+    """What a task group wraps, when it is one error."""
+    members: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+    return _only_member(members[0]) if len(members) == 1 else error
 
 
 class _OnTerm:

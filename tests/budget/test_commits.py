@@ -9,7 +9,9 @@ from contextlib import contextmanager
 
 from memflow import Client, Worker, activity, workflow
 
-WRITES = ("start_runs", "commit_turns", "claim_runs", "claim_activities", "settle_activities", "retry_activities", "send", "signal")
+WRITES = (
+    "start_runs", "commit_turns", "claim_runs", "claim_activities", "settle_activities", "retry_activities", "send", "signal",
+)  # fmt: skip
 
 
 @contextmanager

@@ -37,7 +37,7 @@ async def takes_a_number(number: int) -> int:
 
 @workflow.defn
 async def sleeps_for_real() -> None:
-    time.sleep(0.01)  # noqa: ASYNC251 - the mistake
+    time.sleep(0.01)
 
 
 @workflow.defn
@@ -103,7 +103,7 @@ async def test_the_clock_is_the_runs_own_or_an_error(dsn: str, schema: str) -> N
         try:
             assert await client.workflow.execute(asks_the_clock) == "True"
         except WorkflowFailedError as failed:
-            assert "workflow.now" in str(failed.cause)  # noqa: PT017 - either is right
+            assert "workflow.now" in str(failed.cause)
 
 
 async def test_a_client_outside_its_with_block(dsn: str, schema: str) -> None:

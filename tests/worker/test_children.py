@@ -83,7 +83,7 @@ async def test_start_and_end_of_a_child_in_one_turn_both_count(dsn: str, schema:
             handle = await client.workflow.start(starts_then_awaits)
             await until(lambda: _kinds_include(handle, "start_child"))
         async with Worker(client, workflows=[leaf]):
-            child = [run async for run in client.workflow.list() if run.type == "leaf"][0]
+            child = await anext(run async for run in client.workflow.list() if run.type == "leaf")
             assert await client.get_handle(child.id).result(timeout=20) == 8
         async with Worker(client, workflows=ALL):
             assert await handle.result(timeout=20) == 8
@@ -112,7 +112,9 @@ async def test_a_taken_id_raises_in_the_parent(dsn: str, schema: str) -> None:
         assert await client.workflow.execute(starts_taken) == "taken"
 
 
-@pytest.mark.parametrize(("policy", "status"), [("terminate", "terminated"), ("request_cancel", "cancelled"), ("abandon", "running")])
+@pytest.mark.parametrize(
+    ("policy", "status"), [("terminate", "terminated"), ("request_cancel", "cancelled"), ("abandon", "running")]
+)
 async def test_close_policies(dsn: str, schema: str, policy: str, status: str) -> None:
     async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=ALL):
         child = client.get_handle(await client.workflow.execute(starts_and_leaves, policy))

@@ -83,7 +83,7 @@ async def test_a_wait_that_gave_up_takes_no_signal(dsn: str, schema: str) -> Non
 async def test_a_timeout_without_default_is_the_builtin_error(dsn: str, schema: str) -> None:
     async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=ALL):
         handle = await client.workflow.start(times_out)
-        with pytest.raises(Exception) as failed:  # noqa: PT011 - the cause is what counts
+        with pytest.raises(Exception) as failed:
             await handle.result(timeout=10)
         assert "TimeoutError" in str(failed.value)
 

@@ -88,7 +88,10 @@ async def waits_in_turn(count: int) -> list[Any]:
 
 
 async def test_without_a_cache_every_wake_up_replays_and_agrees(dsn: str, schema: str) -> None:
-    async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=[waits_in_turn], max_cached_workflows=0):
+    async with (
+        await Client.connect(dsn, schema=schema) as client,
+        Worker(client, workflows=[waits_in_turn], max_cached_workflows=0),
+    ):
         handle = await client.workflow.start(waits_in_turn, 5)
         for number in range(5):
             await client.signal(f"step {number}", number * number)
