@@ -130,7 +130,7 @@ class Claims:
         now = self._hands.now()
         for run in runs:
             resident = self._residents.get(run)
-            late = resident.unstarted_by(now) if resident is not None else []
+            late = resident.pending.unstarted_by(now) if resident is not None else []
             if resident is None or not late:
                 continue
             rows = {row["op"]: row for row in await self._store.activities_of(run)}

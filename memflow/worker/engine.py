@@ -310,7 +310,7 @@ class Engine:
     def _act(self, resident: Resident, committed: Committed, acts: Acts) -> None:
         """The commit is durable: stop, report, start; then keep, cache or end the run."""
         for op in acts.stop:
-            job = resident.memory.get(op) or self._runner.find(resident.run, op)
+            job = resident.pending.memory.get(op) or self._runner.find(resident.run, op)
             if job is not None:
                 self._runner.stop(job, "cancel")
         for job, ending in acts.report:
@@ -327,7 +327,7 @@ class Engine:
             self._residents.pop(resident.run, None)
             if resident.wake_at is not None:
                 self._look_at(self._run_bell, resident.wake_at)
-            self._cache.keep(resident.run, Suspended(resident.replay, resident.length, resident.scheduled_at))
+            self._cache.keep(resident.run, Suspended(resident.replay, resident.length, resident.pending.scheduled_at))
             if self._full():
                 self._run_bell.set()
         else:
@@ -337,7 +337,7 @@ class Engine:
         if committed.arrived > resident.read:
             self._mail_wanted.add(resident.run)
             self._mail_bell.set()
-        if resident.memory:
+        if resident.pending.memory:
             self._arm_flush(resident, FLUSH_SECONDS)
         due = resident.next_due()
         if due is not None:
@@ -356,9 +356,9 @@ class Engine:
     def _flush(self, resident: Resident) -> None:
         """Make rows of activities that take their time; younger ones are looked at again."""
         resident.flush_timer = None
-        if not resident.memory or self._residents.get(resident.run) is not resident:
+        if not resident.pending.memory or self._residents.get(resident.run) is not resident:
             return
-        oldest = min(job.since for job in resident.memory.values())
+        oldest = min(job.since for job in resident.pending.memory.values())
         left = oldest + FLUSH_SECONDS - asyncio.get_running_loop().time()
         if left > 0.001:
             self._arm_flush(resident, left)
@@ -383,8 +383,8 @@ class Engine:
             del self._residents[resident.run]
         if resident.flush_timer is not None:
             resident.flush_timer.cancel()
-        jobs = list(resident.memory.values())
-        resident.memory.clear()
+        jobs = list(resident.pending.memory.values())
+        resident.pending.memory.clear()
         for job in jobs:
             self._runner.stop(job, why)
         resident.replay.close()

@@ -1,0 +1,226 @@
+"""The unanswered activities of one run: where each runs, and by when it must.
+
+An activity runs in memory alone (fast, and gone with this worker), as a durable row that this worker holds from the start, or
+as a row that anybody may take. A crash, a heartbeat, a transaction, or time turn the first kind into the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+from uuid import uuid4
+
+from memflow.activity import ActivityDefinition
+from memflow.core.interrupts import ScheduleActivity
+from memflow.core.replay import Replay
+from memflow.failure import encode_failure
+from memflow.payload import Payload
+from memflow.store.base import ActivityRow, Claim
+from memflow.worker import verdicts
+from memflow.worker.jobs import Ending, Errand, Job
+
+
+class Places(Protocol):
+    """What is to be known of a worker to place an activity."""
+
+    namespace: str
+
+    def now(self) -> datetime:
+        """The database's time."""
+        ...
+
+    def serves(self, task_queue: str, activity: str) -> ActivityDefinition | None:
+        """The activity, if this worker serves that queue and knows that name."""
+        ...
+
+    def has_room(self) -> bool:
+        """Whether an activity could start at once."""
+        ...
+
+    def row_finished(self, job: Job, ending: Ending) -> None:
+        """A durable activity ended here: report it."""
+        ...
+
+
+class Finished(Protocol):
+    """The run that an activity in memory belongs to."""
+
+    def finished(self, job: Job, ending: Ending) -> None:
+        """It ended."""
+        ...
+
+    def wants_row(self, job: Job) -> None:
+        """It reports heartbeats, which only a row can keep."""
+        ...
+
+
+class Pending:
+    """Activities of one run that were asked for and not answered."""
+
+    def __init__(self, claim: Claim, replay: Replay, places: Places, run: Finished, scheduled_at: dict[int, datetime]) -> None:
+        self.scheduled_at = scheduled_at
+        self.memory: dict[int, Job] = {}             # run, or wait for a slot, in memory alone
+        self.cautious = claim.crashes > 0            # an owner was lost: nothing runs in memory alone
+        self._claim = claim
+        self._replay = replay
+        self._places = places
+        self._run = run
+        self._rows: list[ActivityRow] = []           # for the next commit
+        self._in_flight: list[ActivityRow] = []      # in the commit under way
+        self._becoming: list[Job] = []               # run already, and get a row with the commit under way
+        self._close_by: dict[int, datetime] = {}
+        self._start_by: dict[int, datetime] = {}
+
+    # ------------------------------------------------------------------------------------------------- jobs
+
+    def memory_job(self, asked: ScheduleActivity, at: datetime) -> Job | None:
+        """A job in memory alone, if this activity may run so: here, without heartbeats, and nobody crashed on it."""
+        definition = self._places.serves(self._queue(asked), asked.name)
+        if definition is None or self.cautious or definition.transactional or asked.options.heartbeat_timeout is not None:
+            return None
+        return Job(self._errand(asked, at), definition, 1, None, self._run.finished, beaten=self._run.wants_row)
+
+    def row_job(self, asked: ScheduleActivity, at: datetime, *, here: bool) -> Job | None:
+        """A durable row; and the job, if this worker takes it (`here`, served, and there is room)."""
+        errand = self._errand(asked, at)
+        self.watch(asked, at)
+        definition = self._places.serves(errand.task_queue, asked.name)
+        if definition is None or not here or not self._places.has_room():
+            self._rows.append(_row(errand, 0, at))
+            return None
+        job = Job(errand, definition, 1, None, self._places.row_finished)
+        self._rows.append(_owned_row(job))
+        return job
+
+    def lost_row(self, asked: ScheduleActivity, at: datetime) -> None:
+        """The row of an activity that a lost owner may have begun: that attempt counts, the next one is due now."""
+        self._rows.append(_row(self._errand(asked, at), 1, self._places.now(), encode_failure(verdicts.worker_lost())))
+        self.watch(asked, at)
+
+    def again(self, job: Job, due: datetime, failure: Payload | None) -> None:
+        """The row of an attempt in memory that failed: the next one is due at `due`."""
+        asked = self._replay.open_activities.get(job.errand.op)
+        if asked is not None:                            # otherwise nobody waits for it any more
+            self._rows.append(_row(job.errand, job.attempt, due, failure, job.heartbeat))
+            self.watch(asked, job.errand.scheduled_at)
+
+    def turn_memory_into_rows(self) -> list[Job]:
+        """Rows for everything in memory. Returns the jobs that had not begun: anybody may take theirs."""
+        withdrawn: list[Job] = []
+        for op, job in self.memory.items():
+            asked = self._replay.open_activities.get(op)
+            if asked is None:
+                continue
+            self.watch(asked, job.errand.scheduled_at)
+            if job.task is None:
+                job.stopped = "withdrawn"
+                withdrawn.append(job)
+                self._rows.append(_row(job.errand, 0, job.errand.scheduled_at))
+            else:
+                job.becoming_a_row = True
+                self._rows.append(_owned_row(job))
+                self._becoming.append(job)
+        self.memory.clear()
+        return withdrawn
+
+    def _queue(self, asked: ScheduleActivity) -> str:
+        return asked.options.task_queue or self._claim.task_queue
+
+    def _errand(self, asked: ScheduleActivity, at: datetime) -> Errand:
+        claim, limit = self._claim, asked.options.schedule_to_close_timeout
+        return Errand(
+            claim.run,
+            asked.op,
+            self._places.namespace,
+            claim.workflow_id,
+            claim.run_id,
+            claim.workflow,
+            asked.name,
+            self._queue(asked),
+            asked.input,
+            asked.options,
+            asked.headers,
+            at,
+            None if limit is None else at + limit,
+        )
+
+    # ------------------------------------------------------------------------------------------------- rows and commits
+
+    def send_rows(self) -> list[ActivityRow]:
+        """The rows for the commit that is made now. What comes up while it is in flight belongs to the next one."""
+        self._in_flight, self._rows = self._rows, []
+        return self._in_flight
+
+    def sent(self) -> tuple[list[datetime], list[tuple[Job, Ending]]]:
+        """The commit was won: when its rows fall due for anybody, and endings that waited for their rows."""
+        due = [row.next_attempt_at for row in self._in_flight if row.token is None]
+        self._in_flight = []
+        late: list[tuple[Job, Ending]] = []
+        for job in self._becoming:
+            job.becoming_a_row = False
+            job.finished = self._places.row_finished
+            if job.ending is not None:
+                late.append((job, job.ending))
+        self._becoming = []
+        return due, late
+
+    def not_sent(self) -> None:
+        """The commit did not take place: its rows go with the next one."""
+        self._rows[:0] = self._in_flight
+        self._in_flight = []
+
+    # ------------------------------------------------------------------------------------------------- deadlines
+
+    def watch(self, asked: ScheduleActivity, at: datetime) -> None:
+        """Mind the deadlines of a durable activity; its row may lie where nobody looks."""
+        if asked.options.schedule_to_close_timeout is not None:
+            self._close_by[asked.op] = at + asked.options.schedule_to_close_timeout
+        if asked.options.schedule_to_start_timeout is not None:
+            self._start_by[asked.op] = at + asked.options.schedule_to_start_timeout
+
+    def unwatch(self, op: int) -> None:
+        """Answered, or no longer waited for."""
+        self._close_by.pop(op, None)
+        self._start_by.pop(op, None)
+
+    def deadlines(self) -> Iterable[datetime]:
+        """Every deadline minded."""
+        return (*self._close_by.values(), *self._start_by.values())
+
+    def overdue(self, now: datetime) -> list[int]:
+        """Durable activities whose time to end is up."""
+        return [op for op, by in self._close_by.items() if by <= now and op not in self.memory]
+
+    def unstarted_by(self, now: datetime) -> list[int]:
+        """Activities that should have been taken up by now; whether they were, their rows know."""
+        return [op for op, by in self._start_by.items() if by <= now]
+
+    def started(self, op: int) -> None:
+        """It was taken up in time."""
+        self._start_by.pop(op, None)
+
+
+def _row(
+    errand: Errand, attempt: int, due: datetime, failure: Payload | None = None, heartbeat: Payload | None = None
+) -> ActivityRow:
+    return ActivityRow(
+        errand.op,
+        errand.name,
+        errand.task_queue,
+        errand.input,
+        errand.options,
+        errand.headers,
+        attempt,
+        due,
+        errand.scheduled_at,
+        errand.close_by,
+        last_failure=failure,
+        heartbeat=heartbeat,
+    )
+
+
+def _owned_row(job: Job) -> ActivityRow:
+    job.token = uuid4()
+    return replace(_row(job.errand, job.attempt, job.errand.scheduled_at, None, job.heartbeat), token=job.token)
