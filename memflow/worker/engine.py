@@ -86,6 +86,7 @@ class Engine:
         self.namespace = client.store.namespace
         self._worker = 0
         self._draining = False
+        self._no_slots = False
         self._residents: dict[int, Resident] = {}
         self._cache = Cache(settings.max_cached_workflows)
         self._watchdog = Watchdog()
@@ -111,7 +112,7 @@ class Engine:
             now=self.now,
             per_second=settings.max_activities_per_second,
         )
-        self._runner.freed = self._activity_bell.set
+        self._runner.freed = self._slot_free
         self._queued = Queued(
             store, self._registry, self._runner, tried_again=lambda delay: self._look_at(self._activity_bell, self.now() + delay)
         )
@@ -230,7 +231,8 @@ class Engine:
         self._activity_bell.clear()
         room = self._runner.room
         if room <= 0:
-            await self._activity_bell.wait()             # rung by the runner when a slot is free
+            self._no_slots = True
+            await self._activity_bell.wait()
             return
         found = await self._store.claim_activities(self._worker, task_queues=[self._settings.task_queue], limit=room)
         self._clock.hear(found.now)
@@ -238,6 +240,11 @@ class Engine:
             self._queued.take(claim, self.namespace)
         if len(found.claims) < room:
             await self._rest(self._activity_bell, found.next_due)
+
+    def _slot_free(self) -> None:
+        if self._no_slots:                               # otherwise nobody waits for one, and looking costs a statement
+            self._no_slots = False
+            self._activity_bell.set()
 
     async def _fetch_mail(self) -> None:
         rung = self._mail_bell.is_set()
