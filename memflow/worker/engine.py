@@ -21,6 +21,7 @@ from memflow.errors import DatabaseError
 from memflow.store.base import Committed, Store
 from memflow.worker import guard
 from memflow.worker.activities import Runner
+from memflow.worker.bells import Bell
 from memflow.worker.cache import Cache, Suspended
 from memflow.worker.claims import CLAIM_LIMIT, Claims
 from memflow.worker.clock import DatabaseClock
@@ -90,9 +91,6 @@ class Engine:
         self._residents: dict[int, Resident] = {}
         self._cache = Cache(settings.max_cached_workflows)
         self._watchdog = Watchdog()
-        self._run_bell = asyncio.Event()
-        self._activity_bell = asyncio.Event()
-        self._mail_bell = asyncio.Event()
         self._mail_wanted: set[int] = set()
         self._deaf: list[Callable[[], None]] = []
         self._takers: list[asyncio.Task[None]] = []
@@ -104,6 +102,7 @@ class Engine:
         store, settings = self._store, self._settings
         guard.install()
         self._clock = DatabaseClock(await store.now())
+        self._run_bell, self._activity_bell, self._mail_bell = (Bell(self._clock, settings.poll_interval) for _ in range(3))
         self._runner = Runner(
             store,
             self._codec,
@@ -114,7 +113,7 @@ class Engine:
         )
         self._runner.freed = self._slot_free
         self._queued = Queued(
-            store, self._registry, self._runner, tried_again=lambda delay: self._look_at(self._activity_bell, self.now() + delay)
+            store, self._registry, self._runner, tried_again=lambda delay: self._activity_bell.ring_at(self.now() + delay)
         )
         self._committer = Committer(store, self._watchdog, now=self.now, ahead=self._start_ahead, act=self._act, drop=self._drop)
         self._claims = Claims(store, self._codec, self._registry, self._cache, self, self._residents)
@@ -135,9 +134,9 @@ class Engine:
             stop()
         queue = settings.task_queue
         self._deaf = [
-            await self._store.listen(f"queue:{queue}", self._run_bell.set),
-            await self._store.listen(f"activities:{queue}", self._activity_bell.set),
-            await self._store.listen(f"worker:{self._worker}", self._mail_bell.set),
+            await self._store.listen(f"queue:{queue}", self._run_bell.ring),
+            await self._store.listen(f"activities:{queue}", self._activity_bell.ring),
+            await self._store.listen(f"worker:{self._worker}", self._mail_bell.ring),
         ]
 
     async def live(self) -> None:
@@ -198,8 +197,8 @@ class Engine:
         for job in self._runner.jobs:
             self._runner.stop(job, "lost")
         await self._register()
-        self._run_bell.set()
-        self._activity_bell.set()
+        self._run_bell.ring()
+        self._activity_bell.ring()
 
     async def _forever(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
         delay = 0.05
@@ -215,40 +214,39 @@ class Engine:
     # ------------------------------------------------------------------------------------------------- loops
 
     async def _take_runs(self) -> None:
-        self._run_bell.clear()
+        self._run_bell.hush()
         room = min(CLAIM_LIMIT, self._settings.max_concurrent_workflows - len(self._residents))
         if room <= 0:
-            await self._run_bell.wait()                  # rung by whoever leaves
+            await self._run_bell.heard()                 # rung by whoever leaves
             return
         found = await self._store.claim_runs(self._worker, task_queues=[self._settings.task_queue], limit=room)
         self._clock.hear(found.now)
         if found.claims:
             await self._claims.adopt(self._worker, found.claims)
         if len(found.claims) < room:
-            await self._rest(self._run_bell, found.next_due)
+            await self._run_bell.rest(found.next_due)
 
     async def _take_activities(self) -> None:
-        self._activity_bell.clear()
+        self._activity_bell.hush()
         room = self._runner.room
         if room <= 0:
             self._no_slots = True
-            await self._activity_bell.wait()
+            await self._activity_bell.heard()
             return
         found = await self._store.claim_activities(self._worker, task_queues=[self._settings.task_queue], limit=room)
         self._clock.hear(found.now)
         for claim in found.claims:
             self._queued.take(claim, self.namespace)
         if len(found.claims) < room:
-            await self._rest(self._activity_bell, found.next_due)
+            await self._activity_bell.rest(found.next_due)
 
     def _slot_free(self) -> None:
         if self._no_slots:                               # otherwise nobody waits for one, and looking costs a statement
             self._no_slots = False
-            self._activity_bell.set()
+            self._activity_bell.ring()
 
     async def _fetch_mail(self) -> None:
-        rung = self._mail_bell.is_set()
-        self._mail_bell.clear()
+        rung = self._mail_bell.hush()
         wanted, self._mail_wanted = self._mail_wanted, set()
         if self._residents and (rung or not wanted):
             wanted.update(await self._store.owned_with_mail(self._worker))
@@ -256,26 +254,7 @@ class Engine:
             await self._claims.read_mail(sorted(wanted))
         self._queued.ask_about_all()
         if not self._mail_wanted:
-            await self._rest(self._mail_bell, None)
-
-    async def _rest(self, bell: asyncio.Event, due: datetime | None) -> None:
-        """Until the bell rings, something falls due, or it is time to look anyway."""
-        seconds = self._settings.poll_interval.total_seconds() * (0.9 + random.random() / 5)
-        if due is not None:
-            seconds = min(seconds, self._clock.seconds_until(due))
-        if bell.is_set():
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await bell.wait()
-        except TimeoutError:
-            pass
-
-    def _look_at(self, bell: asyncio.Event, due: datetime) -> None:
-        """Something of ours falls due before the next look: look then. What lies further ahead, the next look tells."""
-        seconds = self._clock.seconds_until(due)
-        if seconds < self._settings.poll_interval.total_seconds() * 1.2:
-            asyncio.get_running_loop().call_later(seconds, bell.set)
+            await self._mail_bell.rest()
 
     # ------------------------------------------------------------------------------------------------- hands
 
@@ -327,23 +306,23 @@ class Engine:
         for job in acts.start:
             self._submit(job)
         for due in acts.due:
-            self._look_at(self._activity_bell, due)
+            self._activity_bell.ring_at(due)
         if resident.closed or resident.leaving is not None:
             self._forget(resident, "lost")
         elif committed.released:
             self._residents.pop(resident.run, None)
             if resident.wake_at is not None:
-                self._look_at(self._run_bell, resident.wake_at)
+                self._run_bell.ring_at(resident.wake_at)
             self._cache.keep(resident.run, Suspended(resident.replay, resident.length, resident.pending.scheduled_at))
             if self._full():
-                self._run_bell.set()
+                self._run_bell.ring()
         else:
             self._stay(resident, committed)
 
     def _stay(self, resident: Resident, committed: Committed) -> None:
         if committed.arrived > resident.read:
             self._mail_wanted.add(resident.run)
-            self._mail_bell.set()
+            self._mail_bell.ring()
         if resident.pending.memory:
             self._arm_flush(resident, FLUSH_SECONDS)
         due = resident.next_due()
@@ -396,7 +375,7 @@ class Engine:
             self._runner.stop(job, why)
         resident.replay.close()
         if full:
-            self._run_bell.set()
+            self._run_bell.ring()
 
     def _trace(self, resident: Resident, attributes: Any) -> None:
         claim = resident.claim

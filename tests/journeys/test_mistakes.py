@@ -125,7 +125,7 @@ async def test_a_schema_newer_than_the_library_is_refused(dsn: str, schema: str)
         pass
     connection = await asyncpg.connect(dsn)
     try:
-        await connection.execute(f'update "{schema}".installed set version = version + 1000')
+        await connection.execute(f'update "{schema}".migrations set version = version + 1000')
     finally:
         await connection.close()
     with pytest.raises(SchemaError, match="newer"):
