@@ -40,7 +40,7 @@ class NewRun:
     start_delay: timedelta | None = None
     run_timeout: timedelta | None = None
     execution_timeout: timedelta | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     memo: Payload | None = None
     search: Payload | None = None      # a JSON object
     expire: timedelta | None = None    # how long after its end the run is kept
@@ -249,8 +249,9 @@ class Committed:
     """What became of a TurnCommit.
 
     `outcome` is `won`; `fenced` (the run is no longer ours: drop it); `unread` (it tried to close over unread mail;
-    nothing of it was written and it is still ours); or `refused` (Postgres cannot take one of its values; still ours). `arrived` is the inbox position now. A commit that asked for release
-    but found mail (arrived > consumed) keeps the run owned, `released` False: read the mail and go on.
+    nothing of it was written and it is still ours); or `refused` (Postgres cannot take one of its values; still ours).
+    `arrived` is the inbox position now. A commit that asked for release but found mail (arrived > consumed) keeps the run
+    owned, `released` False: read the mail and go on.
     """
 
     run: int
@@ -360,7 +361,9 @@ class Store(Protocol):
     async def events_after(self, position: int | None, *, limit: int) -> tuple[list[Event], int]: ...
 
     # -- workers
-    async def register_worker(self, *, identity: str, task_queues: Sequence[str], types: Sequence[str], lease: timedelta, version: str | None) -> int: ...
+    async def register_worker(
+        self, *, identity: str, task_queues: Sequence[str], types: Sequence[str], lease: timedelta, version: str | None
+    ) -> int: ...
     async def beat_worker(self, worker: int, *, lease: timedelta) -> bool: ...
     async def unregister_worker(self, worker: int) -> None: ...
     async def release_silent(self, worker: int) -> int: ...

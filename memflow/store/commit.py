@@ -70,19 +70,23 @@ async def _commit(database: Database, worker: int, namespace: str, turns: Sequen
 
 async def _settle(database: Database, worker: int, namespace: str, turns: Sequence[TurnCommit]) -> list[Committed]:
     """What became of a commit whose answer was lost: length and token tell. Members it did not reach are sent again."""
-    rows = {row["id"]: row for row in await database.fetch("committed", [turn.run for turn in turns])}
-    known: list[Committed] = []
-    again: list[TurnCommit] = []
-    for turn in turns:
-        answer = _became(turn, worker, rows.get(turn.run))
-        if answer is None:
-            again.append(turn)
-        else:
-            known.append(answer)
+    known = await _looked_up(database, worker, turns)
+    again = [turn for turn in turns if turn.run not in known]
     if again:
-        # The broken statement may still be running in Postgres. The fence decides between it and this one.
-        known.extend(await _commit(database, worker, namespace, again))
-    return known
+        # The broken statement may still be under way. The fence decides between it and this one, and if this one is
+        # fenced off, by then the other is done: look once more.
+        for answer in await _commit(database, worker, namespace, again):
+            known[answer.run] = answer
+        fenced = [turn for turn in again if known[turn.run].outcome == "fenced"]
+        if fenced:
+            known.update(await _looked_up(database, worker, fenced))
+    return [known[turn.run] for turn in turns]
+
+
+async def _looked_up(database: Database, worker: int, turns: Sequence[TurnCommit]) -> dict[int, Committed]:
+    rows = {row["id"]: row for row in await database.fetch("committed", [turn.run for turn in turns])}
+    answers = {turn.run: _became(turn, worker, rows.get(turn.run)) for turn in turns}
+    return {run: answer for run, answer in answers.items() if answer is not None}
 
 
 def _became(turn: TurnCommit, worker: int, row: Record | None) -> Committed | None:

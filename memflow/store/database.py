@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -170,7 +170,7 @@ class Database:
             return found
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
+    async def connection(self) -> AsyncGenerator[Any]:
         """A connection of the pool. It is terminated if what happens inside leaves it in doubt."""
         pool = self._pool
         if self._closed or pool is None:
@@ -183,18 +183,18 @@ class Database:
             yield conn
         except asyncpg.PostgresError as error:
             if faults.fault_of(error) in (Fault.LOST, Fault.POOLER) or error.sqlstate == "25006":
-                conn.terminate()
+                _drop(conn)
             raise
         except asyncpg.InterfaceError:
             raise
         except BaseException:
-            conn.terminate()
+            _drop(conn)
             raise
         finally:
             await pool.release(conn)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Any]:
+    async def transaction(self) -> AsyncGenerator[Any]:
         """A connection inside a transaction, for user code. Its session is cleaned before anybody else has it.
 
         Raises:
@@ -211,7 +211,7 @@ class Database:
                     try:
                         await transaction.rollback()
                     except (asyncpg.PostgresError, asyncpg.InterfaceError, *faults.Lost):
-                        conn.terminate()
+                        _drop(conn)
                 raise
             try:
                 await transaction.commit()
@@ -223,7 +223,7 @@ class Database:
                 await conn.reset()
 
     @asynccontextmanager
-    async def connection_for_users(self) -> AsyncIterator[Any]:
+    async def connection_for_users(self) -> AsyncGenerator[Any]:
         """As `connection`, with errors of getting one translated, and those of user code left alone."""
         acquiring = self.connection()
         try:
@@ -274,6 +274,14 @@ class _NotConnected(Exception):
     def __init__(self, reason: BaseException) -> None:
         self.reason = reason
         super().__init__(str(reason))
+
+
+def _drop(conn: Any) -> None:
+    """Terminate a connection; one that broke may have left the pool by itself."""
+    try:
+        conn.terminate()
+    except asyncpg.InterfaceError:
+        log.debug("the connection was gone already")
 
 
 async def _nothing(_connection: Any) -> None:

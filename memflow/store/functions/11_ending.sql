@@ -14,7 +14,7 @@ as $body$
   select array_agg(distinct x.id)
     from (select d.id from down d
           union all
-          select r.parent from memflow.runs r where r.id = any(p_runs) and r.parent is not null) x
+          select r.parent from memflow.runs r where r.id = any(p_runs) and coalesce(r.parent, 0) > 0) x
 $body$;
 
 -- Lock rows of runs, in id order: whoever locks several does it here, so that no two can wait for one another.

@@ -28,7 +28,11 @@ begin
   -- Who is there already? Only an optimisation for the insert below, and the place where locks are taken in id order.
   select array_agg(r.id) into v_known
     from unnest(p_namespace, p_workflow_id) u(namespace, workflow_id)
-    join memflow.runs r on r.namespace = u.namespace and r.workflow_id = u.workflow_id and r.slot = 0;
+   cross join lateral (
+      select o.id
+        from memflow.runs o
+       where o.namespace = u.namespace and o.workflow_id = u.workflow_id and o.slot = 0
+       limit 1) r;
   if v_known is not null then
     perform memflow.lock_runs(case when 'terminate_existing' = any(p_on_conflict) then memflow.family(v_known) else v_known end);
   end if;
@@ -46,10 +50,10 @@ begin
            u.memo, u.memo_encoding, u.search, u.search_encoding, u.headers, u.expire
       from unnest(p_namespace, p_workflow_id, p_run_id, p_workflow, p_queue, p_input, p_input_encoding, p_request_id, p_delay,
                   p_run_timeout, p_execution_timeout, p_headers, p_memo, p_memo_encoding, p_search, p_search_encoding,
-                  p_expire, p_priority, p_signal)
+                  p_expire, p_priority, p_signal) with ordinality
            u(namespace, workflow_id, run_id, workflow, queue, input, input_encoding, request_id, delay,
-             run_timeout, execution_timeout, headers, memo, memo_encoding, search, search_encoding, expire, priority, signal)
-     order by u.namespace, u.workflow_id, u.run_id
+             run_timeout, execution_timeout, headers, memo, memo_encoding, search, search_encoding, expire, priority, signal, ord)
+     order by u.namespace, u.workflow_id, u.ord
         on conflict do nothing
     returning id, namespace, run_id, task_queue, priority, last_at
   ), due as (

@@ -1,5 +1,5 @@
 -- Take up to p_limit due runs of these queues for a worker, under a token that the caller made up. If the answer was lost,
--- the same call with p_again finds what it took the first time, and takes nothing more.
+-- the same call with p_again finds what it took the first time, takes nothing more, and voids the first should it still come.
 --
 -- Locks only rows of wakes, and skips those that others hold. Ordered by an index: priorities one after the other, for with
 -- a mixed order each claim would sort the whole backlog. A run that prefers another worker is left to it for 2 seconds, if that worker lives.
@@ -23,6 +23,7 @@ begin
   runs := '{}';
   crashes := '{}';
   if p_again then
+    update memflow.workers k set void_token = p_token where k.id = p_worker;
     select coalesce(array_agg(w.run), '{}'), coalesce(array_agg(w.crashes), '{}') into runs, crashes
       from memflow.wakes w
      where w.owner = p_worker and w.token = p_token;
@@ -68,9 +69,10 @@ begin
          and w.priority < v_priority;
     end loop;
   end loop;
-  -- Whoever was taken for dead has no row any more and may hold nothing, for nobody would ever free it.
+  -- Whoever was taken for dead has no row any more and may hold nothing, for nobody would ever free it. And a claim that was
+  -- asked about in vain must not come late. Shared, so that the question waits for the answer of a claim under way.
   if cardinality(runs) > 0 then
-    perform 1 from memflow.workers k where k.id = p_worker for key share;
+    perform 1 from memflow.workers k where k.id = p_worker and k.void_token is distinct from p_token for share;
     if not found then
       update memflow.wakes w set owner = null, token = null, wake_at = v_now where w.run = any(runs);
       runs := '{}';
@@ -100,6 +102,7 @@ begin
   runs := '{}';
   ops := '{}';
   if p_again then
+    update memflow.workers k set void_token = p_token where k.id = p_worker;
     select coalesce(array_agg(a.run), '{}'), coalesce(array_agg(a.op), '{}') into runs, ops
       from memflow.activities a
      where a.owner = p_worker and a.token = p_token;
@@ -133,7 +136,7 @@ begin
     next_due := least(next_due, v_due);
   end loop;
   if cardinality(runs) > 0 then
-    perform 1 from memflow.workers k where k.id = p_worker for key share;
+    perform 1 from memflow.workers k where k.id = p_worker and k.void_token is distinct from p_token for share;
     if not found then
       update memflow.activities a
          set owner = null, token = null, attempt = a.attempt - 1

@@ -58,6 +58,7 @@ begin
   perform 1 from memflow.runs r where r.id = any(v_lock) order by r.id for no key update;
 
   -- Fence. A closing member leaves no wake behind; a released one is nobody's, unless there is mail to be read first.
+  -- "Is not distinct": or an empty table's plan reads all that this worker owns, for each member.
   -- Its queue is rung when it falls due before the next poll of an idle worker.
   with kept as (
     update memflow.wakes w
@@ -70,7 +71,7 @@ begin
       from unnest(p_run, p_token, p_length, p_consumed, p_release, p_sticky, p_wake_at, p_closing)
            with ordinality u(run, token, length, consumed, release, sticky, wake_at, closing, member)
       join memflow.runs r on r.id = u.run
-     where w.run = u.run and w.owner = p_worker and w.token = u.token
+     where w.run = u.run and w.owner is not distinct from p_worker and w.token = u.token
        and not u.closing and r.length = u.length and r.status in ('running', 'paused')
     returning u.member, r.arrived, w.owner is null as free,
               case when w.owner is null and w.wake_at <= memflow.now() + interval '2 seconds' then w.queue end as queue
@@ -78,7 +79,7 @@ begin
     delete from memflow.wakes w
      using unnest(p_run, p_token, p_length, p_consumed, p_closing) with ordinality u(run, token, length, consumed, closing, member)
       join memflow.runs r on r.id = u.run
-     where w.run = u.run and w.owner = p_worker and w.token = u.token
+     where w.run = u.run and w.owner is not distinct from p_worker and w.token = u.token
        and u.closing and r.length = u.length and r.status in ('running', 'paused') and r.arrived <= u.consumed
     returning u.member, r.arrived
   )

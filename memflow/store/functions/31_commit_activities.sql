@@ -35,7 +35,8 @@ end
 $body$;
 
 -- Activities that a commit cancels (g_drop false) or takes away. A cancelled one that nobody runs is answered at once;
--- who runs one learns it with the next heartbeat, and is rung.
+-- who runs one learns it with the next heartbeat, and is rung. ("coalesce" keeps partial indexes out of the plan: made while
+-- the table is empty, it would read one of them whole for each member.)
 create or replace function memflow.commit_cancels(
   p_run bigint[], p_won boolean[], p_closing boolean[], g_member int[], g_op int[], g_drop boolean[], p_cancelled bytea
 ) returns text[]
@@ -50,7 +51,7 @@ begin
     update memflow.activities a
        set cancel_requested = true
       from unnest(g_member, g_op, g_drop) g(member, op, gone)
-     where not g.gone and p_won[g.member] and a.run = p_run[g.member] and a.op = g.op and a.owner is not null
+     where not g.gone and p_won[g.member] and a.run = p_run[g.member] and a.op = g.op and coalesce(a.owner, 0) > 0
     returning a.owner
   ), dropped as (
     delete from memflow.activities a
@@ -65,7 +66,7 @@ begin
     delete from memflow.activities a
      using unnest(g_member, g_op, g_drop) g(member, op, gone)
      where not g.gone and p_won[g.member] and not p_closing[g.member]
-       and a.run = p_run[g.member] and a.op = g.op and a.owner is null
+       and a.run = p_run[g.member] and a.op = g.op and coalesce(a.owner, 0) = 0
     returning a.run, a.op
   )
   select array_agg(i.run order by i.run, i.op), array_agg(i.op order by i.run, i.op) into v_runs, v_ops from idle i;

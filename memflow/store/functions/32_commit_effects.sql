@@ -179,22 +179,22 @@ language plpgsql
 as $body$
 declare
   v_ears text[];
+  v_old bigint[];
 begin
   -- An ended run with the id makes room for the new one. In id order, as all locks on rows of runs.
-  perform 1
-     from memflow.runs r
-    where r.id in (
-            select o.id
-              from unnest(e_member, e_what, e_workflow_id, e_run_id) e(member, what, workflow_id, run_id)
-              join memflow.runs o on o.namespace = p_namespace and o.workflow_id = e.workflow_id and o.slot = 0
-             where e.what = 'child' and p_won[e.member] and o.status not in ('running', 'paused') and o.run_id <> e.run_id)
-    order by r.id
-      for no key update;
-  update memflow.runs r
-     set slot = r.id
+  select array_agg(o.id) into v_old
     from unnest(e_member, e_what, e_workflow_id, e_run_id) e(member, what, workflow_id, run_id)
-   where e.what = 'child' and p_won[e.member] and r.namespace = p_namespace and r.workflow_id = e.workflow_id and r.slot = 0
-     and r.status not in ('running', 'paused') and r.run_id <> e.run_id;
+   cross join lateral (
+      select r.id
+        from memflow.runs r
+       where r.namespace = p_namespace and r.workflow_id = e.workflow_id and r.slot = 0
+         and r.status not in ('running', 'paused') and r.run_id <> e.run_id
+       limit 1) o
+   where e.what = 'child' and p_won[e.member];
+  if v_old is not null then
+    perform memflow.lock_runs(v_old);
+    update memflow.runs r set slot = r.id where r.id = any(v_old) and r.slot = 0;
+  end if;
   with made as (
     insert into memflow.runs (
       namespace, workflow_id, run_id, first_run_id, workflow, task_queue, started_at, last_at, input, input_encoding, headers,
@@ -228,7 +228,11 @@ begin
                        else jsonb_build_object('workflow_id', e.workflow_id, 'run_id', o.run_id)::text end as attributes
              from unnest(e_member, e_what, e_op, e_workflow_id, e_run_id, e_attributes)
                   with ordinality e(member, what, op, workflow_id, run_id, attributes, ord)
-             left join memflow.runs o on o.namespace = p_namespace and o.workflow_id = e.workflow_id and o.slot = 0
+             left join lateral (
+               select r.run_id
+                 from memflow.runs r
+                where r.namespace = p_namespace and r.workflow_id = e.workflow_id and r.slot = 0
+                limit 1) o on true
             where e.what = 'child' and p_won[e.member] and not p_closing[e.member]
               and (o.run_id is distinct from e.run_id or (e.attributes::jsonb ->> 'announce')::boolean)) x;
   return v_ears;

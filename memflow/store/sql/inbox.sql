@@ -5,10 +5,14 @@ select outcome, status
 
 -- name: read_inbox :many
 -- Unread mail of runs, in order. $1 runs, $2 after position each, $3 limit
-select i.run, i.position, i.kind, i.op, i.attributes, i.encoding, i.data
+select u.run, m.position, m.kind, m.op, m.attributes, m.encoding, m.data
   from unnest($1::bigint[], $2::bigint[]) u(run, after)
-  join memflow.inbox i on i.run = u.run and i.position > u.after
- order by i.run, i.position
+ cross join lateral (
+    select i.position, i.kind, i.op, i.attributes, i.encoding, i.data
+      from memflow.inbox i
+     where i.run = u.run and i.position > u.after
+     order by i.position
+     limit $3::int) m
  limit $3::int;
 
 -- name: owned_with_mail :many
