@@ -26,6 +26,7 @@ from memflow.worker.cache import Cache, Suspended
 from memflow.worker.claims import CLAIM_LIMIT, Claims
 from memflow.worker.clock import DatabaseClock
 from memflow.worker.committer import Committer
+from memflow.worker.housekeeping import keep_house
 from memflow.worker.jobs import Ending, Job
 from memflow.worker.liveness import Liveness
 from memflow.worker.queued import Queued
@@ -150,6 +151,7 @@ class Engine:
             group.create_task(self._queued.report())
             group.create_task(self._liveness.beat(worker))
             group.create_task(self._liveness.look(worker))
+            group.create_task(keep_house(self._store))
             group.create_task(self._forever("read mail", self._fetch_mail))
             if self._registry.workflows:
                 self._takers.append(group.create_task(self._forever("claim runs", self._take_runs)))

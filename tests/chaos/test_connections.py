@@ -37,7 +37,8 @@ async def terminate_all(dsn: str) -> int:
     connection = await asyncpg.connect(dsn)
     try:
         rows = await connection.fetch(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
         )
         return len(rows)
     finally:
