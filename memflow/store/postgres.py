@@ -48,6 +48,7 @@ class PostgresStore:
         self.namespace = namespace
         self._database = database
         self._listener = listener
+        self._address: tuple[str | None, str] = (None, "memflow")
 
     @classmethod
     async def connect(
@@ -72,7 +73,9 @@ class PostgresStore:
             raise ConfigurationError("give either a DSN or a pool")
         database = Database(dsn, pool, Statements(schema))
         await database.open()
-        return cls(database, Listener(database, dsn=listen_dsn or database.dsn, pool=pool, namespace=namespace), namespace)
+        store = cls(database, Listener(database, dsn=listen_dsn or database.dsn, pool=pool, namespace=namespace), namespace)
+        store._address = (dsn, schema)
+        return store
 
     # -- life
 
@@ -85,6 +88,10 @@ class PostgresStore:
     async def close(self) -> None:
         await self._listener.close()
         await self._database.close()
+
+    async def twin(self) -> PostgresStore | None:
+        dsn, schema = self._address
+        return None if dsn is None else await PostgresStore.connect(dsn, namespace=self.namespace, schema=schema)
 
     async def now(self) -> datetime:
         row = await self._database.row("now")

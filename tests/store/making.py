@@ -29,7 +29,9 @@ def a_run(workflow_id: str | None = None, **more: Any) -> NewRun:
     return NewRun(workflow_id=workflow_id or str(uuid4()), **options)
 
 
-def a_signal(workflow_id: str, name: str = "go", data: bytes = b"null", *, run_id: str | None = None, request_id: str | None = None) -> ToRun:
+def a_signal(
+    workflow_id: str, name: str = "go", data: bytes = b"null", *, run_id: str | None = None, request_id: str | None = None
+) -> ToRun:
     """A signal by name to one run."""
     return ToRun("default", workflow_id, run_id, SignalReceived(name, Payload(data)), request_id)
 
@@ -46,9 +48,10 @@ async def claim(store: PostgresStore, worker: int, *, limit: int = 1000, queue: 
 
 
 async def started_and_claimed(store: PostgresStore, worker: int, *runs: NewRun) -> list[Claim]:
-    """Start these runs and take them."""
+    """Start these runs and take them: their claims, in the same order (and of others that were due, last)."""
     await store.start_runs(runs)
-    return await claim(store, worker)
+    order = {run.run_id: n for n, run in enumerate(runs)}
+    return sorted(await claim(store, worker), key=lambda each: order.get(each.run_id, len(order)))
 
 
 def journal(claim: Claim, *entries: Entry, at: datetime = T0) -> list[JournalEntry]:
@@ -59,9 +62,8 @@ def journal(claim: Claim, *entries: Entry, at: datetime = T0) -> list[JournalEnt
 def a_turn(claim: Claim, *entries: Entry, consumed: int | None = None, release: bool = True, **more: Any) -> TurnCommit:
     """A turn of an open run; without entries its first one."""
     spoken: Sequence[Entry] = entries or (RunStarted(),)
-    return TurnCommit(
-        claim.run, claim.token, claim.length, journal(claim, *spoken), claim.arrived if consumed is None else consumed, release, **more
-    )
+    read = claim.arrived if consumed is None else consumed
+    return TurnCommit(claim.run, claim.token, claim.length, journal(claim, *spoken), read, release, **more)
 
 
 def an_end(claim: Claim, *entries: Entry, result: bytes = b'"done"', consumed: int | None = None, **more: Any) -> TurnCommit:

@@ -42,7 +42,7 @@ async def test_a_closing_commit_leaves_five_rows(store: PostgresStore, sql: Any)
     assert (won.outcome, won.released) == ("won", True)
     run = await store.find_run("a")
     assert run is not None and (run.status, run.length, run.result) == (Status.COMPLETED, 4, Payload(b'"done"'))
-    assert run.closed_at is not None and run.owner is run.wake_at is None
+    assert run.closed_at is not None and run.owner is None and run.wake_at is None
     tables = ["runs", "wakes", "journal", "inbox", "activities", "signals", "requests", "records", "events"]
     assert sum([await sql.fetchval(f"select count(*) from {table}") for table in tables]) == 5
     assert [entry.entry for entry in await store.history(mine.run)] == [
@@ -93,7 +93,8 @@ async def test_a_run_is_let_go_over_unread_mail_when_it_is_not_to_stay(store: Po
     [mine] = await started_and_claimed(store, worker, a_run("a"))
     await store.send([a_signal("a")])
     later = await store.now() + MINUTE
-    [answer] = await store.commit_turns(worker, [a_turn(mine, consumed=0, sticky=False, wake_at=later, detail="stuck: x", retries=1)])
+    turn = a_turn(mine, consumed=0, sticky=False, wake_at=later, detail="stuck: x", retries=1)
+    [answer] = await store.commit_turns(worker, [turn])
     assert (answer.outcome, answer.released) == ("won", True)
     run = await store.find_run("a")
     assert run is not None and (run.wake_at, run.owner, run.detail) == (later, None, "stuck: x")
@@ -132,8 +133,11 @@ async def test_answers_come_in_the_order_of_the_turns(store: PostgresStore) -> N
 # ------------------------------------------------------------------------------------------------- children
 
 
-def a_child(op: int = 1, workflow_id: str = "child", policy: ParentClosePolicy = ParentClosePolicy.TERMINATE, **more: Any) -> StartChild:
-    return StartChild(op, "leaf", workflow_id, f"run-of-{workflow_id}", Payload(b"[7]"), ChildOptions(parent_close_policy=policy), **more)
+def a_child(
+    op: int = 1, workflow_id: str = "child", policy: ParentClosePolicy = ParentClosePolicy.TERMINATE, **more: Any
+) -> StartChild:
+    options = ChildOptions(parent_close_policy=policy)
+    return StartChild(op, "leaf", workflow_id, f"run-of-{workflow_id}", Payload(b"[7]"), options, **more)
 
 
 async def a_family(store: PostgresStore, worker: int, **more: Any) -> tuple[Any, Any]:
@@ -159,7 +163,9 @@ async def test_a_child_is_started_by_the_commit_and_its_end_comes_back(store: Po
     assert await store.owned_with_mail(worker) == [parent.run]
 
 
-@pytest.mark.parametrize(("status", "kind"), [(Status.FAILED, ChildFailed), (Status.CANCELLED, ChildCancelled), (Status.TIMED_OUT, ChildFailed)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(Status.FAILED, ChildFailed), (Status.CANCELLED, ChildCancelled), (Status.TIMED_OUT, ChildFailed)]
+)
 async def test_a_child_that_does_not_complete_comes_back_as_an_error_with_its_cause(
     store: PostgresStore, status: Status, kind: Any
 ) -> None:
@@ -221,7 +227,11 @@ async def test_a_parent_that_closes_ends_its_children_by_their_policies(store: P
     assert (await store.commit_turns(worker, [end]))[0].outcome == "won"
     found = {each.workflow_id: each for each in await store.list_runs(None, limit=10)}
     assert {name: str(each.status) for name, each in found.items()} == {
-        "parent": "completed", "terminate": "terminated", "request_cancel": "running", "abandon": "running", "grandchild": "terminated",
+        "parent": "completed",
+        "terminate": "terminated",
+        "request_cancel": "running",
+        "abandon": "running",
+        "grandchild": "terminated",
     }
     assert await mail_of(store, claimed["request_cancel"].run) == [CancelRequested("the parent workflow closed")]
     assert await mail_of(store, claimed["abandon"].run) == []
@@ -235,7 +245,7 @@ async def test_messages_to_other_runs_ride_along_and_those_to_ended_ones_are_dro
     worker = await a_worker(store)
     a, b, gone = await started_and_claimed(store, worker, a_run("a"), a_run("b"), a_run("gone"))
     await store.commit_turns(worker, [an_end(gone)])
-    effects = [
+    effects: list[SendSignal | StopOther] = [
         SendSignal(1, "go", Payload(b"1"), "b"),
         StopOther(2, "cancel", "b", reason="enough"),
         SendSignal(3, "go", Payload(b"2"), "b", b.run_id),
@@ -256,7 +266,8 @@ async def test_terminating_another_run_ends_it_at_once_and_fences_its_owner(stor
     worker = await a_worker(store)
     a, b = await started_and_claimed(store, worker, a_run("a"), a_run("b"))
     stop = StopOther(1, "terminate", "b", reason="because")
-    answers = await store.commit_turns(worker, [a_turn(a, RunStarted(), stop, effects=[stop]), a_turn(b, activities=[an_activity()])])
+    stopping, stopped = a_turn(a, RunStarted(), stop, effects=[stop]), a_turn(b, activities=[an_activity()])
+    answers = await store.commit_turns(worker, [stopping, stopped])
     assert [each.outcome for each in answers] == ["won", "won"], "it still had its turn in the same commit"
     run = await store.find_run("b")
     assert run is not None and run.status is Status.TERMINATED
@@ -270,7 +281,8 @@ async def test_terminating_another_run_ends_it_at_once_and_fences_its_owner(stor
 async def test_records_are_merged_in_order_and_what_is_no_object_is_left_out(store: PostgresStore) -> None:
     worker = await a_worker(store)
     [a] = await started_and_claimed(store, worker, a_run("a", search=Payload(b'{"x": 1, "y": 1}')))
-    effects = [WriteRecord(n, Payload(data)) for n, data in enumerate([b'{"x": 2}', b"[1]", b'"a\\u0000"', b'{"x": 3, "z": {"k": null}}'], 1)]
+    written = [b'{"x": 2}', b"[1]", b'"a\\u0000"', b'{"x": 3, "z": {"k": null}}']
+    effects = [WriteRecord(n, Payload(data)) for n, data in enumerate(written, start=1)]
     effects.append(WriteRecord(5, Payload(b"secret", "aes")))
     await store.commit_turns(worker, [a_turn(a, RunStarted(), *effects, effects=effects)])
     run = await store.find_run("a")

@@ -71,7 +71,7 @@ async def test_a_wait_that_is_left_passes_its_turn_on(store: PostgresStore) -> N
     worker = await a_worker(store)
     a, b = await started_and_claimed(store, worker, a_run(), a_run())
     await waiting(store, worker, b, 1)
-    left = [AwaitSignal(1, "s"), CancelWait(1, "s"), AwaitSignal(2, "s")]
+    left: list[AwaitSignal | CancelWait] = [AwaitSignal(1, "s"), CancelWait(1, "s"), AwaitSignal(2, "s")]
     await store.commit_turns(worker, [a_turn(a, RunStarted(), *left, effects=left)])
     await store.signal([a_sign(b"1"), a_sign(b"2"), a_sign(b"3")])
     assert await heard(store, b.run, a.run) == [(b.run, 1, b"1"), (a.run, 2, b"2")]
@@ -103,7 +103,9 @@ async def test_from_one_run_to_another_in_one_commit(store: PostgresStore) -> No
 
 
 @pytest.mark.parametrize("waits_first", [True, False, None])
-async def test_each_signal_meets_one_waiter_whoever_comes_first(store: PostgresStore, other: PostgresStore, waits_first: bool | None) -> None:
+async def test_each_signal_meets_one_waiter_whoever_comes_first(
+    store: PostgresStore, other: PostgresStore, waits_first: bool | None
+) -> None:
     """Waiting and sending race for an id: what comes second must see what came first, or both wait for ever."""
     worker = await a_worker(store)
     claims = await started_and_claimed(store, worker, *[a_run() for _ in range(40)])

@@ -109,11 +109,13 @@ async def test_replacing_by_fifty_clients_leaves_one_open_run_and_a_chain_of_end
             assert [each.entry for each in await store.history(one.run)] == [RunTerminated("replaced by a new start")]
 
 
-async def test_batches_over_the_same_ids_in_opposite_order_do_not_deadlock(store: PostgresStore, other: PostgresStore, sql: Any) -> None:
+async def test_batches_over_the_same_ids_in_opposite_order_do_not_deadlock(
+    store: PostgresStore, other: PostgresStore, sql: Any
+) -> None:
     before = await sql.fetchval("select deadlocks from pg_stat_database where datname = current_database()")
     for n in range(10):
         ids = [f"{n}-{k}" for k in range(60)]
-        one, two = [a_run(each, on_conflict="use_existing") for each in ids], [a_run(each, on_conflict="use_existing") for each in ids]
+        one, two = ([a_run(each, on_conflict="use_existing") for each in ids] for _ in range(2))
         answers = await asyncio.gather(store.start_runs(one), other.start_runs(two[::-1]))
         assert [each.run for each in answers[0]] == [each.run for each in answers[1][::-1]]
     assert await sql.fetchval("select deadlocks from pg_stat_database where datname = current_database()") == before
@@ -133,7 +135,12 @@ async def test_a_delayed_start_is_due_later_and_its_time_limits_count_from_then(
 
 async def test_a_claim_brings_all_that_the_start_said(store: PostgresStore) -> None:
     run = a_run(
-        "x", headers={"a": "ü"}, memo=Payload(b'{"m":1}'), search=Payload(b'{"s":1}'), signal=("go", Payload(b"1", "enc")), priority=3
+        "x",
+        headers={"a": "ü"},
+        memo=Payload(b'{"m":1}'),
+        search=Payload(b'{"s":1}'),
+        signal=("go", Payload(b"1", "enc")),
+        priority=3,
     )
     [mine] = await started_and_claimed(store, await a_worker(store), run)
     assert (mine.headers, mine.memo, mine.record, mine.input) == ({"a": "ü"}, run.memo, run.search, run.input)

@@ -61,7 +61,7 @@ async def broken(dsn: str, schema: str) -> AsyncIterator[tuple[PostgresStore, Pl
 async def test_a_commit_is_settled_by_length_and_token(dsn: str, schema: str, store: PostgresStore, what: Break) -> None:
     async with broken(dsn, schema) as (mine, plan):
         worker = await a_worker(mine)
-        claims = await started_and_claimed(mine, worker, *[a_run() for _ in range(6)])
+        claims = await started_and_claimed(mine, worker, *[a_run(f"r{n}") for n in range(6)])
         wait = AwaitSignal(1, "s")
         turns = [
             an_end(claims[0]),
@@ -117,7 +117,8 @@ async def test_a_claim_finds_what_it_took(dsn: str, schema: str, store: Postgres
 @pytest.mark.parametrize("what", BREAKS)
 async def test_starts_are_repeated_and_happen_once(dsn: str, schema: str, store: PostgresStore, what: Break) -> None:
     async with broken(dsn, schema) as (mine, plan):
-        runs = [a_run("x", signal=("go", Payload(b"1"))), a_run("y"), a_run("x", on_conflict="use_existing", signal=("go", Payload(b"2")))]
+        first, second = ("go", Payload(b"1")), ("go", Payload(b"2"))
+        runs = [a_run("x", signal=first), a_run("y"), a_run("x", on_conflict="use_existing", signal=second)]
         plan.arm(what)
         answers = await mine.start_runs(runs)
         assert [each.created for each in answers] == [True, True, False]
@@ -153,7 +154,8 @@ async def test_a_settled_activity_is_answered_once(dsn: str, schema: str, store:
         [activity] = found or (await mine.claim_activities(worker, task_queues=["q"], limit=5)).claims
         assert activity.attempt == 1, "a claim whose answer was lost is the same claim"
         plan.arm(what)
-        done = await mine.settle_activities([Settle(activity.run, activity.op, activity.token, ActivityCompleted(1, Payload(b"1")))])
+        answer = ActivityCompleted(1, Payload(b"1"))
+        done = await mine.settle_activities([Settle(activity.run, activity.op, activity.token, answer)])
         assert done == [what == "lose_request"]
         assert len(await store.read_inbox([(first.run, 0)], limit=9)) == 1
 

@@ -1,0 +1,134 @@
+"""Doorbells: who is rung by what, how deafness is found out, and how a lost connection heals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import asyncpg
+import pytest
+
+from memflow.core.arrivals import RunStarted
+from memflow.core.interrupts import Emit
+from memflow.payload import Payload
+from memflow.store.postgres import PostgresStore
+from tests.polling import until
+from tests.store.making import MINUTE, a_run, a_signal, a_turn, a_worker, an_activity, an_end, claim, started_and_claimed
+
+
+class Ears:
+    """Counts rings by ear."""
+
+    def __init__(self) -> None:
+        self.rung: set[str] = set()
+
+    async def listen(self, store: PostgresStore, *ears: str) -> None:
+        for ear in ears:
+            await store.listen(ear, lambda ear=ear: self.rung.add(ear))  # type: ignore[misc]
+        self.rung.clear()
+
+    async def heard(self, *ears: str) -> None:
+        async def all_of_them() -> bool:
+            return self.rung >= set(ears)
+
+        await until(all_of_them)
+        assert self.rung == set(ears)
+        self.rung.clear()
+
+
+async def test_each_cause_rings_its_ears_and_no_other(store: PostgresStore, other: PostgresStore) -> None:
+    worker, ears = await a_worker(store), Ears()
+    await ears.listen(other, "queue:q", "queue:else", "activities:q", f"worker:{worker}", "done", "event")
+    [mine] = await started_and_claimed(store, worker, a_run("a"))
+    await ears.heard("queue:q")
+    await store.send([a_signal("a")])
+    await ears.heard(f"worker:{worker}")
+    emit = Emit(1, {"t": Payload(b"1")})
+    [mail] = await store.read_inbox([(mine.run, 0)], limit=1)
+    first = a_turn(mine, RunStarted(), mail.arrival, emit, effects=[emit], activities=[an_activity()], consumed=1)
+    await store.commit_turns(worker, [first])
+    await ears.heard("activities:q", "event")
+    await store.send([a_signal("a")])
+    await ears.heard("queue:q")
+    [again] = await claim(store, worker)
+    await store.commit_turns(worker, [an_end(again)])
+    await ears.heard("done")
+
+
+async def test_a_stopped_ear_is_not_rung(store: PostgresStore) -> None:
+    calls: list[str] = []
+    stop = await store.listen("queue:q", lambda: calls.append("stopped"))
+    await store.listen("queue:q", lambda: calls.append("other"))
+    stop()
+    stop()
+    await store.start_runs([a_run()])
+
+    async def rung() -> bool:
+        return "other" in calls
+
+    await until(rung)
+    assert "stopped" not in calls
+
+
+async def test_after_a_lost_connection_all_ears_are_rung_and_hear_again(store: PostgresStore, sql: Any) -> None:
+    ears = Ears()
+    await ears.listen(store, "queue:q", "done")
+    await sql.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'memflow listener'"
+                      " and datname = current_database()")
+    await ears.heard("queue:q", "done")
+    assert store.notifies
+    await store.start_runs([a_run()])
+    await ears.heard("queue:q")
+
+
+async def test_who_cannot_hear_says_so_once_and_names_the_fix(
+    dsn: str, server_dsn: str, schema: str, store: PostgresStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Notices do not cross databases: to listen in another one is to hear nothing, as behind a pooler.
+    deaf = await PostgresStore.connect(dsn, schema=schema, listen_dsn=server_dsn)
+    try:
+        with caplog.at_level(logging.WARNING):
+            worker = await a_worker(deaf)
+            await deaf.listen("done", lambda: None)
+        assert not deaf.notifies
+        assert [record.name for record in caplog.records if "listen_dsn" in record.getMessage()] == ["memflow.store.notify"]
+        # Its lock would lie in another database too, and nobody may believe in it.
+        assert await deaf.beat_worker(worker, lease=MINUTE)
+        assert await started_and_claimed(deaf, worker, a_run())
+    finally:
+        await deaf.close()
+
+
+async def test_a_pool_of_the_callers_lends_a_connection_and_gets_it_back(dsn: str, schema: str, store: PostgresStore) -> None:
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=3) as pool:
+        mine = await PostgresStore.connect(pool=pool, schema=schema)
+        ears = Ears()
+        await ears.listen(mine, "queue:q")
+        assert mine.notifies
+        await store.start_runs([a_run()])
+        await ears.heard("queue:q")
+        await mine.close()
+        async with asyncio.timeout(5):
+            held = [await pool.acquire() for _ in range(3)]
+        for each in held:
+            await pool.release(each)
+
+
+async def test_a_pool_of_one_connection_is_polled(dsn: str, schema: str, store: PostgresStore) -> None:
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=1) as pool:
+        mine = await PostgresStore.connect(pool=pool, schema=schema)
+        await mine.listen("done", lambda: None)
+        assert not mine.notifies
+        await mine.start_runs([a_run()])
+        assert await mine.count_runs(None) == 1
+        await mine.close()
+
+
+async def test_channels_tell_nothing_and_differ_by_schema_namespace_and_ear(store: PostgresStore, sql: Any) -> None:
+    names = await sql.fetch(
+        "select channel(n, e)"
+        " from unnest(array['a', 'b']) n, unnest(array['queue:secret', 'queue:ünï', 'done', repeat('x', 500)]) e"
+    )
+    assert len({row[0] for row in names}) == 8
+    assert all(len(row[0]) < 63 and row[0].isascii() and "secret" not in row[0] for row in names)
