@@ -29,6 +29,7 @@ from memflow.worker.committer import Committer
 from memflow.worker.housekeeping import keep_house
 from memflow.worker.jobs import Ending, Job
 from memflow.worker.liveness import Liveness
+from memflow.worker.pulse import Pulse
 from memflow.worker.queued import Queued
 from memflow.worker.registry import Registry
 from memflow.worker.resident import Acts, Resident
@@ -118,9 +119,11 @@ class Engine:
         )
         self._committer = Committer(store, self._watchdog, now=self.now, ahead=self._start_ahead, act=self._act, drop=self._drop)
         self._claims = Claims(store, self._codec, self._registry, self._cache, self, self._residents)
-        self._liveness = Liveness(store, lease=settings.lease, declared_dead=self._rise_again)
+        self._pulse = Pulse(store, lease=settings.lease, worker=lambda: self._worker)
+        self._liveness = Liveness(store, lease=settings.lease, pulse=self._pulse.beat, declared_dead=self._rise_again)
         self._watchdog.start()
         await self._register()
+        self._pulse.start()
 
     async def _register(self) -> None:
         settings = self._settings
@@ -184,6 +187,7 @@ class Engine:
             self._forget(resident, "shutdown")
         self._cache.clear()
         self._watchdog.stop()
+        self._pulse.stop()
 
     async def _rise_again(self) -> None:
         """Others took this worker for dead: whatever it held is theirs now. Drop it all and begin anew."""

@@ -23,8 +23,11 @@ LOOK_SECONDS = 1.0
 class Liveness:
     """The heartbeat of one worker."""
 
-    def __init__(self, store: Store, *, lease: timedelta, declared_dead: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, store: Store, *, lease: timedelta, pulse: Callable[[], None], declared_dead: Callable[[], Awaitable[None]]
+    ) -> None:
         self._store = store
+        self._pulse = pulse
         self._lease = lease
         self._declared_dead = declared_dead
 
@@ -37,6 +40,7 @@ class Liveness:
             except DatabaseError:
                 log.warning("heartbeat failed, trying again", exc_info=True, extra={"worker": worker()})
                 continue
+            self._pulse()
             if not alive:
                 await self._declared_dead()
 
