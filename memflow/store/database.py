@@ -39,6 +39,11 @@ STATEMENT_SECONDS = 60.0
 
 CONNECT_SECONDS = 10.0
 
+CLOSE_SECONDS = 5.0
+"""How long closing waits for statements under way."""
+
+_IS_DIRECT = "do $body$ begin if pg_backend_pid() <> {} then raise exception 'a pooler'; end if; end $body$"
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 
 
@@ -57,6 +62,7 @@ class Database:
         self._plain_settings = self.pooler
         self._closed = False
         self._rebuilding = asyncio.Lock()
+        self._retired: list[asyncio.Task[None]] = []
         self._for_users = asyncio.Semaphore(FOR_USERS)
 
     # ------------------------------------------------------------------------------------------------- life
@@ -67,9 +73,10 @@ class Database:
         Raises:
             DatabaseError, ConfigurationError: it cannot be reached, or the DSN cannot be read.
         """
-        if self._given:
-            return
-        await self._retrying(self._build, doing="connecting", first=True)
+        if not self._given:
+            await self._retrying(self._build, doing="connecting", first=True)
+        if not self.pooler:
+            await self._retrying(self._look_for_pooler, doing="connecting")
 
     async def close(self) -> None:
         """Let go of all connections; a pool of the caller's stays open."""
@@ -77,10 +84,7 @@ class Database:
         if self._given or self._pool is None:
             return
         pool, self._pool = self._pool, None
-        try:
-            await asyncio.wait_for(pool.close(), 5)
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            pool.terminate()
+        await asyncio.gather(_closed(pool), *self._retired)
 
     async def _build(self) -> None:
         settings = {"application_name": "memflow"}
@@ -109,17 +113,43 @@ class Database:
                 raise
             raise asyncpg.ClientConfigurationError(str(error)) from error
 
+    async def _look_for_pooler(self) -> None:
+        """Whether somebody stands between us and Postgres: then the process that we were told of is not the one that answers.
+
+        It has to be known before the first prepared statement: a server connection may hold one of the same name that
+        another process prepared, and would run that.
+        """
+        used = self._pool
+        async with self.connection() as conn:
+            try:
+                await conn.execute(_IS_DIRECT.format(conn.get_server_pid()))
+                return
+            except asyncpg.RaiseError:
+                pass
+            if self._given:
+                mark = f"memflow {random.getrandbits(64):016x}"
+                async with conn.transaction():
+                    named = await conn.fetchval(
+                        f"select count(*) from pg_catalog.pg_prepared_statements where statement like '%{mark}%' -- {mark}"
+                    )
+                if named:
+                    raise ConfigurationError(
+                        "this pool goes through a pooler such as PgBouncer: make it with statement_cache_size=0, or give a DSN"
+                    )
+        await self._go_plain(used)
+
     async def _go_plain(self, used: Any) -> None:
         """Behind a pooler in transaction mode no prepared statement survives: do without."""
         async with self._rebuilding:
             if self.pooler:
                 return
-            log.info("prepared statements do not work here (a pooler in transaction mode); going on without")
+            log.info("a pooler stands before Postgres: going on without prepared statements")
             self.pooler = True
             if self._given:
                 return
             await self._build()
-            asyncio.get_running_loop().call_later(1.0, used.terminate)
+            # What is still under way on the old connections may end there.
+            self._retired.append(asyncio.create_task(_closed(used), name="memflow closes a pool"))
 
     # ------------------------------------------------------------------------------------------------- statements
 
@@ -222,6 +252,19 @@ class Database:
             if not self.pooler:
                 await conn.reset()
 
+    async def in_transaction(self, run: Callable[[Any], Awaitable[None]], *, doing: str) -> None:
+        """Several statements in one transaction of ours, tried again as a whole: `run` must be harmless to repeat.
+
+        Raises:
+            DatabaseError: Postgres refused, or could not be reached for 10 s.
+        """
+
+        async def once() -> None:
+            async with self.connection() as conn, conn.transaction():
+                await run(conn)
+
+        await self._retrying(once, doing=doing)
+
     @asynccontextmanager
     async def connection_for_users(self) -> AsyncGenerator[Any]:
         """As `connection`, with errors of getting one translated, and those of user code left alone."""
@@ -244,6 +287,7 @@ class Database:
         loop = asyncio.get_running_loop()
         until = loop.time() + TRY_FOR_SECONDS
         pause = _FIRST_PAUSE
+        poolers = 0
         while True:
             used = self._pool
             try:
@@ -252,7 +296,10 @@ class Database:
                 # The timeout of an await around us is no OSError of a socket: asyncio raises it outside, not in here.
                 error = caught.reason if isinstance(caught, _NotConnected) else caught
                 fault = faults.fault_of(error)
-                if fault is Fault.POOLER and not self.pooler:
+                if isinstance(caught, _NotConnected) and used is not self._pool and not self._closed:
+                    continue                             # that pool was replaced meanwhile
+                if fault is Fault.POOLER and poolers < LARGEST_POOL:
+                    poolers += 1                         # as many as may have been under way when it was found out
                     await self._go_plain(used)
                     continue
                 heard = fault is Fault.LOST and not isinstance(caught, _NotConnected)
@@ -274,6 +321,14 @@ class _NotConnected(Exception):
     def __init__(self, reason: BaseException) -> None:
         self.reason = reason
         super().__init__(str(reason))
+
+
+async def _closed(pool: Any) -> None:
+    """Close a pool once its connections are back, or by force."""
+    try:
+        await asyncio.wait_for(pool.close(), CLOSE_SECONDS)
+    except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        pool.terminate()
 
 
 def _drop(conn: Any) -> None:

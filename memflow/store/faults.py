@@ -58,7 +58,9 @@ def fault_of(error: BaseException) -> Fault:
 
 def translated(error: BaseException, *, secrets: tuple[str, ...] = (), doing: str | None = None) -> MemflowError:
     """Our error for one of asyncpg's: one line, without passwords. The caller raises it `from` the original."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    # Of Postgres' errors only the message: detail and hint may hold the contents of rows.
+    said = getattr(error, "message", None) if isinstance(error, asyncpg.PostgresError) else None
+    text = " ".join((said or str(error)).split()) or type(error).__name__
     for secret in secrets:
         text = text.replace(secret, "***")
     if isinstance(error, asyncpg.PostgresError) and error.sqlstate:

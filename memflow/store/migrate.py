@@ -15,7 +15,6 @@ from typing import Any
 import asyncpg
 
 from memflow.errors import DatabaseError, SchemaError
-from memflow.store import faults
 from memflow.store.database import Database
 from memflow.store.sql import digest
 
@@ -34,18 +33,21 @@ async def migrate(database: Database) -> None:
     found = await _installed(database)
     if found is not None and not _behind(database, *found):
         return
-    async with database.connection_for_users() as conn:
-        try:
-            async with conn.transaction():
-                await conn.execute(database.sql["migration_lock"])
-                await _install(database, conn)
-        except asyncpg.InsufficientPrivilegeError as error:
-            raise SchemaError(
-                f"this role may not install the schema {database.sql.schema!r} ({error});"
-                " run `memflow db migrate` once as its owner, then connect with migrate=False"
-            ) from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, *faults.Lost) as error:
-            raise faults.translated(error, doing="installing the schema") from error
+
+    async def install(conn: Any) -> None:
+        # No limit: the lock may be held by another installer, and a migration of large tables takes its time.
+        await conn.execute(database.sql["migration_lock"], timeout=None)
+        await _install(database, conn)
+
+    try:
+        await database.in_transaction(install, doing="installing the schema")
+    except DatabaseError as error:
+        if not isinstance(error.__cause__, asyncpg.InsufficientPrivilegeError):
+            raise
+        raise SchemaError(
+            f"this role may not install the schema {database.sql.schema!r} ({error.__cause__.args[0]});"
+            " run `memflow db migrate` once as its owner, then connect with migrate=False"
+        ) from error.__cause__
 
 
 async def check(database: Database) -> None:

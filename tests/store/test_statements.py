@@ -60,7 +60,7 @@ def test_names_that_cannot_be_are_refused(name: str) -> None:
 async def test_hot_statements_go_by_keys_even_when_planned_over_empty_tables(
     store: PostgresStore, schema: str, dsn: str
 ) -> None:
-    """A plan made over an empty table lives on in the session; one that looked at all rows for each member cost 25 times as much."""
+    """A plan made over an empty table lives on in the session; one that read all rows for each member cost 25 times as much."""
     worker = await a_worker(store)
     rounds, size = 6, 200
     for _ in range(rounds):
