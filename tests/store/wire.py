@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 Break = Literal["lose_request", "lose_answer", "swallow"]
 """Cut before Postgres hears it; cut before the client hears the answer; say nothing at all."""
@@ -49,10 +49,10 @@ class Wire:
         return urlunsplit(self._parts._replace(netloc=f"{user}@127.0.0.1:{port}", query="sslmode=disable"))
 
     async def _upstream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        host = [value for name, _, value in (pair.partition("=") for pair in self._parts.query.split("&")) if name == "host"]
-        if host:
-            port = self._parts.port or 5432
-            return await asyncio.open_unix_connection(f"{unquote(host[0])}/.s.PGSQL.{port}")
+        options = parse_qs(self._parts.query)
+        if "host" in options:
+            port = self._parts.port or options.get("port", ["5432"])[0]
+            return await asyncio.open_unix_connection(f"{options['host'][0]}/.s.PGSQL.{port}")
         return await asyncio.open_connection(self._parts.hostname, self._parts.port)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
