@@ -111,6 +111,25 @@ async def test_leaving_hands_everything_back_at_once_and_counts_no_crash(store: 
     assert await store.settle_activities([Settle(mine.run, 1, activity.token, ActivityCompleted(1, Payload(b"1")))]) == [False]
 
 
+async def test_a_claim_under_way_while_its_worker_leaves_is_handed_back_too(
+    store: PostgresStore, other: PostgresStore, sql: Any
+) -> None:
+    """It was once left with an owner that no longer existed, for ever."""
+    leaving, worker = await a_worker(store), await a_worker(other)
+    await store.start_runs([a_run()])
+    transaction = sql.transaction()
+    await transaction.start()
+    taken = await sql.fetch("select run from claim_runs($1, 'default', array['q'], 9, gen_random_uuid(), false)", leaving)
+    assert len(taken) == 2, "the run, after the row without one"
+    left = asyncio.create_task(store.unregister_worker(leaving))
+    await asyncio.wait([left], timeout=0.3)
+    assert not left.done()
+    await transaction.commit()
+    await left
+    assert len(await claim(other, worker)) == 1
+    assert await claim(store, leaving) == []
+
+
 # ------------------------------------------------------------------------------------------------- activities
 
 

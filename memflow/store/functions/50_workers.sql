@@ -72,14 +72,17 @@ begin
 end
 $body$;
 
--- A worker leaves: what it holds is due at once for others, and no crash is counted.
+-- A worker leaves: what it holds is due at once for others, and no crash is counted. Its row is locked first: a claim of its
+-- own that is under way is waited for, and one that comes later finds no worker and takes nothing.
 create or replace function memflow.unregister_worker(p_worker bigint) returns bigint
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
 as $body$
 declare
-  v_count bigint := memflow.free_held(array[p_worker], false);
+  v_count bigint;
 begin
+  perform 1 from memflow.workers k where k.id = p_worker for update;
+  v_count := memflow.free_held(array[p_worker], false);
   delete from memflow.workers k
    where k.id = p_worker
      and not exists (select 1 from memflow.wakes w where w.owner = k.id)
