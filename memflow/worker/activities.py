@@ -88,7 +88,7 @@ class Runner:
         for job in self._backlog:
             if job.stopped is None:
                 job.stopped = "withdrawn"
-                job.finished(job, HandBack(verdicts.shut_down()))
+                job.finished(job, HandBack(verdicts.shut_down(), begun=False))
         self._backlog.clear()
         if self._running and grace > timedelta():
             with contextlib.suppress(TimeoutError):
@@ -302,7 +302,7 @@ class _JobContext(ActivityContext):
             started_at=started,
             deadline=min(ends, default=None),
             heartbeat_timeout=options.heartbeat_timeout,
-            heartbeat_details=() if job.heartbeat is None else tuple(codec.decode(job.heartbeat)),
+            heartbeat_details=() if job.heartbeat_before is None else tuple(codec.decode(job.heartbeat_before)),
             is_local=job.token is None,
         )
 

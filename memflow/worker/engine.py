@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 FLUSH_SECONDS = 0.1
 """A local activity that runs longer becomes a durable row, so that people see it and its run can be let go (DESIGN 3)."""
 
+STAYS_SECONDS = 1.0
+"""A run stays here for some 0.1 s without a commit, and each commit looks again, so later timers need no call here."""
+
 PUMPS = 2
 """Commit pumps: one computes turns while the other's commit is in flight; more would only make batches smaller."""
 
@@ -279,12 +282,17 @@ class Engine:
         return self._runner.room > 0
 
     def mark(self, resident: Resident) -> None:
-        """There is something to do for this resident."""
-        self._committer.mark(resident)
+        """There is something to do for this resident, if it is still ours."""
+        if self._residents.get(resident.run) is resident:
+            self._committer.mark(resident)
 
     def row_finished(self, job: Job, ending: Ending) -> None:
         """A durable activity ended here."""
         self._queued.finished(job, ending)
+
+    def row_beaten(self, job: Job) -> None:
+        """A durable activity that runs here reports life."""
+        self._queued.beaten(job)
 
     # ------------------------------------------------------------------------------------------------- acts
 
@@ -295,8 +303,6 @@ class Engine:
 
     def _submit(self, job: Job) -> None:
         job.since = asyncio.get_running_loop().time()
-        if job.token is not None:
-            job.beaten = self._queued.beaten
         self._runner.submit(job)
 
     def _act(self, resident: Resident, committed: Committed, acts: Acts) -> None:
@@ -332,13 +338,9 @@ class Engine:
         if resident.pending.memory:
             self._arm_flush(resident, FLUSH_SECONDS)
         due = resident.next_due()
-        if due is not None:
-            asyncio.get_running_loop().call_later(self._clock.seconds_until(due), self._mark_if_here, resident)
+        if due is not None and (seconds := self._clock.seconds_until(due)) < STAYS_SECONDS:
+            asyncio.get_running_loop().call_later(seconds, self.mark, resident)
         if resident.arrivals or resident.flush:
-            self.mark(resident)
-
-    def _mark_if_here(self, resident: Resident) -> None:
-        if self._residents.get(resident.run) is resident:
             self.mark(resident)
 
     def _arm_flush(self, resident: Resident, seconds: float) -> None:

@@ -26,9 +26,10 @@ class TryAgain:
 
 @dataclass(frozen=True, slots=True)
 class HandBack:
-    """The attempt was stopped because this worker stops; it is due again at once."""
+    """The attempt was stopped because this worker stops; it is due again at once. One that had not begun does not count."""
 
     failure: Failure
+    begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ class Job:
     attempt: int
     token: UUID | None
     finished: Callable[[Job, Ending], None]
-    heartbeat: Payload | None = None
+    heartbeat: Payload | None = None   # the last one reported, by this attempt or the one before
+    heartbeat_before: Payload | None = None
     beaten: Callable[[Job], None] | None = None
     started_at: datetime | None = None
     task: asyncio.Task[None] | None = None

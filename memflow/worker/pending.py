@@ -43,6 +43,10 @@ class Places(Protocol):
         """A durable activity ended here: report it."""
         ...
 
+    def row_beaten(self, job: Job) -> None:
+        """A durable activity that runs here reports life."""
+        ...
+
 
 class Finished(Protocol):
     """The run that an activity in memory belongs to."""
@@ -90,7 +94,7 @@ class Pending:
         if definition is None or not here or not self._places.has_room():
             self._rows.append(_row(errand, 0, at))
             return None
-        job = Job(errand, definition, 1, None, self._places.row_finished)
+        job = Job(errand, definition, 1, None, self._places.row_finished, beaten=self._places.row_beaten)
         self._rows.append(_owned_row(job))
         return job
 
@@ -104,6 +108,13 @@ class Pending:
         asked = self._replay.open_activities.get(job.errand.op)
         if asked is not None:                            # otherwise nobody waits for it any more
             self._rows.append(_row(job.errand, job.attempt, due, failure, job.heartbeat))
+            self.watch(asked, job.errand.scheduled_at)
+
+    def unbegun(self, job: Job) -> None:
+        """The row of an activity that still waited for a slot: no attempt of it counts."""
+        asked = self._replay.open_activities.get(job.errand.op)
+        if asked is not None:
+            self._rows.append(_row(job.errand, 0, job.errand.scheduled_at))
             self.watch(asked, job.errand.scheduled_at)
 
     def turn_memory_into_rows(self) -> list[Job]:
@@ -160,7 +171,9 @@ class Pending:
         late: list[tuple[Job, Ending]] = []
         for job in self._becoming:
             job.becoming_a_row = False
+            # It belongs to the queue now; its run may be let go, and must not hear of it any more.
             job.finished = self._places.row_finished
+            job.beaten = self._places.row_beaten
             if job.ending is not None:
                 late.append((job, job.ending))
         self._becoming = []

@@ -87,7 +87,16 @@ class Queued:
             self._settles.append(Settle(claim.run, claim.op, claim.token, ActivityFailed(claim.op, lost)))
             self._ring()
             return
-        job = Job(errand, definition, claim.attempt, claim.token, self.finished, heartbeat=claim.heartbeat, beaten=self.beaten)
+        job = Job(
+            errand,
+            definition,
+            claim.attempt,
+            claim.token,
+            self.finished,
+            heartbeat=claim.heartbeat,
+            heartbeat_before=claim.heartbeat,
+            beaten=self.beaten,
+        )
         if claim.cancel_requested:
             job.stopped = "cancel"
         self._runner.submit(job)
@@ -103,8 +112,7 @@ class Queued:
         match ending:
             case TryAgain(delay=delay, failure=failure):
                 self._retry(Retry(run, op, token, delay, encode_failure(failure)))
-            case HandBack(failure=failure):
-                begun = job.task is not None
+            case HandBack(failure=failure, begun=begun):
                 self._retry(Retry(run, op, token, timedelta(), encode_failure(failure) if begun else None, counts=begun))
             case _:
                 self._settles.append(Settle(run, op, token, ending))

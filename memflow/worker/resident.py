@@ -274,6 +274,8 @@ class Resident:
         match ending:
             case TryAgain(delay=delay, failure=failure):
                 self.pending.again(job, self._hands.now() + delay, encode_failure(failure))
+            case HandBack(begun=False):
+                self.pending.unbegun(job)
             case HandBack(failure=failure):
                 self.pending.again(job, self._hands.now(), encode_failure(failure))
             case Settled():
