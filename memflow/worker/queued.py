@@ -45,6 +45,7 @@ class Queued:
         self._retries: list[Retry] = []
         self._beats: dict[tuple[int, int], Beat] = {}
         self._beaten_at: dict[tuple[int, int], float] = {}
+        self._held_beats: set[tuple[int, int]] = set()
         self._wake = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -134,8 +135,14 @@ class Queued:
         if now >= due:
             self._beaten_at[job.key] = now
             self._ring()
-        else:
-            asyncio.get_running_loop().call_at(due, self._ring)
+        elif job.key not in self._held_beats:
+            self._held_beats.add(job.key)
+            asyncio.get_running_loop().call_at(due, self._send_held, job.key)
+
+    def _send_held(self, key: tuple[int, int]) -> None:
+        self._held_beats.discard(key)
+        if key in self._beats:
+            self._ring()
 
     def ask_about_all(self) -> None:
         """Beat for every durable job that runs here: the answer says which to stop."""

@@ -95,6 +95,16 @@ async def until_cancelled() -> str:
     return "no"
 
 
+@activity.defn
+def polls() -> str:
+    for _ in range(500):
+        if activity.is_cancelled():
+            ATTEMPTS.append(("saw it", 1, ()))
+            return "stopped"
+        time.sleep(0.01)
+    return "ran on"
+
+
 @activity.defn(transactional=True)
 async def debit(account: str, cents: int) -> int:
     balance = await activity.connection().fetchval(
@@ -149,6 +159,11 @@ async def calls(what: str) -> str:
             except asyncio.CancelledError:
                 await workflow.sleep_for(0.3)
                 return "cancelled"
+        case "cancel sync":
+            task = workflow.start_activity(polls, cancellation_type="wait_cancellation_completed")
+            await workflow.sleep_for(0.3)
+            task.cancel()
+            return await task
         case "in time":
             try:
                 async with asyncio.timeout(0.05):
@@ -161,7 +176,7 @@ async def calls(what: str) -> str:
 
 builtin_timeout = asyncio.TimeoutError
 ACTIVITIES = [
-    in_a_thread, Mailer("ann"), double, third_time, never, final, beats_then_hangs, too_slow, until_cancelled, debit,
+    in_a_thread, Mailer("ann"), double, third_time, never, final, beats_then_hangs, too_slow, until_cancelled, polls, debit,
     debit_but_fail_once,
 ]  # fmt: skip
 
@@ -226,6 +241,11 @@ async def test_timeouts_say_which(dsn: str, schema: str, what: str, kind: str) -
 async def test_cancelled_activity_is_stopped(dsn: str, schema: str) -> None:
     assert await run(dsn, schema, "cancel") == "cancelled"
     assert ATTEMPTS == [("cancelled", 1, ())]
+
+
+async def test_sync_activity_is_told_and_ends_by_itself(dsn: str, schema: str) -> None:
+    assert await run(dsn, schema, "cancel sync") == "stopped"
+    assert ATTEMPTS == [("saw it", 1, ())]
 
 
 async def test_activity_in_a_timeout_is_stopped_and_the_builtin_error_raised(dsn: str, schema: str) -> None:
