@@ -12,9 +12,9 @@ import pytest
 
 from memflow.core.arrivals import RunStarted, SignalReceived, TimerFired
 from memflow.core.entries import JournalEntry
-from memflow.core.interrupts import SendSignal
+from memflow.core.interrupts import AwaitSignal, Emit, SendSignal
 from memflow.payload import Payload
-from memflow.store.base import Claim, TurnCommit
+from memflow.store.base import Claim, ToSignalId, TurnCommit
 from memflow.store.postgres import PostgresStore
 from tests.store.making import MINUTE, T0, a_run, a_signal, a_turn, a_worker, an_end, claim, started_and_claimed
 
@@ -121,6 +121,28 @@ async def test_positions_are_in_commit_order_so_that_no_reader_steps_over_a_late
     mail = await store.read_inbox([(started.run, 0)], limit=9)
     assert [each.position for each in mail] == [1, 2]
     assert [each.arrival.payload.data for each in mail if isinstance(each.arrival, SignalReceived)] == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("lock", ["signal_lock('default', 's')", "events_lock('default')"])
+async def test_what_must_happen_in_one_order_waits_for_its_lock(store: PostgresStore, sql: Any, lock: str) -> None:
+    """Waiting for a signal id and sending to it must see one another; events must get their numbers in commit order."""
+    worker = await a_worker(store)
+    [mine] = await started_and_claimed(store, worker, a_run("x"))
+    effect = Emit(1, {"t": Payload(b"1")}) if "events" in lock else AwaitSignal(1, "s")
+    transaction = sql.transaction()
+    await transaction.start()
+    await sql.execute(f"select pg_advisory_xact_lock({lock})")
+    turn = a_turn(mine, RunStarted(), effect, effects=[effect])
+    waiting: list[asyncio.Task[Any]] = [asyncio.create_task(store.commit_turns(worker, [turn]))]
+    if "signal" in lock:
+        waiting.append(asyncio.create_task(store.signal([ToSignalId("default", "s", Payload(b"1"))])))
+    await asyncio.wait(waiting, timeout=0.3)
+    assert not [each for each in waiting if each.done()]
+    await transaction.commit()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*waiting)
+    if "signal" in lock:
+        assert len(await store.read_inbox([(mine.run, 0)], limit=9)) == 1
 
 
 @pytest.mark.parametrize("limit", [1, 7, 100])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import asyncpg
 import pytest
 
 from memflow.core.arrivals import ActivityCompleted, RunStarted
@@ -15,6 +17,7 @@ from memflow.payload import Payload
 from memflow.runs import Status
 from memflow.store.base import Settle, ToSignalId
 from memflow.store.postgres import PostgresStore
+from tests.polling import until
 from tests.store.making import a_run, a_signal, a_turn, a_worker, an_activity, an_end, claim, started_and_claimed
 from tests.store.wire import Break, Wire
 
@@ -83,6 +86,39 @@ async def test_a_commit_is_settled_by_length_and_token(dsn: str, schema: str, st
         assert run is not None and run.status is Status.COMPLETED
         assert len(await store.activities_of(claims[4].run)) == 1
         assert [each.run for each in await store.read_inbox([(each.run, 0) for each in claims], limit=9)] == [claims[1].run]
+
+
+async def test_a_commit_that_still_waits_in_postgres_when_it_is_sent_again_is_won_once(
+    dsn: str, schema: str, store: PostgresStore, sql: Any
+) -> None:
+    """The second is fenced off by the first, and the run was once dropped although all of it was recorded."""
+    async with broken(dsn, schema) as (mine, plan):
+        worker = await a_worker(mine)
+        [first] = await started_and_claimed(mine, worker, a_run("a"))
+        transaction = sql.transaction()
+        await transaction.start()
+        await sql.execute("select 1 from runs for update")
+        plan.arm("leave")
+        commit = asyncio.create_task(mine.commit_turns(worker, [a_turn(first, release=False)]))
+
+        async def both_wait() -> bool:
+            waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+            return int(await store_value(dsn, waiting)) == 2
+
+        await until(both_wait)
+        await transaction.commit()
+        [answer] = await commit
+        assert plan.done == 1
+        assert (answer.outcome, answer.released) == ("won", False)
+        assert len(await store.history(first.run)) == 1
+
+
+async def store_value(dsn: str, query: str) -> Any:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
 
 
 @pytest.mark.parametrize("what", BREAKS)

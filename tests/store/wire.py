@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-Break = Literal["lose_request", "lose_answer", "swallow"]
-"""Cut before Postgres hears it; cut before the client hears the answer; say nothing at all."""
+Break = Literal["lose_request", "lose_answer", "leave", "swallow"]
+"""Cut before Postgres hears it; cut before the client hears the answer; cut while Postgres goes on; say nothing."""
 
 ENDS_A_TRIP = b"QSH"
 """Simple query, sync, flush: after these the client waits for an answer."""
@@ -28,6 +28,7 @@ class Wire:
         self.trips = 0
         self._server: asyncio.Server | None = None
         self._talks: set[asyncio.Task[None]] = set()
+        self._left: list[asyncio.StreamWriter] = []      # connections that Postgres does not know to be abandoned
 
     async def __aenter__(self) -> Wire:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -39,6 +40,8 @@ class Wire:
         for talk in list(self._talks):
             talk.cancel()
         await asyncio.gather(*self._talks, return_exceptions=True)
+        for writer in self._left:
+            writer.transport.abort()
 
     @property
     def dsn(self) -> str:
@@ -74,7 +77,8 @@ class Wire:
                     each.cancel()
                 await asyncio.gather(*both, return_exceptions=True)
                 writer.transport.abort()
-                up_writer.transport.abort()
+                if up_writer not in self._left:
+                    up_writer.transport.abort()
         except (OSError, asyncio.CancelledError):
             writer.transport.abort()
         finally:
@@ -95,6 +99,11 @@ class Wire:
                     self.trips += 1
                     what = self._plan(self.trips, sent)
                     if what == "lose_request":
+                        return
+                    if what == "leave":
+                        up.write(sent)
+                        await up.drain()
+                        self._left.append(up)
                         return
                     if what == "lose_answer":
                         lost.set()

@@ -26,6 +26,13 @@ as $body$
   select hashtextextended(jsonb_build_array('signal', memflow.schema_name(), namespace, signal_id)::text, 0)
 $body$;
 
+-- The advisory lock that serialises the publishing of events.
+create or replace function memflow.events_lock(namespace text) returns bigint
+language sql immutable parallel safe
+as $body$
+  select hashtextextended(jsonb_build_array('events', memflow.schema_name(), namespace)::text, 0)
+$body$;
+
 -- Take the locks of several signal ids, in one order everywhere.
 create or replace function memflow.lock_signals(p_namespaces text[], p_signal_ids text[]) returns void
 language plpgsql

@@ -153,7 +153,7 @@ begin
   if 'emit' = any(e_what) then
     -- The last lock of all, and nothing waits behind it: ids of events are in commit order, so that a reader who
     -- remembers the last one misses none that commits late.
-    perform pg_advisory_xact_lock(hashtextextended(jsonb_build_array('events', memflow.schema_name(), p_namespace)::text, 0));
+    perform pg_advisory_xact_lock(memflow.events_lock(p_namespace));
     insert into memflow.events (namespace, at, topic, workflow_id, encoding, data)
     select p_namespace, memflow.now(), e.name, r.workflow_id, e.encoding, e.data
       from unnest(e_member, e_what, e_name, e_encoding, e_data) with ordinality e(member, what, name, encoding, data, ord)
