@@ -18,15 +18,24 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def server_dsn() -> Iterator[str]:
-    """A Postgres server: $MEMFLOW_TEST_DSN, else an embedded one that all processes of this machine's test runs share."""
+def server_dsns() -> Iterator[tuple[str, str]]:
+    """A Postgres server: $MEMFLOW_TEST_DSN, else an embedded one that all processes of this machine's test runs share.
+
+    Two ways to it: the shortest, and one over TCP, for programs that may not reach its Unix socket.
+    """
     named = os.environ.get("MEMFLOW_TEST_DSN")
     if named:
-        yield named
+        yield named, named
         return
     settings = {**embedded.TEST_SETTINGS, "max_connections": "200"}
     with embedded.start(embedded.default_root() / "tests", idle=5, settings=settings) as server:
-        yield server.dsn
+        yield server.dsn, server.tcp_dsn
+
+
+@pytest.fixture(scope="session")
+def server_dsn(server_dsns: tuple[str, str]) -> str:
+    """The shortest way to the server."""
+    return server_dsns[0]
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +45,12 @@ def dsn(server_dsn: str) -> Iterator[str]:
     asyncio.run(_make_database(server_dsn, name))
     yield urlunsplit(urlsplit(server_dsn)._replace(path=f"/{name}"))
     asyncio.run(_execute(server_dsn, f"drop database if exists {name} with (force)"))
+
+
+@pytest.fixture(scope="session")
+def tcp_dsn(dsn: str, server_dsns: tuple[str, str]) -> str:
+    """The same database as `dsn`, over TCP."""
+    return urlunsplit(urlsplit(server_dsns[1])._replace(path=urlsplit(dsn).path))
 
 
 @pytest.fixture

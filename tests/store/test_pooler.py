@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 import pytest
@@ -28,19 +28,18 @@ PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sb
 
 
 @pytest.fixture
-def pooled(dsn: str, tmp_path: Path) -> Iterator[str]:
+def pooled(tcp_dsn: str, tmp_path: Path) -> Iterator[str]:
     """A DSN through a PgBouncer of this test."""
     if PGBOUNCER is None:
         pytest.skip("pgbouncer is not installed")
-    parts = urlsplit(dsn)
-    host = parse_qs(parts.query).get("host", [parts.hostname or "127.0.0.1"])[0]
+    parts = urlsplit(tcp_dsn)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     secret = f" password='{unquote(parts.password)}'" if parts.password else ""
     settings = tmp_path / "pgbouncer.ini"
     settings.write_text(
-        f"[databases]\n* = host={host} port={parts.port or 5432} user={parts.username}{secret}\n"
+        f"[databases]\n* = host={parts.hostname} port={parts.port or 5432} user={parts.username}{secret}\n"
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
         "pool_mode = transaction\ndefault_pool_size = 3\nlogfile = /dev/null\n"
     )
