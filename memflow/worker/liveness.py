@@ -16,8 +16,8 @@ from memflow.store.base import Store
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-"""How often the silent are looked for; a dead worker's session lock is free at once, so this bounds the takeover."""
+LOOK_SECONDS = 0.5
+"""How often the silent are looked for; a dead worker's session lock is free at once, so this bounds the takeover to about a second."""
 
 
 class Liveness:
