@@ -17,7 +17,7 @@ from memflow.store.base import Store
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
-"""How often the silent are looked for; a dead worker's session lock is free at once, so this bounds the takeover to about a second."""
+"""How often the silent are looked for. A dead worker's session lock is free at once, so this bounds the takeover."""
 
 
 class Liveness:
