@@ -17,10 +17,11 @@ from memflow.codec import Codec
 from memflow.core.arrivals import Answer, SignalReceived
 from memflow.core.chance import random_of
 from memflow.core.definition import Definition, RunInfo
-from memflow.core.interrupts import AwaitSignal, CancelTimer, Interrupt, ScheduleActivity, StartChild, StartTimer
+from memflow.core.interrupts import AwaitSignal, CancelTimer, Interrupt, MarkPatch, ScheduleActivity, StartChild, StartTimer
 from memflow.core.loop import LAST_YEAR, Timer, TurnLoop
 from memflow.core.mismatch import Witness
 from memflow.core.opened import OpenOps
+from memflow.core.patches import Patches
 from memflow.core.places import calling_place
 from memflow.core.signals import Signals
 from memflow.core.unwinding import Evicted
@@ -59,6 +60,7 @@ class Asking:
         self._answers = Answers(self)
         self._signals = Signals(self)
         self._conditions = Conditions()
+        self._patches = Patches()
         self._timers: dict[int, Timer] = {}
         self._error: BaseException | None = None             # why this replay is of no more use
         self._witness: Witness | None = None
@@ -121,6 +123,16 @@ class Asking:
     def wait_signal(self, signal_id: str) -> Coroutine[Any, Any, SignalReceived]:
         """Wait for a signal: one sent to this run by that name, or to that id by anybody. Each waiter gets one, in order."""
         return self._signals.wait(signal_id)
+
+    def patch(self, mark: MarkPatch) -> bool:
+        """Whether this run takes a patch. The first question decides, and the mark is asked for if it does.
+
+        Raises:
+            ReadOnlyError: a query or condition asks first.
+        """
+        if self.read_only and not self._patches.decided(mark):
+            raise errors.ReadOnlyError(f"{what(mark)}: asked for first in a query or condition, which may only look")
+        return self._patches.taken(mark, self._witness, self.ask)
 
     def condition(self, fn: Callable[[], bool]) -> asyncio.Future[None]:
         """A future that ends when `fn()` is true. It is looked at whenever all code is blocked, in order of registration."""

@@ -43,6 +43,7 @@ from memflow.core.interrupts import (
     Emit,
     Fail,
     Interrupt,
+    MarkPatch,
     ScheduleActivity,
     SendSignal,
     StartChild,
@@ -254,6 +255,9 @@ _WRITE: dict[type[Entry], Callable[[Any], Row]] = {
     WriteRecord: lambda e: Row("write_record", e.op, None, e.fields.encoding, e.fields.data),
     Emit: _write_emit,
     Trace: lambda e: Row("trace", e.op, None, e.attributes.encoding, e.attributes.data),
+    MarkPatch: lambda e: Row(
+        "mark_patch", None, _json({"patch_id": e.patch_id, "deprecated": e.deprecated or None}), None, None
+    ),
     Complete: lambda e: Row("complete", None, None, e.result.encoding, e.result.data),
     Fail: lambda e: _write_failure("fail", None, e.failure),
     Cancelled: lambda e: _write_failure("cancelled", None, e.failure),
@@ -327,6 +331,7 @@ _READ: dict[str, Callable[[Row, Attributes], Entry]] = {
     "write_record": lambda r, a: WriteRecord(_op(r), _payload(r)),
     "emit": _read_emit,
     "trace": lambda r, a: Trace(_op(r), _payload(r)),
+    "mark_patch": lambda r, a: MarkPatch(a["patch_id"], bool(a.get("deprecated", False))),
     "complete": lambda r, a: Complete(_payload(r)),
     "fail": lambda r, a: Fail(_failure(r)),
     "cancelled": lambda r, a: Cancelled(_failure(r)),

@@ -133,6 +133,17 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkPatch:
+    """The code took the path of patch `patch_id`. Without an op, so that the call may go away again.
+
+    With `deprecated` a rebuild does not miss the call: no old path is left that it could choose.
+    """
+
+    patch_id: str
+    deprecated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Complete:
     """The run returned. Its result lies on the run's row, not a second time in the journal."""
 
@@ -169,5 +180,6 @@ Interrupt = (
     | WriteRecord
     | Emit
     | Trace
+    | MarkPatch
     | Closing
 )

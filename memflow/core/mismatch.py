@@ -13,6 +13,7 @@ from memflow.core.interrupts import (
     Closing,
     Fail,
     Interrupt,
+    MarkPatch,
     ScheduleActivity,
     SendSignal,
     StartChild,
@@ -38,6 +39,8 @@ def identity(interrupt: Interrupt) -> Identity:
             return StartChild, workflow, workflow_id
         case StopOther(how=how, workflow_id=workflow_id):
             return StopOther, how, workflow_id
+        case MarkPatch(patch_id=patch_id):
+            return MarkPatch, patch_id
         case _:
             return (type(interrupt),)
 
@@ -74,6 +77,9 @@ class Witness:
         self._next = 0
         self._agreed = 0
         self._agreed_on: Asked | None = None
+        self.patches = frozenset(each.interrupt.patch_id for each in asked if isinstance(each.interrupt, MarkPatch))
+        """Every patch that the journal marks."""
+        self._deprecated = frozenset(each.interrupt.patch_id for each in asked if _may_be_missed(each))
 
     def begin(self, arrived: int, turn: Sequence[Asked]) -> None:
         """A turn begins whose last arrival is entry `arrived`; `turn` are its interrupts."""
@@ -83,13 +89,18 @@ class Witness:
 
     def agree(self, code: Interrupt) -> Interrupt | None:
         """The journal's own interrupt when the code asks for the same, else None."""
-        if self._next < len(self._turn):
+        while self._next < len(self._turn):
             entry = self._turn[self._next]
             if same_as(entry.interrupt, code):
                 self._next += 1
                 self._agreed = entry.seq
                 self._agreed_on = entry
                 return entry.interrupt
+            if not _may_be_missed(entry):
+                break
+            self._next += 1
+        if isinstance(code, MarkPatch) and code.patch_id in self._deprecated:
+            return code  # a call that may go away may also stand elsewhere
         return None
 
     def object(self, code: Interrupt, where: str | None) -> NondeterminismError:
@@ -98,6 +109,8 @@ class Witness:
 
     def missing(self) -> bool:
         """Whether the journal holds more of this turn than the code has asked."""
+        while self._next < len(self._turn) and _may_be_missed(self._turn[self._next]):
+            self._next += 1
         return self._next < len(self._turn)
 
     def miss(self, where: str | None) -> NondeterminismError:
@@ -135,6 +148,8 @@ class Witness:
         if entry is None:
             return "a step was added before what the run waited for", GUARD
         journal = entry.interrupt
+        if isinstance(journal, MarkPatch):
+            return _patch_gone(journal, code)
         if code is None:
             return "a step was removed, or the code now waits for something else first", GUARD
         if isinstance(code, Fail) and not isinstance(journal, Fail):
@@ -153,6 +168,18 @@ class Witness:
 
 
 GUARD = 'keep the old path for runs under way:  if workflow.patched("..."): new path   else: old path'
+
+
+def _patch_gone(journal: MarkPatch, code: Interrupt | None) -> tuple[str, str]:
+    if isinstance(code, MarkPatch):
+        return "patches changed places, or one was renamed", "ask for patches in the order in which they came into the code"
+    keep = f"call workflow.deprecate_patch({journal.patch_id!r}) there until the runs that took it have ended"
+    return f"the call of patched({journal.patch_id!r}) was removed, or stands elsewhere now", keep
+
+
+def _may_be_missed(entry: Asked) -> bool:
+    return isinstance(entry.interrupt, MarkPatch) and entry.interrupt.deprecated
+
 
 _NOUNS: dict[type[Interrupt], str] = {
     ScheduleActivity: "an activity",

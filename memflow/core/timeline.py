@@ -33,6 +33,7 @@ from memflow.core.interrupts import (
     Complete,
     Fail,
     Interrupt,
+    MarkPatch,
     ScheduleActivity,
     StartChild,
     StartTimer,
@@ -100,6 +101,8 @@ def timeline(entries: Sequence[JournalEntry]) -> list[TimelineRow]:
             case Cancelled():
                 closed = True
                 rows["end"] = TimelineRow(None, "run cancelled", at, at, "cancelled", "")
+            case MarkPatch():
+                rows[entry.seq, "patch"] = TimelineRow(None, what(value), at, at, "done", "")
             case _:
                 rows[value.op] = TimelineRow(value.op, what(value), at, at, "done", "")
     if not closed:

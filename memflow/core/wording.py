@@ -14,6 +14,7 @@ from memflow.core.interrupts import (
     Emit,
     Fail,
     Interrupt,
+    MarkPatch,
     ScheduleActivity,
     SendSignal,
     StartChild,
@@ -56,6 +57,8 @@ def what(interrupt: Interrupt) -> str:
             return f"emit {', '.join(events)}"
         case Trace():
             return "trace"
+        case MarkPatch(patch_id=patch_id):
+            return f"patch {patch_id!r}"
         case Complete():
             return "the run's result"
         case Fail(failure=failure):

@@ -34,6 +34,7 @@ from memflow.core.interrupts import (
     Emit,
     Fail,
     Interrupt,
+    MarkPatch,
     ScheduleActivity,
     StartTimer,
     Trace,
@@ -208,8 +209,8 @@ class Resident:
                 self.pending.scheduled_at[interrupt.op] = at
             case CancelActivity(op=op):
                 self._unsaved.cancelled.append(op)
-            case StartTimer() | CancelTimer():
-                pass                                     # a released run's wake_at is its earliest open timer
+            case StartTimer() | CancelTimer() | MarkPatch():
+                pass                                     # the entry is all; a released run's wake_at is its earliest open timer
             case Trace():
                 self._unsaved.traces.append(interrupt)
             case Complete() | Fail() | Cancelled():

@@ -27,6 +27,7 @@ from memflow.workflow.control import (
 )
 from memflow.workflow.define import defn, init, run
 from memflow.workflow.events import emit, trace
+from memflow.workflow.patches import deprecate_patch, patched
 from memflow.workflow.proxies import proxy_activities
 from memflow.workflow.records import enrich
 from memflow.workflow.signals import signal, wait_condition, wait_for
@@ -42,6 +43,7 @@ __all__ = [
     "RunInfo",
     "cancel",
     "defn",
+    "deprecate_patch",
     "did_interrupt",
     "emit",
     "enrich",
@@ -53,6 +55,7 @@ __all__ = [
     "init",
     "logger",
     "now",
+    "patched",
     "proxy_activities",
     "random",
     "run",

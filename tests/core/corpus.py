@@ -31,7 +31,7 @@ from memflow.core.chance import uuid4
 from memflow.core.context import current
 from memflow.failure import Failure
 from memflow.payload import NOTHING
-from tests.core.playing import Code, Played, activity, ask_child, child, condition, emit, send, signal
+from tests.core.playing import Code, Played, activity, ask_child, child, condition, emit, patched, send, signal
 
 FAILURE = Failure("application", "no", type="Refused")
 SIGNALS = ("approved", "paid")
@@ -49,6 +49,7 @@ class Step:
 LEAVES = (
     *("activity", "sleep", "signal", "waiting", "child", "handle", "emit", "send"),
     *("random", "now", "yield", "raise", "condition"),
+    *("patched", "deprecated"),
 )
 NODES = (
     *("sequence", "gather", "settle", "group", "timeout", "wait_for", "shield", "first", "all", "completed"),
@@ -71,7 +72,8 @@ class Odd(Exception):
 class Interpreter:
     """Runs a tree. `log` is shared by all coroutines of the run and steers what they ask."""
 
-    def __init__(self) -> None:
+    def __init__(self, patches: str = "all") -> None:
+        self.patches = patches
         self.log: list[str] = []
         self.lock = asyncio.Lock()
 
@@ -141,6 +143,14 @@ class Interpreter:
 
     async def do_condition(self, step: Step) -> None:
         await condition(lambda: len(self.log) % 5 == step.number % 5)
+
+    async def do_patched(self, step: Step) -> None:
+        if self.patches != "none" and patched(f"p{step.number % 4}"):
+            await activity(self.note(f"new{step.number}"))
+
+    async def do_deprecated(self, step: Step) -> None:
+        if self.patches == "all":
+            patched(f"d{step.number % 4}", deprecated=True)
 
     async def do_sequence(self, step: Step) -> None:
         for each in step.inner:
@@ -287,11 +297,11 @@ class Interpreter:
         await asyncio.gather(*(meet(each) for each in step.inner))
 
 
-def code_of(tree: Step) -> Code:
-    """A workflow that runs the tree."""
+def code_of(tree: Step, patches: str = "all") -> Code:
+    """A workflow that runs the tree, with `all` its patches, with those that are still asked for (`live`), or `none`."""
 
     async def made() -> list[str]:
-        interpreter = Interpreter()
+        interpreter = Interpreter(patches)
         await interpreter.run(tree)
         return interpreter.log
 
@@ -361,15 +371,32 @@ class World:
 def play(random: Random, *, turns: int = 20) -> Played:
     """Make a program and let the world answer it for some turns; each turn is checked against a rebuilt replay."""
     played = Played(code_of(program(random)), run_id=f"run-{random.randint(0, 10**9)}")
+    played.start()
+    answer(played, World(random), turns=turns)
+    return played
+
+
+def play_over_a_deployment(random: Random, before: str, after: str, *, turns: int = 10) -> Played:
+    """The same with code whose patches change half-way: from `before` to `after`, as `code_of` has them."""
+    tree = program(random)
+    played = Played(code_of(tree, before), run_id=f"run-{random.randint(0, 10**9)}")
     world = World(random)
     played.start()
+    answer(played, world, turns=random.randint(0, turns))
+    if not played.replay.finished:
+        played.deploy(code_of(tree, after))
+        answer(played, world, turns=turns)
+    return played
+
+
+def answer(played: Played, world: World, *, turns: int) -> None:
+    """Let the world answer for some turns, or until the run has ended."""
     for _ in range(turns):
         if played.replay.finished:
-            break
+            return
         after, arrivals = world.next_turn(played)
         if arrivals:
             played.turn(*arrivals, after=after)
-    return played
 
 
 def digest(seeds: range) -> str:

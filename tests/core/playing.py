@@ -11,7 +11,7 @@ from memflow.core.arrivals import Answer, Arrival, RunStarted, SignalReceived, T
 from memflow.core.context import current
 from memflow.core.definition import Definition, RunInfo
 from memflow.core.entries import JournalEntry, from_row, to_row
-from memflow.core.interrupts import CancelActivity, Emit, Interrupt, ScheduleActivity, SendSignal, StartChild, StopOther
+from memflow.core.interrupts import CancelActivity, Emit, Interrupt, MarkPatch, ScheduleActivity, SendSignal, StartChild, StopOther
 from memflow.core.journal import rebuild
 from memflow.core.replay import Replay
 from memflow.options import ActivityOptions, ChildOptions
@@ -57,6 +57,13 @@ class Played:
         entries = [JournalEntry(each.seq, each.turn, each.at, from_row(to_row(each.entry))) for each in self.journal]
         definition = self.definition if code is None else define(code, fails_on=self.definition.fails_on)
         return rebuild(definition, self.info, CODEC, entries)
+
+    def deploy(self, code: Code) -> None:
+        """Go on with other code, as after a restart of the worker."""
+        self.replay.close()
+        self.replay = self.rebuilt(code)
+        self.definition = self.replay.definition
+        OPEN.append(self.replay)
 
     def turn(self, *arrivals: Arrival, after: float = 0) -> list[Interrupt]:
         """One turn, `after` seconds after the last one. The rebuilt replay must ask the same and stand the same."""
@@ -135,6 +142,10 @@ def emit(topic: str) -> None:
 def send(name: str) -> None:
     replay = current()
     replay.ask(SendSignal(replay.next_op(), name, NOTHING))
+
+
+def patched(patch_id: str, *, deprecated: bool = False) -> bool:
+    return current().patch(MarkPatch(patch_id, deprecated))
 
 
 async def condition(fn: Callable[[], bool]) -> None:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memflow.core.interrupts import Cancelled, Complete, Fail
+from memflow.core.interrupts import Cancelled, Complete, Fail, MarkPatch
 from memflow.core.primitives import TABLE
-from tests.core.corpus import digest, play
+from tests.core.corpus import digest, play, play_over_a_deployment
 
 # A program that is unwound may leave coroutines that it made and never awaited, as any asyncio program would.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
@@ -62,6 +62,16 @@ def test_the_corpus_exercises_every_primitive() -> None:
     seen = {type(each.entry) for seed in range(400) for each in play(Random(seed)).journal}
     missing = {row.interrupt for row in TABLE} - seen
     assert {each.__name__ for each in missing} == {"WriteRecord", "Trace"}, "they take the road of Emit"
+
+
+@pytest.mark.parametrize(("before", "after"), [("none", "live"), ("none", "all"), ("live", "all"), ("all", "live")])
+def test_runs_under_way_fit_code_whose_patches_came_or_whose_deprecated_ones_went(before: str, after: str) -> None:
+    marked = 0
+    for seed in range(600):
+        played = play_over_a_deployment(Random(seed), before, after)
+        marked += any(isinstance(each.entry, MarkPatch) for each in played.journal)
+        played.replay.close()
+    assert marked > 5
 
 
 @pytest.mark.parametrize("hash_seed", ["1", "4242"])

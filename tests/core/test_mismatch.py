@@ -18,6 +18,7 @@ from memflow.core.interrupts import (
     Emit,
     Fail,
     Interrupt,
+    MarkPatch,
     ScheduleActivity,
     SendSignal,
     StartChild,
@@ -252,6 +253,8 @@ DUE: datetime = T0
         (StopOther(1, "cancel", "id"), StopOther(1, "terminate", "id"), False),
         (Emit(1, {"a": NOTHING}), Emit(1, {"b": NOTHING}), True),
         (WriteRecord(1, NOTHING), Trace(1, NOTHING), False),
+        (MarkPatch("p"), MarkPatch("p", deprecated=True), True),
+        (MarkPatch("p"), MarkPatch("q"), False),
         (Complete(NOTHING), Complete(json("1")), True),
     ],
 )
