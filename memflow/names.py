@@ -68,5 +68,10 @@ def child_run_id(run_id: str, op: int) -> str:
     return str(uuid5(NAMESPACE_OID, f"memflow child {run_id} {op}"))
 
 
+def next_run_id(run_id: str) -> str:
+    """The run id of the one that goes on where `run_id` ended, so that a repeat of that end is the same next run."""
+    return str(uuid5(NAMESPACE_OID, f"memflow next {run_id}"))
+
+
 def _short(value: str) -> str:
     return repr(value) if len(value) <= 60 else repr(value[:57]) + "..."

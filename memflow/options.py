@@ -43,8 +43,11 @@ class ActivityOptions:
 
 @dataclass(frozen=True, slots=True)
 class ChildOptions:
-    """How a child run is started. `task_queue` None is the parent's own queue."""
+    """How a child run is started. `task_queue` None is the parent's own queue, `retry` None is one attempt."""
 
     task_queue: str | None = None
     parent_close_policy: ParentClosePolicy = ParentClosePolicy.TERMINATE
     cancellation_type: CancellationType = CancellationType.WAIT_CANCELLATION_COMPLETED
+    run_timeout: timedelta | None = None
+    execution_timeout: timedelta | None = None
+    retry: RetryPolicy | None = None

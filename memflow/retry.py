@@ -76,6 +76,17 @@ class RetryPolicy:
         return timedelta(seconds=min(longest, first * self.backoff_coefficient ** max(0, attempt - 1)))
 
 
+def retry_policy(given: object) -> RetryPolicy | None:
+    """What was given as `retry=`.
+
+    Raises:
+        ConfigurationError: something else than a policy or None.
+    """
+    if given is None or isinstance(given, RetryPolicy):
+        return given
+    raise ConfigurationError(f"retry: {given!r} is no RetryPolicy; write retry=RetryPolicy(maximum_attempts=5)")
+
+
 def jitter(delay: timedelta, random: Random) -> timedelta:
     """`delay` and up to a tenth more, so that what failed together does not come back together. Never shorter."""
     return delay * (1 + random.random() / 10)

@@ -21,7 +21,7 @@ from memflow.failure import exception_of
 from memflow.names import check_name
 from memflow.options import ActivityOptions, CancellationType
 from memflow.payload import Payload
-from memflow.retry import DEFAULT_RETRY, RetryPolicy
+from memflow.retry import DEFAULT_RETRY, RetryPolicy, retry_policy
 
 
 class ActivityKeywords(TypedDict, total=False):
@@ -75,15 +75,13 @@ def activity_call(name: str, keywords: ActivityKeywords) -> ActivityCall:
         ConfigurationError: a value cannot work; the message names it.
     """
     queue = keywords.get("task_queue")
-    retry = keywords.get("retry")
-    if retry is not None and not isinstance(cast("object", retry), RetryPolicy):
-        raise ConfigurationError(f"retry: {retry!r} is no RetryPolicy; write retry=RetryPolicy(maximum_attempts=5)")
+    retry = retry_policy(keywords.get("retry"))
     options = ActivityOptions(
         task_queue=None if queue is None else check_name(queue, what="task_queue"),
-        start_to_close_timeout=_timeout(keywords.get("start_to_close_timeout"), "start_to_close_timeout"),
-        schedule_to_close_timeout=_timeout(keywords.get("schedule_to_close_timeout"), "schedule_to_close_timeout"),
-        schedule_to_start_timeout=_timeout(keywords.get("schedule_to_start_timeout"), "schedule_to_start_timeout"),
-        heartbeat_timeout=_timeout(keywords.get("heartbeat_timeout"), "heartbeat_timeout"),
+        start_to_close_timeout=time_limit(keywords.get("start_to_close_timeout"), "start_to_close_timeout"),
+        schedule_to_close_timeout=time_limit(keywords.get("schedule_to_close_timeout"), "schedule_to_close_timeout"),
+        schedule_to_start_timeout=time_limit(keywords.get("schedule_to_start_timeout"), "schedule_to_start_timeout"),
+        heartbeat_timeout=time_limit(keywords.get("heartbeat_timeout"), "heartbeat_timeout"),
         retry=DEFAULT_RETRY if retry is None else retry,
         cancellation_type=cancellation_type(keywords.get("cancellation_type", CancellationType.TRY_CANCEL)),
     )
@@ -117,7 +115,12 @@ def text_headers(headers: Mapping[str, str] | None) -> Mapping[str, str]:
     return copied
 
 
-def _timeout(value: Duration | None, what: str) -> timedelta | None:
+def time_limit(value: Duration | None, what: str) -> timedelta | None:
+    """A time limit, None for none.
+
+    Raises:
+        ConfigurationError: no duration, or 0.
+    """
     if value is None:
         return None
     limit = to_timedelta(value, what=what)

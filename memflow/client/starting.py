@@ -9,11 +9,13 @@ from typing import Any, Literal, TypedDict
 
 from memflow.client.link import Link
 from memflow.client.values import check_headers, encode_fields, encode_signal
+from memflow.codec import Codec
 from memflow.core.definition import Definition
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError
 from memflow.names import DEFAULT_QUEUE, check_name, new_id
 from memflow.payload import Payload
+from memflow.retry import RetryPolicy, retry_policy
 from memflow.store.base import NewRun
 from memflow.workflow.define import definition_of
 
@@ -43,10 +45,14 @@ class StartOptions(TypedDict, total=False):
     """For the whole chain of runs, then it is ended as timed out."""
     run_timeout: Duration | None
     """For this run, then it is ended as timed out."""
+    retry: RetryPolicy | None
+    """When a run that fails is tried again, as the next run of its chain; by default it is not."""
     expire: Duration | None
     """How long after its end the run is kept; by default for good."""
     search: Mapping[str, Any] | None
     """First fields of the run's searchable record."""
+    entity: Mapping[str, Any] | None
+    """The record as a document, to begin with; fields of `search` are set in it."""
     memo: Mapping[str, Any] | None
     """Facts kept with the run, shown but not searched."""
     headers: Mapping[str, str] | None
@@ -114,9 +120,10 @@ def new_run(
         execution_timeout=_duration(options, "execution_timeout", positive=True),
         headers=check_headers(options.get("headers")),
         memo=encode_fields(options.get("memo"), codec, what="memo"),
-        search=encode_fields(options.get("search"), codec, what="search"),
+        search=_record(options, codec),
         expire=_duration(options, "expire"),
         priority=_priority(options.get("priority", 0)),
+        retry=retry_policy(options.get("retry")),
         signal=None if signal is None else (check_name(signal, what="start_signal"), encode_signal(signal_arguments, codec)),
     )
 
@@ -130,6 +137,16 @@ def _input(link: Link, definition: Definition | None, arguments: Sequence[Any]) 
         noun = "argument" if takes == "1" else "arguments"
         raise TypeError(f"workflow {definition.name!r} takes {takes} {noun}, {len(arguments)} given")
     return link.codec.encode_arguments(arguments, definition.argument_types)
+
+
+def _record(options: Mapping[str, Any], codec: Codec) -> Payload | None:
+    document, fields = options.get("entity"), options.get("search")
+    if document is None or fields is None:
+        what = "search" if document is None else "entity"
+        return encode_fields(options.get(what), codec, what=what)
+    encode_fields(document, codec, what="entity")
+    encode_fields(fields, codec, what="search")
+    return encode_fields({**document, **fields}, codec, what="search")
 
 
 def _one_of(word: object, allowed: tuple[str, ...], *, what: str) -> str:

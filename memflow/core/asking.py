@@ -17,16 +17,28 @@ from memflow.codec import Codec
 from memflow.core.arrivals import Answer, SignalReceived
 from memflow.core.chance import random_of
 from memflow.core.definition import Definition, RunInfo
-from memflow.core.interrupts import AwaitSignal, CancelTimer, Interrupt, MarkPatch, ScheduleActivity, StartChild, StartTimer
+from memflow.core.interrupts import (
+    AwaitSignal,
+    CancelTimer,
+    Interrupt,
+    MarkPatch,
+    ScheduleActivity,
+    StartChild,
+    StartTimer,
+    WriteMemo,
+    WriteRecord,
+)
 from memflow.core.loop import LAST_YEAR, Timer, TurnLoop
 from memflow.core.mismatch import Witness
 from memflow.core.opened import OpenOps
 from memflow.core.patches import Patches
 from memflow.core.places import calling_place
+from memflow.core.record import Document, Folded, folding
 from memflow.core.signals import Signals
 from memflow.core.unwinding import Evicted
 from memflow.core.waiting import Answers, Conditions
 from memflow.core.wording import what
+from memflow.payload import Payload
 
 
 class TurnFailed(Exception):
@@ -61,6 +73,8 @@ class Asking:
         self._signals = Signals(self)
         self._conditions = Conditions()
         self._patches = Patches()
+        self._record = Folded(info.given_record)
+        self._memo = Folded(info.given_memo)
         self._timers: dict[int, Timer] = {}
         self._error: BaseException | None = None             # why this replay is of no more use
         self._witness: Witness | None = None
@@ -123,6 +137,55 @@ class Asking:
     def wait_signal(self, signal_id: str) -> Coroutine[Any, Any, SignalReceived]:
         """Wait for a signal: one sent to this run by that name, or to that id by anybody. Each waiter gets one, in order."""
         return self._signals.wait(signal_id)
+
+    @property
+    def record(self) -> Document:
+        """The run's record now. Not to be changed."""
+        return self._record.document(self.codec)
+
+    @property
+    def memo(self) -> Document:
+        """The run's memo now. Not to be changed."""
+        return self._memo.document(self.codec)
+
+    def write_record(self, verb: str, arguments: list[Any]) -> Any:
+        """Change the record, and give the verb's answer.
+
+        Raises:
+            TypeError, ValueError, PayloadError, ConfigurationError: see `record.folding`; nothing is asked then.
+            ReadOnlyError: in a query or condition.
+        """
+        changed, _ = folding(verb, arguments)(self.record)   # first, as it names the place in a value that is refused
+        asked = self.codec.encode(arguments)
+        self._record.check(changed, self.codec, len(asked.data))
+        self.ask(WriteRecord(self.next_op(), verb, asked))
+        # In a rebuild the journal's arguments count, not what the code gives now: others have seen that record.
+        agreed = self._asked[-1] if self._asked else None
+        written = agreed.arguments if isinstance(agreed, WriteRecord) else asked
+        return self._record.apply(folding(verb, self.codec.decode(written)), self.codec, len(written.data))
+
+    def write_memo(self, fields: Document) -> None:
+        """Change the memo.
+
+        Raises:
+            PayloadError: a value cannot be stored, or the memo would be too large.
+            ReadOnlyError: in a query or condition.
+        """
+        asked = self.codec.encode(fields)
+        changed, _ = folding("memo.set", [fields])(self.memo)
+        self._memo.check(changed, self.codec, len(asked.data))
+        self.ask(WriteMemo(self.next_op(), asked))
+        agreed = self._asked[-1] if self._asked else None
+        written = agreed.fields if isinstance(agreed, WriteMemo) else asked
+        self._memo.apply(folding("memo.set", [self.codec.decode(written)]), self.codec, len(written.data))
+
+    def record_payload(self) -> Payload | None:
+        """The record as it is stored, None where there never was one. Encoded when a live turn ends."""
+        return self._record.payload(self.codec)
+
+    def memo_payload(self) -> Payload | None:
+        """The memo as it is stored."""
+        return self._memo.payload(self.codec)
 
     def patch(self, mark: MarkPatch) -> bool:
         """Whether this run takes a patch. The first question decides, and the mark is asked for if it does.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from memflow.payload import Payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +37,7 @@ class RunInfo:
     parent_workflow_id: str | None = None
     parent_run_id: str | None = None
     headers: dict[str, str] | None = None
+    continued_run_id: str | None = None
+    """The run before this one in its chain: it continued as new, or failed and is tried again."""
+    given_record: Payload | None = field(default=None, repr=False)
+    given_memo: Payload | None = field(default=None, repr=False)

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, get_args
 
 from memflow.core.arrivals import (
@@ -40,6 +40,7 @@ from memflow.core.interrupts import (
     CancelTimer,
     CancelWait,
     Complete,
+    ContinueAsNew,
     Emit,
     Fail,
     Interrupt,
@@ -50,6 +51,7 @@ from memflow.core.interrupts import (
     StartTimer,
     StopOther,
     Trace,
+    WriteMemo,
     WriteRecord,
 )
 from memflow.core.options_json import (
@@ -57,6 +59,8 @@ from memflow.core.options_json import (
     activity_options_to_json,
     child_options_from_json,
     child_options_to_json,
+    retry_from_json,
+    retry_to_json,
 )
 from memflow.errors import SchemaError
 from memflow.failure import Failure, decode_failure, encode_failure
@@ -212,6 +216,19 @@ def _write_send(entry: SendSignal) -> Row:
     return Row("send_signal", entry.op, text, entry.payload.encoding, entry.payload.data)
 
 
+def _write_continue(entry: ContinueAsNew) -> Row:
+    text = _json(
+        {
+            "workflow": entry.workflow,
+            "task_queue": entry.task_queue,
+            "run_timeout": None if entry.run_timeout is None else entry.run_timeout.total_seconds(),
+            "retry": None if entry.retry is None else retry_to_json(entry.retry),
+            "memo": None if entry.memo is None else _inline(entry.memo),
+        }
+    )
+    return Row("continue_as_new", None, text, entry.input.encoding, entry.input.data)
+
+
 def _write_stop(entry: StopOther) -> Row:
     text = _json(
         {
@@ -252,7 +269,8 @@ _WRITE: dict[type[Entry], Callable[[Any], Row]] = {
     SendSignal: _write_send,
     StartChild: _write_child,
     StopOther: _write_stop,
-    WriteRecord: lambda e: Row("write_record", e.op, None, e.fields.encoding, e.fields.data),
+    WriteRecord: lambda e: Row("write_record", e.op, _json({"verb": e.verb}), e.arguments.encoding, e.arguments.data),
+    WriteMemo: lambda e: Row("write_memo", e.op, None, e.fields.encoding, e.fields.data),
     Emit: _write_emit,
     Trace: lambda e: Row("trace", e.op, None, e.attributes.encoding, e.attributes.data),
     MarkPatch: lambda e: Row(
@@ -261,6 +279,7 @@ _WRITE: dict[type[Entry], Callable[[Any], Row]] = {
     Complete: lambda e: Row("complete", None, None, e.result.encoding, e.result.data),
     Fail: lambda e: _write_failure("fail", None, e.failure),
     Cancelled: lambda e: _write_failure("cancelled", None, e.failure),
+    ContinueAsNew: _write_continue,
 }
 
 
@@ -292,6 +311,18 @@ def _read_child(row: Row, found: Attributes) -> StartChild:
 def _read_emit(row: Row, found: Attributes) -> Emit:
     events: dict[str, dict[str, str]] = json.loads(row.data or b"{}")
     return Emit(_op(row), {topic: _outline(inline) for topic, inline in events.items()})
+
+
+def _read_continue(row: Row, found: Attributes) -> ContinueAsNew:
+    limit, retry, memo = found.get("run_timeout"), found.get("retry"), found.get("memo")
+    return ContinueAsNew(
+        _payload(row, NO_ARGUMENTS),
+        found.get("workflow"),
+        found.get("task_queue"),
+        None if limit is None else timedelta(seconds=limit),
+        None if retry is None else retry_from_json(retry),
+        None if memo is None else _outline(memo),
+    )
 
 
 _LOST = Failure("application", "the failure is kept on the run's row")
@@ -328,13 +359,15 @@ _READ: dict[str, Callable[[Row, Attributes], Entry]] = {
     "stop_other": lambda r, a: StopOther(
         _op(r), a["how"], a["workflow_id"], a.get("run_id"), a.get("reason"), a.get("child_op")
     ),
-    "write_record": lambda r, a: WriteRecord(_op(r), _payload(r)),
+    "write_record": lambda r, a: WriteRecord(_op(r), a["verb"], _payload(r, NO_ARGUMENTS)),
+    "write_memo": lambda r, a: WriteMemo(_op(r), _payload(r)),
     "emit": _read_emit,
     "trace": lambda r, a: Trace(_op(r), _payload(r)),
     "mark_patch": lambda r, a: MarkPatch(a["patch_id"], bool(a.get("deprecated", False))),
     "complete": lambda r, a: Complete(_payload(r)),
     "fail": lambda r, a: Fail(_failure(r)),
     "cancelled": lambda r, a: Cancelled(_failure(r)),
+    "continue_as_new": _read_continue,
 }
 
 CLASSES: tuple[type[Entry], ...] = (*get_args(Arrival), *get_args(Interrupt))

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from memflow.failure import Failure
 from memflow.options import ActivityOptions, ChildOptions
 from memflow.payload import Payload
+from memflow.retry import RetryPolicy
 
 
 def no_headers() -> dict[str, str]:
@@ -110,7 +111,16 @@ class StopOther:
 
 @dataclass(frozen=True, slots=True)
 class WriteRecord:
-    """Set fields of the run's searchable record. `fields` is a JSON object."""
+    """Change the run's searchable record. `verb` is one of `record.VERBS`, `arguments` a JSON array."""
+
+    op: int
+    verb: str
+    arguments: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class WriteMemo:
+    """Set facts of the run's memo. `fields` is a JSON object; null removes one."""
 
     op: int
     fields: Payload
@@ -164,7 +174,19 @@ class Cancelled:
     failure: Failure
 
 
-Closing = Complete | Fail | Cancelled
+@dataclass(frozen=True, slots=True)
+class ContinueAsNew:
+    """The run ends, and the next of its chain begins in the same commit. None: as this run has it."""
+
+    input: Payload
+    workflow: str | None = None
+    task_queue: str | None = None
+    run_timeout: timedelta | None = None
+    retry: RetryPolicy | None = None
+    memo: Payload | None = None
+
+
+Closing = Complete | Fail | Cancelled | ContinueAsNew
 """Interrupts that end the run. At most one per run, and it is the last entry."""
 
 Interrupt = (
@@ -178,6 +200,7 @@ Interrupt = (
     | StartChild
     | StopOther
     | WriteRecord
+    | WriteMemo
     | Emit
     | Trace
     | MarkPatch

@@ -15,6 +15,7 @@ from contextvars import Context, copy_context
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVarTuple, Unpack
 
+from memflow.core.chain import continuation_in
 from memflow.core.noio import LoopWithoutIO
 from memflow.core.ordering import WorkflowFuture, WorkflowTask, called_by_plain_as_completed, first_order
 from memflow.core.places import calling_place, raised_at
@@ -271,6 +272,14 @@ class TurnLoop(LoopWithoutIO):
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         self.call_exception_handler(context)
 
+    def left_by_failed(self) -> BaseException | None:
+        """The first error among failed tasks that nobody awaited by which the run continues as new."""
+        for task in self.failed:
+            error = task._exception if task._log_traceback else None
+            if error is not None and continuation_in(error) is not None:
+                return error
+        return None
+
     def report_failed(self, *, all_of_them: bool) -> None:
         """Log the failures that nobody has looked at: of tasks that nobody can await any more, or of all.
 
@@ -285,7 +294,7 @@ class TurnLoop(LoopWithoutIO):
                 kept.append(task)
                 continue
             error = task.exception()
-            if error is not None and not self.host.silent:
+            if error is not None and continuation_in(error) is None and not self.host.silent:
                 log.error("task %r failed and nobody awaited it (at %s)", task.get_name(), raised_at(error), exc_info=error)
         self.failed.extend(reversed(kept))
 
@@ -295,7 +304,7 @@ class TurnLoop(LoopWithoutIO):
         if task.cancelled() or not task._log_traceback:
             return
         error: BaseException | None = task._exception  # exception() would count as looking
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) or (error is not None and continuation_in(error) is not None):
             self.failed.append(task)
         elif error is not None:
             self.host.broke(error)

@@ -19,6 +19,7 @@ from memflow.core.interrupts import (
     StartChild,
     StartTimer,
     StopOther,
+    WriteRecord,
 )
 from memflow.core.wording import what, with_input
 from memflow.errors import NondeterminismError
@@ -41,6 +42,8 @@ def identity(interrupt: Interrupt) -> Identity:
             return StopOther, how, workflow_id
         case MarkPatch(patch_id=patch_id):
             return MarkPatch, patch_id
+        case WriteRecord(verb=verb):
+            return WriteRecord, verb
         case _:
             return (type(interrupt),)
 
@@ -77,9 +80,10 @@ class Witness:
         self._next = 0
         self._agreed = 0
         self._agreed_on: Asked | None = None
-        self.patches = frozenset(each.interrupt.patch_id for each in asked if isinstance(each.interrupt, MarkPatch))
+        marks = [each.interrupt for each in asked if isinstance(each.interrupt, MarkPatch)]
+        self.patches = frozenset(mark.patch_id for mark in marks)
         """Every patch that the journal marks."""
-        self._deprecated = frozenset(each.interrupt.patch_id for each in asked if _may_be_missed(each))
+        self._deprecated = frozenset(mark.patch_id for mark in marks if mark.deprecated)
 
     def begin(self, arrived: int, turn: Sequence[Asked]) -> None:
         """A turn begins whose last arrival is entry `arrived`; `turn` are its interrupts."""

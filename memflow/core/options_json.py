@@ -22,7 +22,7 @@ def activity_options_to_json(options: ActivityOptions) -> dict[str, Any]:
     for name in _TIMEOUTS:
         kept[name] = _seconds(getattr(options, name))
     if options.retry != _DEFAULT_ACTIVITY.retry:
-        kept["retry"] = _retry_to_json(options.retry)
+        kept["retry"] = retry_to_json(options.retry)
     if options.cancellation_type is not _DEFAULT_ACTIVITY.cancellation_type:
         kept["cancellation_type"] = options.cancellation_type.value
     return {name: value for name, value in kept.items() if value is not None}
@@ -37,12 +37,13 @@ def activity_options_from_json(found: Attributes) -> ActivityOptions:
         schedule_to_close_timeout=_delta(found.get("schedule_to_close_timeout")),
         schedule_to_start_timeout=_delta(found.get("schedule_to_start_timeout")),
         heartbeat_timeout=_delta(found.get("heartbeat_timeout")),
-        retry=_DEFAULT_ACTIVITY.retry if retry is None else _retry_from_json(retry),
+        retry=_DEFAULT_ACTIVITY.retry if retry is None else retry_from_json(retry),
         cancellation_type=CancellationType(found.get("cancellation_type", _DEFAULT_ACTIVITY.cancellation_type)),
     )
 
 
-def _retry_to_json(retry: RetryPolicy) -> dict[str, Any]:
+def retry_to_json(retry: RetryPolicy) -> dict[str, Any]:
+    """A retry policy as a JSON object, whole."""
     return {
         "initial_interval": retry.initial_interval.total_seconds(),
         "backoff_coefficient": retry.backoff_coefficient,
@@ -52,7 +53,8 @@ def _retry_to_json(retry: RetryPolicy) -> dict[str, Any]:
     }
 
 
-def _retry_from_json(found: Attributes) -> RetryPolicy:
+def retry_from_json(found: Attributes) -> RetryPolicy:
+    """A retry policy from what `retry_to_json` made."""
     return RetryPolicy(
         initial_interval=found.get("initial_interval", 1.0),
         backoff_coefficient=found.get("backoff_coefficient", 2.0),
@@ -69,15 +71,21 @@ def child_options_to_json(options: ChildOptions) -> dict[str, Any]:
         kept["parent_close_policy"] = options.parent_close_policy.value
     if options.cancellation_type is not _DEFAULT_CHILD.cancellation_type:
         kept["cancellation_type"] = options.cancellation_type.value
-    return kept
+    kept.update(run_timeout=_seconds(options.run_timeout), execution_timeout=_seconds(options.execution_timeout))
+    kept["retry"] = None if options.retry is None else retry_to_json(options.retry)
+    return {name: value for name, value in kept.items() if value is not None}
 
 
 def child_options_from_json(found: Attributes) -> ChildOptions:
     """Child options from what `child_options_to_json` made."""
+    retry = found.get("retry")
     return ChildOptions(
         task_queue=found.get("task_queue"),
         parent_close_policy=ParentClosePolicy(found.get("parent_close_policy", _DEFAULT_CHILD.parent_close_policy)),
         cancellation_type=CancellationType(found.get("cancellation_type", _DEFAULT_CHILD.cancellation_type)),
+        run_timeout=_delta(found.get("run_timeout")),
+        execution_timeout=_delta(found.get("execution_timeout")),
+        retry=None if retry is None else retry_from_json(retry),
     )
 
 

@@ -29,6 +29,7 @@ from memflow.core.interrupts import (
     CancelTimer,
     CancelWait,
     Complete,
+    ContinueAsNew,
     Emit,
     Fail,
     Interrupt,
@@ -39,6 +40,7 @@ from memflow.core.interrupts import (
     StartTimer,
     StopOther,
     Trace,
+    WriteMemo,
     WriteRecord,
 )
 
@@ -87,13 +89,20 @@ TABLE: tuple[Primitive, ...] = (
         (ChildStarted, ChildNotStarted, ChildCompleted, ChildFailed, ChildCancelled),
     ),
     Primitive("cancel, terminate, ChildHandle.cancel", StopOther, "the target's inbox, or its end", "ring its owner or queue"),
-    Primitive("enrich", WriteRecord, "fields of the run's record", ""),
+    Primitive("enrich, search, entity, upsert_search_attributes", WriteRecord, "the run's record", ""),
+    Primitive("upsert_memo", WriteMemo, "the run's memo", ""),
     Primitive("emit", Emit, "rows in events", "ring subscribers"),
     Primitive("trace", Trace, "", "hand the attributes to the tracing sink"),
     Primitive("patched, deprecate_patch", MarkPatch, "", ""),
     Primitive("return", Complete, "status and result; the parent's inbox", "ring waiters and the parent"),
-    Primitive("raise", Fail, "status and failure; the parent's inbox", "ring waiters and the parent"),
+    Primitive(
+        "raise",
+        Fail,
+        "status and failure; the parent's inbox, or the run that tries again with the unread mail",
+        "ring waiters and the parent",
+    ),
     Primitive("(ending as cancelled)", Cancelled, "status and failure; the parent's inbox", "ring waiters and the parent"),
+    Primitive("continue_as_new", ContinueAsNew, "status; the next run of the chain, with the unread mail", "ring its queue"),
 )
 """A row for each interrupt, in the order in which one meets them."""
 

@@ -36,6 +36,7 @@ from memflow.core.arrivals import (
     Turn,
 )
 from memflow.core.asking import Asking, TurnFailed
+from memflow.core.chain import continuation_in
 from memflow.core.definition import Definition, RunInfo
 from memflow.core.ending import ending_by
 from memflow.core.interrupts import (
@@ -61,6 +62,7 @@ class Replay(Asking):
     def __init__(self, definition: Definition, info: RunInfo, codec: Codec) -> None:
         super().__init__(definition, info, codec)
         self.finished = False
+        self._left: list[SignalReceived] = []                # signals that no code had taken when the run ended
         self._context.run(CURRENT.set, self)
         self._main: asyncio.Task[Any] | None = None
         self._cancel: CancelRequested | None = None
@@ -86,6 +88,9 @@ class Replay(Asking):
             self._deliver(turn.arrivals)
             if self.finished:
                 self._drop_the_rest()
+            if not self.replaying:
+                self.record_payload()                        # here a value that cannot be stored fails the turn, not the worker
+                self.memo_payload()
         except (KeyboardInterrupt, SystemExit) as error:  # in our own code: it is meant for the process
             self.broke(error)
             raise
@@ -122,6 +127,16 @@ class Replay(Asking):
     def replaying(self) -> bool:
         """Whether this turn happened before, so that what it says has been said."""
         return self._witness is not None
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether the run was asked to cancel itself."""
+        return self._cancel is not None
+
+    @property
+    def unread(self) -> list[SignalReceived]:
+        """Signals that have arrived and no code has taken, in order by name. Of a run that has ended: what it left."""
+        return self._left if self.finished else self._signals.unread()
 
     def expects(self, arrival: Arrival) -> bool:
         """Whether the code can still notice `arrival`. An answer to an op that nobody waits for is to be dropped."""
@@ -181,6 +196,9 @@ class Replay(Asking):
             self._apply(arrival)
         self._settle()
         if self._loop.failed:
+            continued = None if self.finished else self._loop.left_by_failed()
+            if continued is not None:
+                self._fail(continued)
             self._loop.report_failed(all_of_them=self.finished)
 
     def _settle(self) -> None:
@@ -260,6 +278,10 @@ class Replay(Asking):
         self._end(Complete(result))
 
     def _fail(self, error: BaseException) -> None:
+        continued = continuation_in(error)
+        if continued is not None:
+            self._end(continued)
+            return
         closing = ending_by(error, self.definition, self.codec, cancelling=self._cancel is not None)
         if closing is None:
             self.broke(error)
@@ -297,6 +319,7 @@ class Replay(Asking):
         loop.tasks.clear()
         loop.failed.clear()
         self._answers.clear()
+        self._left = self._signals.unread()
         self._signals.clear()
         self._conditions.clear()
         self._timers.clear()

@@ -44,6 +44,8 @@ class Signals:
             return await future
         except asyncio.CancelledError:
             if host.refusing:
+                if future.done() and not future.cancelled():  # the run ended before its waiter could go on
+                    self._unread.setdefault(signal_id, deque()).appendleft(future.result())
                 raise
             if future.done() and not future.cancelled():
                 self._pass_on(future.result(), signal_id, first=True)
@@ -54,6 +56,10 @@ class Signals:
     def by_future(self) -> dict[int, int]:
         """For each future that waits here, by its id(), the op."""
         return {id(future): op for waits in self._waits.values() for op, future in waits.items()}
+
+    def unread(self) -> list[SignalReceived]:
+        """What arrived and no code has taken, in order by name."""
+        return [signal for signals in self._unread.values() for signal in signals]
 
     def clear(self) -> None:
         """Forget all; the run is over."""

@@ -31,6 +31,7 @@ from memflow.core.interrupts import (
     CancelTimer,
     CancelWait,
     Complete,
+    ContinueAsNew,
     Fail,
     Interrupt,
     MarkPatch,
@@ -101,6 +102,9 @@ def timeline(entries: Sequence[JournalEntry]) -> list[TimelineRow]:
             case Cancelled():
                 closed = True
                 rows["end"] = TimelineRow(None, "run cancelled", at, at, "cancelled", "")
+            case ContinueAsNew():
+                closed = True
+                rows["end"] = TimelineRow(None, "run continued as new", at, at, "done", "")
             case MarkPatch():
                 rows[entry.seq, "patch"] = TimelineRow(None, what(value), at, at, "done", "")
             case _:

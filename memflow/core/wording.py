@@ -11,6 +11,7 @@ from memflow.core.interrupts import (
     CancelTimer,
     CancelWait,
     Complete,
+    ContinueAsNew,
     Emit,
     Fail,
     Interrupt,
@@ -21,6 +22,7 @@ from memflow.core.interrupts import (
     StartTimer,
     StopOther,
     Trace,
+    WriteMemo,
     WriteRecord,
 )
 from memflow.payload import Payload
@@ -51,8 +53,10 @@ def what(interrupt: Interrupt) -> str:
             return f"child {workflow_id} ({workflow})"
         case StopOther(how=how, workflow_id=workflow_id):
             return f"{how} of {workflow_id}"
-        case WriteRecord():
-            return "record"
+        case WriteRecord(verb=verb):
+            return f"record {verb}"
+        case WriteMemo():
+            return "memo"
         case Emit(events=events):
             return f"emit {', '.join(events)}"
         case Trace():
@@ -65,6 +69,8 @@ def what(interrupt: Interrupt) -> str:
             return f"the run's failure ({failure.type or failure.kind}: {failure.message[:_SHOWN]})"
         case Cancelled():
             return "the run's end as cancelled"
+        case ContinueAsNew():
+            return "the next run of the chain"
         case _:
             assert_never(interrupt)
 
@@ -72,7 +78,7 @@ def what(interrupt: Interrupt) -> str:
 def with_input(interrupt: Interrupt) -> str:
     """The same with the beginning of its input, where that is plain JSON."""
     match interrupt:
-        case ScheduleActivity(input=payload) | StartChild(input=payload):
+        case ScheduleActivity(input=payload) | StartChild(input=payload) | ContinueAsNew(input=payload) | WriteRecord(arguments=payload):
             return what(interrupt) + _arguments(payload)
         case _:
             return what(interrupt)

@@ -13,12 +13,13 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from memflow.core.arrivals import Arrival
+from memflow.core.arrivals import Arrival, SignalReceived
 from memflow.core.entries import JournalEntry
-from memflow.core.interrupts import AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther, WriteRecord
+from memflow.core.interrupts import AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther
 from memflow.filters import Filter
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
+from memflow.retry import RetryPolicy
 from memflow.runs import Status
 
 # ------------------------------------------------------------------------------------------------- client to store
@@ -46,6 +47,7 @@ class NewRun:
     expire: timedelta | None = None    # how long after its end the run is kept
     priority: int = 0
     signal: tuple[str, Payload] | None = None
+    retry: RetryPolicy | None = None   # what becomes of the chain when the run fails
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +176,11 @@ class Claim:
     parent_run_id: str | None
     deadline: datetime | None          # run or execution timeout, whichever is earlier
     deadline_kind: str | None
-    memo: Payload | None
+    memo: Payload | None               # given at the start, as is `record`
     record: Payload | None             # fields given at the start
+    retry: RetryPolicy | None = None   # what becomes of the chain when the run fails
+    execution_deadline: datetime | None = None
+    continued_run_id: str | None = None  # the run before this one in its chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +220,29 @@ class ActivityRow:
     heartbeat: Payload | None = None
 
 
-Effect = StartChild | SendSignal | StopOther | AwaitSignal | CancelWait | WriteRecord | Emit
+Effect = StartChild | SendSignal | StopOther | AwaitSignal | CancelWait | Emit
 """Interrupts that the commit turns into rows elsewhere, in the order asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextRun:
+    """The run of a chain that begins in the commit that ends the one before.
+
+    It has that run's workflow id, parent, headers, priority and expiry, and gets the mail that was not read. None where it
+    has the same as that run.
+    """
+
+    run_id: str
+    attempt: int
+    delay: timedelta
+    record: Payload | None             # as `NewRun.search`
+    memo: Payload | None
+    input: Payload | None = None
+    workflow: str | None = None
+    task_queue: str | None = None
+    run_timeout: timedelta | None = None
+    retry: RetryPolicy | None = None
+    signals: Sequence[SignalReceived] = ()     # read by that run, but taken by no code of it; before the unread mail
 
 
 @dataclass(slots=True)
@@ -240,6 +266,9 @@ class TurnCommit:
     dropped_activities: Sequence[int] = ()     # ops whose row goes away (answered here, or abandoned)
     effects: Sequence[Effect] = ()
     mail: Sequence[Arrival] = ()               # answers known here but not in a turn yet: into the run's own inbox
+    record: Payload | None = None              # the whole record, if it changed
+    memo: Payload | None = None                # the whole memo, if it changed
+    next: NextRun | None = None                # of a closing run that goes on: then it may close over unread mail
     sticky: bool = True                        # prefer this worker next time, and keep the run while there is mail;
                                                # False: let it go even over unread mail, due at `wake_at` for anybody
 

@@ -7,6 +7,7 @@ looked up, never blindly sent again.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +15,15 @@ from typing import Any, assert_never
 
 from memflow.core.arrivals import CancelRequested, RunTerminated, SignalReceived
 from memflow.core.entries import to_row
-from memflow.core.interrupts import AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther, WriteRecord
+from memflow.core.interrupts import AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther
 from memflow.core.options_json import activity_options_to_json
 from memflow.errors import DatabaseError, OutcomeUnknownError
 from memflow.failure import Failure, encode_failure
-from memflow.store.base import Committed, TurnCommit
+from memflow.payload import Payload
+from memflow.store.base import Committed, NextRun, TurnCommit
 from memflow.store.database import Database, Record
 from memflow.store.faults import Fault, fault_of
-from memflow.store.rows import columns, data_of, encoding_of, headers_text
+from memflow.store.rows import columns, data_of, encoding_of, headers_text, retry_text
 from memflow.store.runs import PARENT_CLOSED, terminated
 
 _ON_THE_RUN = frozenset({"run_started", "complete", "fail", "cancelled"})
@@ -187,6 +189,12 @@ def _add(rows: _Rows, member: int, turn: TurnCommit) -> None:
         rows.effects.append((member, "mail", row.op, row.kind, None, None, row.attributes, row.encoding, row.data))
     if turn.effects:
         rows.effects.extend(_effect_rows(member, turn))
+    if turn.record is not None:
+        rows.effects.append((member, "record", None, None, None, None, None, turn.record.encoding, turn.record.data))
+    if turn.memo is not None:
+        rows.effects.append((member, "memo", None, None, None, None, None, turn.memo.encoding, turn.memo.data))
+    if turn.next is not None:
+        rows.effects.extend(_next_rows(member, turn.next))
 
 
 def _activity_rows(member: int, turn: TurnCommit) -> Iterator[tuple[Any, ...]]:
@@ -237,13 +245,35 @@ def _effect_rows(member: int, turn: TurnCommit) -> Iterator[tuple[Any, ...]]:
                 failure = encode_failure(terminated(reason)) if how == "terminate" else None
                 what = how + _before_child(turn, n, target)
                 yield member, what, op, None, target, run_id, to_row(arrival).attributes, None, data_of(failure)
-            case WriteRecord(op=op, fields=fields):
-                yield member, "record", op, None, None, None, None, fields.encoding, fields.data
             case Emit(op=op, events=events):
                 for topic, payload in events.items():
                     yield member, "emit", op, topic, None, None, None, payload.encoding, payload.data
             case _:
                 assert_never(effect)
+
+
+def _next_rows(member: int, run: NextRun) -> Iterator[tuple[Any, ...]]:
+    """Columns as above, for the next run of a chain and the signals that go with it."""
+    about = {
+        "attempt": run.attempt,
+        "delay": run.delay.total_seconds(),
+        "task_queue": run.task_queue,
+        "run_timeout": None if run.run_timeout is None else run.run_timeout.total_seconds(),
+        "retry": retry_text(run.retry),
+        "search": _base64(run.record),
+        "search_encoding": encoding_of(run.record),
+        "memo": _base64(run.memo),
+        "memo_encoding": encoding_of(run.memo),
+    }
+    attributes = json.dumps({name: value for name, value in about.items() if value is not None}, separators=(",", ":"))
+    yield member, "next", None, run.workflow, None, run.run_id, attributes, encoding_of(run.input), data_of(run.input)
+    for signal in run.signals:
+        row = to_row(signal)
+        yield member, "carry", None, row.kind, None, None, row.attributes, row.encoding, row.data
+
+
+def _base64(value: Payload | None) -> str | None:
+    return None if value is None else base64.b64encode(value.data).decode()
 
 
 def _before_child(turn: TurnCommit, n: int, target: str) -> str:
@@ -258,6 +288,9 @@ def _child_attributes(child: StartChild) -> str:
         "task_queue": child.options.task_queue,
         "parent_close_policy": child.options.parent_close_policy.value,
         "announce": child.announce,
+        "run_timeout": None if child.options.run_timeout is None else child.options.run_timeout.total_seconds(),
+        "execution_timeout": None if child.options.execution_timeout is None else child.options.execution_timeout.total_seconds(),
+        "retry": retry_text(child.options.retry),
         "headers": headers_text(child.headers),
     }
     return json.dumps({name: value for name, value in about.items() if value is not None}, separators=(",", ":"))

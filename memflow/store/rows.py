@@ -8,7 +8,9 @@ from typing import Any
 
 from memflow.core.arrivals import Arrival
 from memflow.core.entries import Row, from_row
+from memflow.core.options_json import retry_from_json, retry_to_json
 from memflow.payload import NOTHING, Payload
+from memflow.retry import RetryPolicy
 
 
 def payload(data: bytes | None, encoding: str | None) -> Payload | None:
@@ -39,6 +41,16 @@ def headers_text(headers: Mapping[str, str]) -> str | None:
 def headers_of(text: str | None) -> dict[str, str]:
     """Headers from a column."""
     return {} if text is None else json.loads(text)
+
+
+def retry_text(policy: RetryPolicy | None) -> str | None:
+    """A retry policy as a JSON object; nothing for none."""
+    return None if policy is None else json.dumps(retry_to_json(policy), separators=(",", ":"))
+
+
+def retry_of(text: str | None) -> RetryPolicy | None:
+    """A retry policy from a column."""
+    return None if text is None else retry_from_json(json.loads(text))
 
 
 def arrival_of(kind: str, op: int | None, attributes: str | None, encoding: str | None, data: bytes | None) -> Arrival:

@@ -13,9 +13,19 @@ from memflow.failure import Failure, encode_failure
 from memflow.runs import Status
 from memflow.store.base import Claim, Claims, NewRun, Outcome, RunRow, Sent, Started
 from memflow.store.database import Database, Record
-from memflow.store.rows import columns, data_of, encoding_of, headers_of, headers_text, payload, payload_or_nothing
+from memflow.store.rows import (
+    columns,
+    data_of,
+    encoding_of,
+    headers_of,
+    headers_text,
+    payload,
+    payload_or_nothing,
+    retry_of,
+    retry_text,
+)
 
-START_COLUMNS = 23
+START_COLUMNS = 24
 
 
 def terminated(reason: str | None) -> Failure:
@@ -63,6 +73,7 @@ def _start_rows(runs: Sequence[NewRun]) -> Iterator[tuple[Any, ...]]:
             signal,
             encoding_of(payload_of_signal),
             data_of(payload_of_signal),
+            retry_text(run.retry),
         )
 
 
@@ -101,6 +112,9 @@ def _claim(row: Record, token: UUID) -> Claim:
         deadline_kind=row["deadline_kind"],
         memo=payload(row["memo"], row["memo_encoding"]),
         record=payload(row["search"], row["search_encoding"]),
+        retry=retry_of(row["retry"]),
+        execution_deadline=row["execution_deadline"],
+        continued_run_id=row["continued_run_id"],
     )
 
 

@@ -93,6 +93,9 @@ class Claims:
             claim.parent_workflow_id,
             claim.parent_run_id,
             dict(claim.headers),
+            claim.continued_run_id,
+            claim.record,
+            claim.memo,
         )
 
     async def _rebuild(self, cold: list[Claim]) -> list[TurnCommit]:

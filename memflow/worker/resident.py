@@ -30,7 +30,9 @@ from memflow.core.interrupts import (
     CancelActivity,
     Cancelled,
     CancelTimer,
+    Closing,
     Complete,
+    ContinueAsNew,
     Emit,
     Fail,
     Interrupt,
@@ -38,6 +40,7 @@ from memflow.core.interrupts import (
     ScheduleActivity,
     StartTimer,
     Trace,
+    WriteMemo,
     WriteRecord,
 )
 from memflow.core.replay import Replay
@@ -46,6 +49,7 @@ from memflow.payload import NO_ARGUMENTS, Payload
 from memflow.runs import Status
 from memflow.store.base import Claim, TurnCommit
 from memflow.worker import verdicts
+from memflow.worker.chains import next_run
 from memflow.worker.jobs import Ending, HandBack, Job, Settled, TryAgain
 from memflow.worker.pending import Pending, Places
 from memflow.worker.unsaved import Unsaved
@@ -109,7 +113,7 @@ class Resident:
         self._marks = self._unsaved.marks()          # where the last turn began
         self._taken_before = self.taken
         self._answers: list[Arrival] = []            # what the last turn knew from here, not from the inbox
-        self._closing: Complete | Fail | Cancelled | RunTimedOut | None = None
+        self._closing: Closing | RunTimedOut | None = None
         self._acts = Acts()
         for op, asked in replay.open_activities.items():
             if rows is None or op in rows:
@@ -213,7 +217,11 @@ class Resident:
                 pass                                     # the entry is all; a released run's wake_at is its earliest open timer
             case Trace():
                 self._unsaved.traces.append(interrupt)
-            case Complete() | Fail() | Cancelled():
+            case WriteRecord():
+                self._unsaved.records.append(self.replay.record_payload())
+            case WriteMemo():
+                self._unsaved.memos.append(self.replay.memo_payload())
+            case Complete() | Fail() | Cancelled() | ContinueAsNew():
                 self._closing = interrupt
             case _:
                 self._unsaved.effects.append(interrupt)
@@ -249,7 +257,7 @@ class Resident:
             or unsaved.cancelled
             or self.last_at != self.claim.last_at
             or self.taken != self.claim.first_arrivals
-            or any(not isinstance(effect, WriteRecord | Emit) for effect in unsaved.effects)
+            or any(not isinstance(effect, Emit) for effect in unsaved.effects)
         ):
             return []
         jobs = [self.pending.memory_job(asked, at) for asked, at in unsaved.scheduled]
@@ -357,6 +365,9 @@ class Resident:
             effects=unsaved.effects,
             mail=self._answers if self.leaving else (),
             sticky=self.leaving is None,
+            record=unsaved.records[-1] if unsaved.records else None,
+            memo=unsaved.memos[-1] if unsaved.memos else None,
+            next=None if self._closing is None else next_run(self.claim, self._closing, self.replay, now),
         )
 
     def won(self) -> Acts:
@@ -385,7 +396,7 @@ class Resident:
         self.arrivals.clear()
 
 
-def _ending_of(closing: Complete | Fail | Cancelled | RunTimedOut | None) -> tuple[Status, Payload | None]:
+def _ending_of(closing: Closing | RunTimedOut | None) -> tuple[Status, Payload | None]:
     match closing:
         case None:
             return Status.RUNNING, None
@@ -395,5 +406,7 @@ def _ending_of(closing: Complete | Fail | Cancelled | RunTimedOut | None) -> tup
             return Status.FAILED, encode_failure(failure)
         case Cancelled(failure=failure):
             return Status.CANCELLED, encode_failure(failure)
+        case ContinueAsNew():
+            return Status.CONTINUED_AS_NEW, None
         case RunTimedOut(kind=kind):
             return Status.TIMED_OUT, encode_failure(verdicts.run_timed_out(kind))

@@ -8,6 +8,7 @@ from typing import Any
 
 from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import ScheduleActivity, Trace
+from memflow.payload import Payload
 from memflow.store.base import Effect
 
 Marks = tuple[int, ...]
@@ -23,6 +24,8 @@ class Unsaved:
     cancelled: list[int] = field(default_factory=list[int])
     dropped: list[int] = field(default_factory=list[int])
     traces: list[Trace] = field(default_factory=list[Trace])
+    records: list[Payload | None] = field(default_factory=list[Payload | None])  # as each turn that wrote left it
+    memos: list[Payload | None] = field(default_factory=list[Payload | None])
 
     def marks(self) -> Marks:
         """Where each list ends now."""
@@ -34,6 +37,8 @@ class Unsaved:
             len(self.cancelled),
             len(self.dropped),
             len(self.traces),
+            len(self.records),
+            len(self.memos),
         )
 
     def cut(self, marks: Marks) -> None:
@@ -42,4 +47,4 @@ class Unsaved:
             del each[mark:]
 
     def _lists(self) -> tuple[list[Any], ...]:
-        return self.entries, self.effects, self.scheduled, self.cancelled, self.dropped, self.traces
+        return self.entries, self.effects, self.scheduled, self.cancelled, self.dropped, self.traces, self.records, self.memos

@@ -9,6 +9,7 @@ Ordinary Python goes on working: `asyncio.gather`, `asyncio.timeout`, `TaskGroup
 not do is look at the outside world itself; activities do that.
 """
 
+from memflow.core.chain import ContinueAsNewError
 from memflow.core.definition import RunInfo
 from memflow.core.logs import logger
 from memflow.options import CancellationType, ParentClosePolicy
@@ -16,6 +17,7 @@ from memflow.scheduling import ActivityKeywords
 from memflow.workflow.activities import execute_activity, start_activity
 from memflow.workflow.chance import random, uuid4
 from memflow.workflow.children import ChildHandle, ChildKeywords, execute_child, start_child
+from memflow.workflow.continuing import continue_as_new
 from memflow.workflow.control import (
     ExternalHandle,
     cancel,
@@ -29,7 +31,16 @@ from memflow.workflow.define import defn, init, run
 from memflow.workflow.events import emit, trace
 from memflow.workflow.patches import deprecate_patch, patched
 from memflow.workflow.proxies import proxy_activities
-from memflow.workflow.records import enrich
+from memflow.workflow.records import (
+    Entity,
+    Search,
+    enrich,
+    entity,
+    memo,
+    search,
+    upsert_memo,
+    upsert_search_attributes,
+)
 from memflow.workflow.signals import signal, wait_condition, wait_for
 from memflow.workflow.timers import now, sleep_for, sleep_until, time
 
@@ -38,15 +49,20 @@ __all__ = [
     "CancellationType",
     "ChildHandle",
     "ChildKeywords",
+    "ContinueAsNewError",
+    "Entity",
     "ExternalHandle",
     "ParentClosePolicy",
     "RunInfo",
+    "Search",
     "cancel",
+    "continue_as_new",
     "defn",
     "deprecate_patch",
     "did_interrupt",
     "emit",
     "enrich",
+    "entity",
     "execute_activity",
     "execute_child",
     "get_external_handle",
@@ -54,11 +70,13 @@ __all__ = [
     "info",
     "init",
     "logger",
+    "memo",
     "now",
     "patched",
     "proxy_activities",
     "random",
     "run",
+    "search",
     "signal",
     "sleep_for",
     "sleep_until",
@@ -67,6 +85,8 @@ __all__ = [
     "terminate",
     "time",
     "trace",
+    "upsert_memo",
+    "upsert_search_attributes",
     "uuid4",
     "wait_condition",
     "wait_for",

@@ -12,11 +12,13 @@ from memflow.core import context
 from memflow.core.arrivals import ChildCancelled, ChildCompleted, ChildFailed, ChildNotStarted, ChildStarted
 from memflow.core.interrupts import Interrupt, StartChild, StopOther
 from memflow.core.replay import Replay
+from memflow.duration import Duration
 from memflow.errors import ConfigurationError, WorkflowAlreadyStartedError
 from memflow.failure import exception_of
 from memflow.names import check_name, child_run_id, child_workflow_id
 from memflow.options import CancellationType, ChildOptions, ParentClosePolicy
-from memflow.scheduling import cancellation_type, text_headers
+from memflow.retry import RetryPolicy, retry_policy
+from memflow.scheduling import cancellation_type, text_headers, time_limit
 from memflow.workflow.control import send_to_run
 from memflow.workflow.define import definition_of
 
@@ -25,12 +27,18 @@ Ts = TypeVarTuple("Ts")
 
 
 class ChildKeywords(TypedDict, total=False):
-    """How a child is started. Without `id` it is derived from this run; without `task_queue` it is this run's own."""
+    """How a child is started. Without `id` it is derived from this run; without `task_queue` it is this run's own.
+
+    `run_timeout` bounds one attempt, `execution_timeout` all of them; with `retry` a child that fails is started again.
+    """
 
     id: str | None
     task_queue: str | None
     parent_close_policy: ParentClosePolicy | str
     cancellation_type: CancellationType | str
+    run_timeout: Duration | None
+    execution_timeout: Duration | None
+    retry: RetryPolicy | None
     headers: Mapping[str, str] | None
 
 
@@ -215,6 +223,9 @@ def _options(keywords: ChildKeywords) -> ChildOptions:
         task_queue=None if queue is None else check_name(queue, what="task_queue"),
         parent_close_policy=_close_policy(keywords.get("parent_close_policy", ParentClosePolicy.TERMINATE)),
         cancellation_type=cancellation_type(keywords.get("cancellation_type", CancellationType.WAIT_CANCELLATION_COMPLETED)),
+        run_timeout=time_limit(keywords.get("run_timeout"), "run_timeout"),
+        execution_timeout=time_limit(keywords.get("execution_timeout"), "execution_timeout"),
+        retry=retry_policy(keywords.get("retry")),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memflow.core import context
+from memflow.core.chain import ContinueAsNewError
 from memflow.core.definition import RunInfo
 from memflow.core.interrupts import SendSignal, StopOther
 from memflow.core.unwinding import Evicted
@@ -66,9 +67,9 @@ def did_interrupt(error: BaseException) -> bool:
     """Whether `error` is memflow's own rather than a failure. Kept for HotMesh users: false for every real failure.
 
     Interrupts never reach an `except`. Only `except BaseException` can meet what this is true for: a run's code being
-    unwound because it leaves memory. Raise that on.
+    unwound because it leaves memory or continues as new. Raise that on.
     """
-    return isinstance(error, Evicted)
+    return isinstance(error, Evicted | ContinueAsNewError)
 
 
 def send_to_run(verb: str, name: str, payload: Any, type: Any, workflow_id: str, run_id: str | None) -> None:

@@ -31,7 +31,7 @@ from memflow.core.chance import uuid4
 from memflow.core.context import current
 from memflow.failure import Failure
 from memflow.payload import NOTHING
-from tests.core.playing import Code, Played, activity, ask_child, child, condition, emit, patched, send, signal
+from tests.core.playing import Code, Played, activity, ask_child, child, condition, continue_as_new, emit, patched, send, signal
 
 FAILURE = Failure("application", "no", type="Refused")
 SIGNALS = ("approved", "paid")
@@ -49,7 +49,7 @@ class Step:
 LEAVES = (
     *("activity", "sleep", "signal", "waiting", "child", "handle", "emit", "send"),
     *("random", "now", "yield", "raise", "condition"),
-    *("patched", "deprecated"),
+    *("patched", "deprecated", "continue", "count", "path"),
 )
 NODES = (
     *("sequence", "gather", "settle", "group", "timeout", "wait_for", "shield", "first", "all", "completed"),
@@ -144,6 +144,16 @@ class Interpreter:
     async def do_condition(self, step: Step) -> None:
         await condition(lambda: len(self.log) % 5 == step.number % 5)
 
+    async def do_count(self, step: Step) -> object:
+        return current().write_record("search.incr", [f"n{step.number % 2}", step.number])
+
+    async def do_path(self, step: Step) -> object:
+        try:
+            current().write_record("entity.append", [f"lists.{step.number}", self.note("item")])
+            return current().write_record("entity.merge", [{"lists": {str(step.number % 3): {"last": len(self.log)}}}])
+        except TypeError:
+            return "no list"
+
     async def do_patched(self, step: Step) -> None:
         if self.patches != "none" and patched(f"p{step.number % 4}"):
             await activity(self.note(f"new{step.number}"))
@@ -151,6 +161,10 @@ class Interpreter:
     async def do_deprecated(self, step: Step) -> None:
         if self.patches == "all":
             patched(f"d{step.number % 4}", deprecated=True)
+
+    async def do_continue(self, step: Step) -> None:
+        if step.number < 2:
+            continue_as_new(self.note("again"))
 
     async def do_sequence(self, step: Step) -> None:
         for each in step.inner:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from memflow.codec import JsonCodec
 from memflow.core.arrivals import Answer, Arrival, RunStarted, SignalReceived, Turn
+from memflow.core.chain import ContinueAsNewError
 from memflow.core.context import current
 from memflow.core.definition import Definition, RunInfo
 from memflow.core.entries import JournalEntry, from_row, to_row
-from memflow.core.interrupts import CancelActivity, Emit, Interrupt, MarkPatch, ScheduleActivity, SendSignal, StartChild, StopOther
+from memflow.core.interrupts import (
+    CancelActivity,
+    ContinueAsNew,
+    Emit,
+    Interrupt,
+    MarkPatch,
+    ScheduleActivity,
+    SendSignal,
+    StartChild,
+    StopOther,
+)
 from memflow.core.journal import rebuild
 from memflow.core.replay import Replay
 from memflow.options import ActivityOptions, ChildOptions
@@ -96,6 +107,8 @@ def standing(replay: Replay) -> object:
         dict(replay.open_children),
         dict(replay.open_waits),
         replay.waiting(),
+        replay.record,
+        replay.record_payload(),
     )
 
 
@@ -146,6 +159,10 @@ def send(name: str) -> None:
 
 def patched(patch_id: str, *, deprecated: bool = False) -> bool:
     return current().patch(MarkPatch(patch_id, deprecated))
+
+
+def continue_as_new(text: str) -> NoReturn:
+    raise ContinueAsNewError(ContinueAsNew(CODEC.encode_arguments([text], ())))
 
 
 async def condition(fn: Callable[[], bool]) -> None:

@@ -32,6 +32,7 @@ from memflow.core.interrupts import (
     CancelTimer,
     CancelWait,
     Complete,
+    ContinueAsNew,
     Emit,
     Fail,
     MarkPatch,
@@ -41,6 +42,7 @@ from memflow.core.interrupts import (
     StartTimer,
     StopOther,
     Trace,
+    WriteMemo,
     WriteRecord,
 )
 from memflow.errors import SchemaError
@@ -111,7 +113,8 @@ SAMPLES: list[Entry] = [
     ),
     StopOther(7, "cancel", "child-1"),
     StopOther(7, "terminate", "child-1", "run-2", "enough", 6),
-    WriteRecord(8, json('{"a":1}')),
+    WriteRecord(8, "search.set", json('[{"a":1}]')),
+    WriteMemo(11, json('{"a":1}')),
     Emit(9, {"my.dog": json("1"), "my.cat": BYTES, "my.cow": NOTHING}),
     Emit(9, {}),
     Trace(10, json('{"a":1}')),
@@ -120,6 +123,8 @@ SAMPLES: list[Entry] = [
     Complete(json("1")),
     Fail(FAILURE),
     Cancelled(FAILURE),
+    ContinueAsNew(json("[1]")),
+    ContinueAsNew(BYTES, "another", "elsewhere", timedelta(minutes=1.5), ALL_OPTIONS.retry, BYTES),
 ]
 
 

@@ -15,6 +15,7 @@ from memflow.core.interrupts import (
     AwaitSignal,
     CancelActivity,
     Complete,
+    ContinueAsNew,
     Emit,
     Fail,
     Interrupt,
@@ -252,10 +253,14 @@ DUE: datetime = T0
         (StartChild(1, "w", "id", "r", NOTHING, ChildOptions()), StartChild(1, "v", "id", "r", NOTHING, ChildOptions()), False),
         (StopOther(1, "cancel", "id"), StopOther(1, "terminate", "id"), False),
         (Emit(1, {"a": NOTHING}), Emit(1, {"b": NOTHING}), True),
-        (WriteRecord(1, NOTHING), Trace(1, NOTHING), False),
+        (WriteRecord(1, "search.set", NOTHING), Trace(1, NOTHING), False),
+        (WriteRecord(1, "search.set", NOTHING), WriteRecord(1, "search.set", json("[1]")), True),
+        (WriteRecord(1, "search.incr", NOTHING), WriteRecord(1, "search.mult", NOTHING), False),
         (MarkPatch("p"), MarkPatch("p", deprecated=True), True),
         (MarkPatch("p"), MarkPatch("q"), False),
         (Complete(NOTHING), Complete(json("1")), True),
+        (ContinueAsNew(NOTHING), ContinueAsNew(json("1"), "other"), True),
+        (ContinueAsNew(NOTHING), Complete(NOTHING), False),
     ],
 )
 def test_what_counts_as_the_same(journal: Interrupt, code: Interrupt, same: bool) -> None:

@@ -28,7 +28,7 @@ def test_what_is_told_rides_along_once() -> None:
     with Driven(order) as driven:
         assert driven.start() == [
             Emit(1, {"order.placed": encoded({"id": 1}), "order.any": encoded(None)}),
-            WriteRecord(2, encoded({"customer": "acme", "total": 12.5})),
+            WriteRecord(2, "search.set", encoded([{"customer": "acme", "total": 12.5}])),
             Trace(3, encoded({"region": "eu"})),
             Complete(encoded(None)),
         ]
@@ -49,7 +49,7 @@ def test_what_cannot_be_told_takes_no_op() -> None:
         return paths
 
     with Driven(order) as driven:
-        assert driven.start()[0] == WriteRecord(1, encoded({"done": True}))
+        assert driven.start()[0] == WriteRecord(1, "search.set", encoded([{"done": True}]))
         assert driven.result() == ["$.wrong", "$.wrong", "$"]
 
 

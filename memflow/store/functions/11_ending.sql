@@ -88,7 +88,7 @@ begin
                array_agg(null::text))
         from memflow.runs c
         join memflow.runs p on p.id = c.parent
-       where c.id = any(v_runs) and p.status in ('running', 'paused'));
+       where c.id = any(v_runs) and c.next_run_id is null and p.status in ('running', 'paused'));
     v_ears := v_ears || (
       select memflow.deliver(
                array_agg(c.id order by c.id),
@@ -123,12 +123,18 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off se
 as $body$
 declare
   v_run bigint := memflow.find_run(p_namespace, p_workflow_id, p_run_id);
+  v_again bigint;
 begin
   if v_run is null then
     outcome := 'not_found';
     return;
   end if;
-  perform memflow.lock_runs(memflow.family(array[v_run]));
+  loop
+    perform memflow.lock_runs(memflow.family(array[v_run]));
+    v_again := memflow.find_run(p_namespace, p_workflow_id, p_run_id);
+    exit when v_again = v_run;                       -- meanwhile a new run may have taken over the id
+    v_run := v_again;
+  end loop;
   select r.status into status from memflow.runs r where r.id = v_run;
   if status is null then
     outcome := 'not_found';

@@ -10,6 +10,7 @@ as $body$
 #variable_conflict use_column
 declare
   v_runs bigint[];
+  v_again bigint[];
   v_status text[];
   v_chain text[];
   v_outcome text[];
@@ -18,9 +19,13 @@ declare
 begin
   select memflow.find_runs(p_namespace, p_workflow_id, p_run_id) into v_runs;
   perform memflow.lock_runs(v_runs);
-  -- Between finding and locking, a new run may have taken over the id: look again, now that what we hold cannot change.
-  select memflow.find_runs(p_namespace, p_workflow_id, p_run_id) into v_runs;
-  perform memflow.lock_runs(v_runs);
+  -- Between finding and locking, a new run may have taken over the id: look again, until what we hold cannot change.
+  loop
+    select memflow.find_runs(p_namespace, p_workflow_id, p_run_id) into v_again;
+    exit when v_again is not distinct from v_runs;
+    v_runs := v_again;
+    perform memflow.lock_runs(v_runs);
+  end loop;
   select array_agg(r.status order by u.ord), array_agg(r.first_run_id order by u.ord)
     into v_status, v_chain
     from unnest(v_runs) with ordinality u(run, ord)
@@ -69,7 +74,25 @@ begin
 end
 $body$;
 
--- The same for many, in their order.
+-- The same, and on to the run of its chain that has not ended, if there is one.
+create or replace function memflow.find_open(p_namespace text, p_workflow_id text, p_run_id text) returns bigint
+language plpgsql stable
+as $body$
+declare
+  v_run bigint := memflow.find_run(p_namespace, p_workflow_id, p_run_id);
+  v_next text;
+begin
+  loop
+    select r.next_run_id into v_next from memflow.runs r where r.id = v_run;
+    if v_next is null then
+      return v_run;
+    end if;
+    v_run := memflow.find_run(p_namespace, p_workflow_id, v_next);
+  end loop;
+end
+$body$;
+
+-- find_run for many, in their order.
 create or replace function memflow.find_runs(p_namespace text, p_workflow_id text[], p_run_id text[]) returns bigint[]
 language sql stable
 as $body$

@@ -156,7 +156,8 @@ create or replace function memflow.claim_runs(
   run bigint, crashes int, workflow_id text, run_id text, workflow text, task_queue text, length bigint, arrived bigint, consumed bigint,
   turn int, started_at timestamptz, last_at timestamptz, first_arrivals int, retries int, input bytea, input_encoding text,
   headers text, attempt int, first_run_id text, parent_workflow_id text, parent_run_id text, deadline timestamptz,
-  deadline_kind text, memo bytea, memo_encoding text, search bytea, search_encoding text
+  deadline_kind text, memo bytea, memo_encoding text, search bytea, search_encoding text, retry text,
+  execution_deadline timestamptz, continued_run_id text
 )
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
@@ -176,7 +177,7 @@ begin
            r.turn, r.started_at, r.last_at, r.first_arrivals, r.retries,
            case when r.length = 0 then r.input end, r.input_encoding,
            r.headers, r.attempt, r.first_run_id, r.parent_workflow_id, r.parent_run_id, r.deadline,
-           r.deadline_kind, r.memo, r.memo_encoding, r.search, r.search_encoding
+           r.deadline_kind, r.memo, r.memo_encoding, r.search, r.search_encoding, r.retry, r.execution_deadline, r.continued_run_id
       from unnest(v_taken.runs, v_taken.crashes) t(run, crashes)
       join memflow.runs r on r.id = t.run;
   end if;

@@ -29,6 +29,7 @@ declare
   v_effects boolean := e_member is not null;
   v_any_closing boolean := true = any(p_closing);
   v_relatives boolean := false;
+  v_goes_on boolean[] := array_fill(false, array[v_size]);   -- ends, and the next run of its chain takes the unread mail
   v_won boolean[] := array_fill(false, array[v_size]);
   v_members int[];
   v_arrived bigint[];
@@ -57,6 +58,14 @@ begin
   end if;
   perform 1 from memflow.runs r where r.id = any(v_lock) order by r.id for no key update;
 
+  if v_effects then
+    for i in 1 .. cardinality(e_member) loop
+      if e_what[i] = 'next' then
+        v_goes_on[e_member[i]] := true;
+      end if;
+    end loop;
+  end if;
+
   -- Fence. A closing member leaves no wake behind; a released one is nobody's, unless there is mail to be read first.
   -- "Is not distinct": or an empty table's plan reads all that this worker owns, for each member.
   -- Its queue is rung when it falls due before the next poll of an idle worker.
@@ -77,10 +86,11 @@ begin
               case when w.owner is null and w.wake_at <= memflow.now() + interval '2 seconds' then w.queue end as queue
   ), gone as (
     delete from memflow.wakes w
-     using unnest(p_run, p_token, p_length, p_consumed, p_closing) with ordinality u(run, token, length, consumed, closing, member)
+     using unnest(p_run, p_token, p_length, p_consumed, p_closing, v_goes_on)
+           with ordinality u(run, token, length, consumed, closing, goes_on, member)
       join memflow.runs r on r.id = u.run
      where w.run = u.run and w.owner is not distinct from p_worker and w.token = u.token
-       and u.closing and r.length = u.length and r.status in ('running', 'paused') and r.arrived <= u.consumed
+       and u.closing and r.length = u.length and r.status in ('running', 'paused') and (r.arrived <= u.consumed or u.goes_on)
     returning u.member, r.arrived
   )
   select array_agg(x.member), array_agg(x.arrived), array_agg(x.free), array_agg(distinct 'queue:' || x.queue)
@@ -164,6 +174,10 @@ begin
     end if;
   end if;
   if v_effects then
+    if true = any(v_goes_on) then
+      v_ears := v_ears || memflow.commit_next(
+        p_namespace, p_run, v_won, e_member, e_what, e_name, e_run_id, e_attributes, e_encoding, e_data);
+    end if;
     v_ears := v_ears || memflow.commit_effects(
       p_namespace, p_run, v_won, p_closing, e_member, e_what, e_op, e_name, e_workflow_id, e_run_id, e_attributes, e_encoding,
       e_data, p_terminated);

@@ -19,7 +19,7 @@ begin
   end if;
   select array_agg(t.run), array_agg(t.run) filter (where t.what in ('terminate', 'terminate_early'))
     into v_targets, v_ending
-    from (select e.what, memflow.find_run(p_namespace, e.workflow_id, e.run_id) as run
+    from (select e.what, memflow.find_open(p_namespace, e.workflow_id, e.run_id) as run
             from unnest(e_what, e_workflow_id, e_run_id) e(what, workflow_id, run_id)
            where e.what in ('send', 'send_early', 'cancel', 'cancel_early', 'terminate', 'terminate_early')) t
    where t.run is not null;
@@ -64,7 +64,7 @@ begin
         p_namespace, p_run, p_won, p_closing, e_member, e_what, e_op, e_workflow_id, e_run_id, e_attributes, e_encoding, e_data);
     end if;
     for i in 1 .. cardinality(e_member) loop
-      continue when not p_won[e_member[i]] or e_what[i] in ('child', 'record', 'emit');
+      continue when not p_won[e_member[i]] or e_what[i] in ('child', 'record', 'memo', 'emit', 'next', 'carry');
       v_what := e_what[i];
       if v_what in ('send_early', 'cancel_early', 'terminate_early') then
         continue when not v_early;
@@ -119,7 +119,7 @@ begin
         -- To a run that has ended, or is not there, it is dropped: there is nobody to tell.
         select r.id into v_run
           from memflow.runs r
-         where r.id = memflow.find_run(p_namespace, e_workflow_id[i], e_run_id[i]) and r.status in ('running', 'paused')
+         where r.id = memflow.find_open(p_namespace, e_workflow_id[i], e_run_id[i]) and r.status in ('running', 'paused')
            for no key update;
         continue when v_run is null;
         if v_what = 'terminate' then
@@ -149,6 +149,12 @@ begin
 
   if 'record' = any(e_what) then
     perform memflow.commit_records(p_namespace, p_run, p_won, e_member, e_what, e_encoding, e_data);
+  end if;
+  if 'memo' = any(e_what) then
+    update memflow.runs r
+       set memo_now = e.data, memo_now_encoding = e.encoding
+      from unnest(e_member, e_what, e_encoding, e_data) e(member, what, encoding, data)
+     where e.what = 'memo' and p_won[e.member] and r.id = p_run[e.member];
   end if;
   if 'emit' = any(e_what) then
     -- The last lock of all, and nothing waits behind it: ids of events are in commit order, so that a reader who
@@ -198,11 +204,18 @@ begin
   with made as (
     insert into memflow.runs (
       namespace, workflow_id, run_id, first_run_id, workflow, task_queue, started_at, last_at, input, input_encoding, headers,
-      parent, parent_op, parent_policy, parent_workflow_id, parent_run_id)
+      parent, parent_op, parent_policy, parent_workflow_id, parent_run_id, run_timeout, execution_deadline, deadline, deadline_kind,
+      retry)
     select p_namespace, e.workflow_id, e.run_id, e.run_id, e.about ->> 'workflow', coalesce(e.about ->> 'task_queue', p.task_queue),
            memflow.now(), memflow.now(), e.data, e.encoding, e.about ->> 'headers',
-           p.id, e.op, e.about ->> 'parent_close_policy', p.workflow_id, p.run_id
-      from (select x.*, x.attributes::jsonb as about
+           p.id, e.op, e.about ->> 'parent_close_policy', p.workflow_id, p.run_id,
+           e.run_timeout, memflow.now() + e.execution_timeout, memflow.now() + least(e.run_timeout, e.execution_timeout),
+           case when least(e.run_timeout, e.execution_timeout) = e.run_timeout then 'run'
+                when e.execution_timeout is not null then 'execution' end,
+           e.about ->> 'retry'
+      from (select x.*, x.attributes::jsonb as about,
+                   make_interval(secs => (x.attributes::jsonb ->> 'run_timeout')::float8) as run_timeout,
+                   make_interval(secs => (x.attributes::jsonb ->> 'execution_timeout')::float8) as execution_timeout
               from unnest(e_member, e_what, e_op, e_workflow_id, e_run_id, e_attributes, e_encoding, e_data)
                    x(member, what, op, workflow_id, run_id, attributes, encoding, data)
              where x.what = 'child' and p_won[x.member]) e
@@ -239,7 +252,7 @@ begin
 end
 $body$;
 
--- Merge fields into records, those of one run in the order asked.
+-- Records as their runs have them now. One whose payload is encrypted is not searchable.
 create or replace function memflow.commit_records(
   p_namespace text, p_run bigint[], p_won boolean[], e_member int[], e_what text[], e_encoding text[], e_data bytea[]
 ) returns void
@@ -253,9 +266,9 @@ begin
     continue when e_what[i] <> 'record' or not p_won[e_member[i]];
     v_fields := memflow.fields_of(e_data[i], e_encoding[i]);
     continue when v_fields is null;
-    insert into memflow.records as r (run, namespace, doc)
+    insert into memflow.records (run, namespace, doc)
     values (p_run[e_member[i]], p_namespace, v_fields)
-        on conflict (run) do update set doc = r.doc || excluded.doc;
+        on conflict (run) do update set doc = excluded.doc;
   end loop;
 end
 $body$;

@@ -23,7 +23,7 @@ begin
       array[convert_to(args::text, 'UTF8')], array[null::text], array[on_conflict], array[reuse], array[request_id],
       array[null::interval], array[null::interval], array[null::interval], array[null::text],
       array[null::bytea], array[null::text], array[null::bytea], array[null::text], array[null::interval], array[0],
-      array[null::text], array[null::text], array[null::bytea],
+      array[null::text], array[null::text], array[null::bytea], array[null::text],
       convert_to('{"kind":"terminated","message":"terminated","facts":{"reason":"replaced by a new start"}}', 'UTF8'));
   if v_started.conflict is not null then
     raise exception 'workflow id % is taken: % (run %)', v_id, v_started.conflict, v_started.run_id using errcode = '23505';

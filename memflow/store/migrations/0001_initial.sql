@@ -22,7 +22,8 @@ create table memflow.runs (
   slot               bigint not null default 0,
   run_id             text collate "C" not null,
   first_run_id       text collate "C" not null,
-  next_run_id        text collate "C",
+  next_run_id        text collate "C",               -- of the run that goes on where this one ended
+  continued_run_id   text collate "C",               -- of the run that this one goes on from
   request_id         text collate "C",
   workflow           text not null,
   task_queue         text collate "C" not null,
@@ -34,6 +35,9 @@ create table memflow.runs (
   last_at            timestamptz not null,           -- time of the last turn; before the first, when that is due
   deadline           timestamptz,
   deadline_kind      text,
+  run_timeout        interval,                       -- of each run of the chain
+  execution_deadline timestamptz,                    -- of the whole chain
+  retry              text,                           -- a JSON object; null: a run that fails is not tried again
   attempt            int not null default 1,
   priority           smallint not null default 0,
   parent             bigint,                         -- the parent's row, in the same namespace
@@ -54,6 +58,8 @@ create table memflow.runs (
   result_encoding    text,
   memo               bytea,
   memo_encoding      text,
+  memo_now           bytea,                          -- what the run made of its memo; null: as given
+  memo_now_encoding  text,
   search             bytea,
   search_encoding    text,
   headers            text,                           -- a JSON object

@@ -1,0 +1,60 @@
+"""What follows a run that ends: the next of its chain, or nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from memflow.core.arrivals import RunTimedOut
+from memflow.core.interrupts import Closing, ContinueAsNew, Fail
+from memflow.core.replay import Replay
+from memflow.failure import Failure
+from memflow.names import next_run_id
+from memflow.store.base import Claim, NextRun
+from memflow.worker import verdicts
+
+AT_ONCE = timedelta(0)
+
+
+def next_run(claim: Claim, closing: Closing | RunTimedOut, replay: Replay, now: datetime) -> NextRun | None:
+    """The run to begin with the commit that ends this one."""
+    if isinstance(closing, ContinueAsNew):
+        return NextRun(
+            next_run_id(claim.run_id),
+            attempt=1,
+            delay=AT_ONCE,
+            record=replay.record_payload(),
+            memo=closing.memo or replay.memo_payload(),
+            input=closing.input,
+            workflow=closing.workflow,
+            task_queue=closing.task_queue,
+            run_timeout=closing.run_timeout,
+            retry=closing.retry,
+            signals=replay.unread,
+        )
+    delay = _delay(claim, closing, replay, now)
+    if delay is None:
+        return None
+    # Another attempt begins with what the run was given, not with what it made of it.
+    return NextRun(next_run_id(claim.run_id), claim.attempt + 1, delay, claim.record, claim.memo, signals=replay.unread)
+
+
+def _delay(claim: Claim, closing: Closing | RunTimedOut, replay: Replay, now: datetime) -> timedelta | None:
+    """How long the next attempt waits; None if there is none: a run that was asked to cancel itself is not tried again."""
+    failure = _failure_of(closing)
+    if claim.retry is None or failure is None or replay.cancelling:
+        return None
+    delay = claim.retry.delay(claim.attempt, failure)
+    if delay is not None and claim.execution_deadline is not None and now + delay >= claim.execution_deadline:
+        return None
+    return delay
+
+
+def _failure_of(closing: Closing | RunTimedOut) -> Failure | None:
+    match closing:
+        case Fail(failure=failure):
+            return failure
+        case RunTimedOut(kind="run"):
+            # To the policy of a run its own time is what start_to_close is to that of an activity: the next attempt has its own.
+            return verdicts.timed_out("start_to_close", None)
+        case _:
+            return None

@@ -1,0 +1,67 @@
+"""Going on with a fresh journal: for workflows that never end, or would grow too long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, NoReturn
+
+from memflow.core import context
+from memflow.core.chain import ContinueAsNewError
+from memflow.core.interrupts import ContinueAsNew
+from memflow.duration import Duration
+from memflow.errors import ConfigurationError, ReadOnlyError
+from memflow.names import check_name
+from memflow.retry import RetryPolicy, retry_policy
+from memflow.scheduling import time_limit
+from memflow.workflow.define import definition_of
+
+
+def continue_as_new(
+    *arguments: Any,
+    args: Sequence[Any] | None = None,
+    workflow: str | Callable[..., Coroutine[Any, Any, Any]] | None = None,
+    task_queue: str | None = None,
+    run_timeout: Duration | None = None,
+    retry: RetryPolicy | None = None,
+    memo: Mapping[str, Any] | None = None,
+) -> NoReturn:
+    """End this run and begin the next one of its chain in the same commit: same workflow id, fresh journal, these arguments.
+
+    Whatever is not given stays as it is: the workflow, its queue, timeouts and retry policy, headers, memo, and the record.
+    Signals that no code has taken yet are delivered to the next run. Whoever waits for the result waits for the last run's;
+    open children follow their `parent_close_policy`. `finally` blocks run first; code behind the call never does.
+
+    Raises:
+        ContinueAsNewError: always, and no `except Exception` meets it.
+        TypeError: too few or too many arguments.
+        PayloadError: an argument cannot be stored.
+        ConfigurationError: an option cannot work.
+        ReadOnlyError: in a query or condition.
+    """
+    replay = context.current("continue_as_new")
+    if replay.read_only:
+        raise ReadOnlyError("continue_as_new: queries and conditions may only look")
+    if args is not None and arguments:
+        raise ConfigurationError("give the arguments one by one or as args=[...], not both")
+    given = arguments if args is None else args
+    name: str | None
+    if isinstance(workflow, str):
+        name, input = check_name(workflow, what="workflow name"), replay.codec.encode_arguments(given, ())
+    else:
+        definition = replay.definition if workflow is None else definition_of(workflow)
+        if not definition.required_arguments <= len(given) <= len(definition.argument_types):
+            raise TypeError(
+                f"workflow {definition.name} takes {len(definition.argument_types)} arguments, {len(given)} were given"
+            )
+        name = None if workflow is None else definition.name
+        input = replay.codec.encode_arguments(given, definition.argument_types)
+    raise ContinueAsNewError(
+        ContinueAsNew(
+            input=input,
+            workflow=name,
+            task_queue=None if task_queue is None else check_name(task_queue, what="task_queue"),
+            run_timeout=time_limit(run_timeout, "run_timeout"),
+            retry=retry_policy(retry),
+            memo=None if memo is None else replay.codec.encode(dict(memo)),
+        )
+    )
