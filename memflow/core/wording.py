@@ -78,7 +78,12 @@ def what(interrupt: Interrupt) -> str:
 def with_input(interrupt: Interrupt) -> str:
     """The same with the beginning of its input, where that is plain JSON."""
     match interrupt:
-        case ScheduleActivity(input=payload) | StartChild(input=payload) | ContinueAsNew(input=payload) | WriteRecord(arguments=payload):
+        case (
+            ScheduleActivity(input=payload)
+            | StartChild(input=payload)
+            | ContinueAsNew(input=payload)
+            | WriteRecord(arguments=payload)
+        ):
             return what(interrupt) + _arguments(payload)
         case _:
             return what(interrupt)

@@ -104,7 +104,8 @@ def test_what_a_verb_refuses(
 def merged(old: Any, new: Any) -> Any:
     """Said in another way than the code does."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return {key: merged(old[key], new[key]) if key in old and key in new else (new if key in new else old)[key] for key in old | new}
+        both = old.keys() & new.keys()
+        return old | new | {key: merged(old[key], new[key]) for key in both}
     return new
 
 

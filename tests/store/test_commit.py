@@ -24,14 +24,26 @@ from memflow.core.arrivals import (
     SignalReceived,
     TimerFired,
 )
-from memflow.core.interrupts import Complete, Emit, Fail, SendSignal, StartChild, StopOther, WriteRecord
+from memflow.core.interrupts import Complete, Emit, Fail, SendSignal, StartChild, StopOther
 from memflow.failure import Failure, encode_failure
 from memflow.options import ChildOptions, ParentClosePolicy
 from memflow.payload import Payload
 from memflow.runs import Status
 from memflow.store.base import TurnCommit
 from memflow.store.postgres import PostgresStore
-from tests.store.making import MINUTE, a_run, a_signal, a_turn, a_worker, an_activity, an_end, claim, journal, started_and_claimed
+from tests.store.making import (
+    MINUTE,
+    T0,
+    a_run,
+    a_signal,
+    a_turn,
+    a_worker,
+    an_activity,
+    an_end,
+    claim,
+    journal,
+    started_and_claimed,
+)
 
 
 async def test_a_closing_commit_leaves_five_rows(store: PostgresStore, sql: Any) -> None:
@@ -278,15 +290,26 @@ async def test_terminating_another_run_ends_it_at_once_and_fences_its_owner(stor
     assert await store.activities_of(b.run) == []
 
 
-async def test_records_are_merged_in_order_and_what_is_no_object_is_left_out(store: PostgresStore) -> None:
+async def test_a_record_is_replaced_whole_and_what_is_no_object_is_left_out(store: PostgresStore) -> None:
     worker = await a_worker(store)
-    [a] = await started_and_claimed(store, worker, a_run("a", search=Payload(b'{"x": 1, "y": 1}')))
-    written = [b'{"x": 2}', b"[1]", b'"a\\u0000"', b'{"x": 3, "z": {"k": null}}']
-    effects = [WriteRecord(n, Payload(data)) for n, data in enumerate(written, start=1)]
-    effects.append(WriteRecord(5, Payload(b"secret", "aes")))
-    await store.commit_turns(worker, [a_turn(a, RunStarted(), *effects, effects=effects)])
-    run = await store.find_run("a")
-    assert run is not None and run.record == {"x": 3, "y": 1, "z": {"k": None}}
+    claims = await started_and_claimed(store, worker, *[a_run(search=Payload(b'{"x": 1, "y": 1}')) for _ in range(4)])
+    records = [Payload(b'{"x": 3, "z": {"k": null}}'), Payload(b"[1]"), Payload(b'"a\\u0000"'), Payload(b"secret", "aes")]
+    await store.commit_turns(worker, [a_turn(each, record=record) for each, record in zip(claims, records, strict=True)])
+    found = [await store.find_run(each.workflow_id) for each in claims]
+    assert [each.record for each in found if each is not None] == [{"x": 3, "z": {"k": None}}] + [{"x": 1, "y": 1}] * 3
+
+
+async def test_a_memo_shows_as_it_is_now_and_is_claimed_as_it_was_given(store: PostgresStore) -> None:
+    worker = await a_worker(store)
+    [a, b] = await started_and_claimed(store, worker, a_run("a", memo=Payload(b'{"by": 1}')), a_run("b"))
+    fenced = a_turn(b, memo=Payload(b'{"by": 3}'))
+    fenced.token = uuid4()
+    await store.commit_turns(worker, [a_turn(a, memo=Payload(b"sealed", "aes"), wake_at=T0), fenced])
+    [run, other] = [await store.find_run(each) for each in ("a", "b")]
+    assert run is not None and run.memo == Payload(b"sealed", "aes")
+    assert other is not None and other.memo is None
+    [again] = await claim(store, worker)
+    assert again.memo == Payload(b'{"by": 1}')
 
 
 async def test_events_are_published_with_the_commit_in_order(store: PostgresStore) -> None:

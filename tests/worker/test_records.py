@@ -152,7 +152,7 @@ async def test_a_memo_begins_as_given_and_shows_as_it_is_now(dsn: str, schema: s
             handle = await client.workflow.start(keeps_a_memo, memo={"by": "ada", "for": "bob"})
 
             async def changed() -> bool:
-                return (await handle.describe()).memo == {"for": "bob", "stage": "one"}
+                return bool((await handle.describe()).memo == {"for": "bob", "stage": "one"})
 
             await until(changed)
         async with Worker(client, workflows=ALL):  # rebuilt: from the memo that was given, not from the one that shows
