@@ -1,18 +1,37 @@
-"""What follows a run that ends: the next of its chain, or nothing."""
+"""How a run ends, and what follows: the next of its chain, or nothing."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
 from memflow.core.arrivals import RunTimedOut
-from memflow.core.interrupts import Closing, ContinueAsNew, Fail
+from memflow.core.interrupts import Cancelled, Closing, Complete, ContinueAsNew, Fail
 from memflow.core.replay import Replay
-from memflow.failure import Failure
+from memflow.failure import Failure, encode_failure
 from memflow.names import next_run_id
+from memflow.payload import Payload
+from memflow.runs import Status
 from memflow.store.base import Claim, NextRun
 from memflow.worker import verdicts
 
 AT_ONCE = timedelta(0)
+
+
+def ending_of(closing: Closing | RunTimedOut | None) -> tuple[Status, Payload | None]:
+    """A run's status, and its result or failure, by what ended it; None for a run that goes on."""
+    match closing:
+        case None:
+            return Status.RUNNING, None
+        case Complete(result=result):
+            return Status.COMPLETED, result
+        case Fail(failure=failure):
+            return Status.FAILED, encode_failure(failure)
+        case Cancelled(failure=failure):
+            return Status.CANCELLED, encode_failure(failure)
+        case ContinueAsNew():
+            return Status.CONTINUED_AS_NEW, None
+        case RunTimedOut(kind=kind):
+            return Status.TIMED_OUT, encode_failure(verdicts.run_timed_out(kind))
 
 
 def next_run(claim: Claim, closing: Closing | RunTimedOut, replay: Replay, now: datetime) -> NextRun | None:

@@ -45,11 +45,11 @@ from memflow.core.interrupts import (
 )
 from memflow.core.replay import Replay
 from memflow.failure import encode_failure
-from memflow.payload import NO_ARGUMENTS, Payload
+from memflow.payload import NO_ARGUMENTS
 from memflow.runs import Status
 from memflow.store.base import Claim, TurnCommit
 from memflow.worker import verdicts
-from memflow.worker.chains import next_run
+from memflow.worker.chains import ending_of, next_run
 from memflow.worker.jobs import Ending, HandBack, Job, Settled, TryAgain
 from memflow.worker.pending import Pending, Places
 from memflow.worker.unsaved import Unsaved
@@ -332,7 +332,7 @@ class Resident:
     def share(self, now: datetime) -> TurnCommit:
         """This run's part of the next group commit: everything since its last one."""
         unsaved, acts = self._unsaved, self._acts
-        status, result = _ending_of(self._closing)
+        status, result = ending_of(self._closing)
         if status is Status.RUNNING:
             self._place_activities()
         for op in unsaved.cancelled:
@@ -394,19 +394,3 @@ class Resident:
         self.pending.not_sent()
         self._answers.extend(arrival for position, arrival in self.arrivals if position is None)
         self.arrivals.clear()
-
-
-def _ending_of(closing: Closing | RunTimedOut | None) -> tuple[Status, Payload | None]:
-    match closing:
-        case None:
-            return Status.RUNNING, None
-        case Complete(result=result):
-            return Status.COMPLETED, result
-        case Fail(failure=failure):
-            return Status.FAILED, encode_failure(failure)
-        case Cancelled(failure=failure):
-            return Status.CANCELLED, encode_failure(failure)
-        case ContinueAsNew():
-            return Status.CONTINUED_AS_NEW, None
-        case RunTimedOut(kind=kind):
-            return Status.TIMED_OUT, encode_failure(verdicts.run_timed_out(kind))

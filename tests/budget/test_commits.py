@@ -64,6 +64,14 @@ async def quiet() -> str:
 
 
 @workflow.defn
+async def chain(left: int) -> int:
+    await workflow.search().incr("rounds")
+    if left:
+        workflow.continue_as_new(left - 1)
+    return left
+
+
+@workflow.defn
 async def parent() -> str:
     return await workflow.execute_child(quiet)
 
@@ -106,6 +114,14 @@ async def test_emit_enrich_trace_and_completion_ride_along(dsn: str, schema: str
         with counted(client) as counts:
             assert await client.workflow.execute(quiet) == "done"
     assert counts["commit_turns"] == 1
+
+
+async def test_a_next_run_costs_its_own_commit_and_no_more(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=[chain]):
+        with counted(client) as counts:
+            assert await client.workflow.execute(chain, 9) == 0
+    assert counts["start_runs"] == 1
+    assert counts["commit_turns"] == 10, "ten runs of one turn: each end begins the next run"
 
 
 async def test_a_child_costs_its_own_commit_and_two_of_the_parent(dsn: str, schema: str) -> None:

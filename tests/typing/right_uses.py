@@ -162,3 +162,23 @@ def inside_an_activity() -> None:
 def policies() -> None:
     assert_type(RetryPolicy("1 second", non_retryable_error_types=[ValueError, "BadCard"]).initial_interval, timedelta)
     assert_type(RetryPolicy().maximum_interval, timedelta | None)
+
+
+@workflow.defn
+async def in_a_chain(order: Order, left: int) -> str:
+    if workflow.patched("euro"):
+        workflow.deprecate_patch("dollar")
+    fields, document = workflow.search(), workflow.entity()
+    assert_type(await fields.set({"a": 1}, b=2), int)
+    assert_type(await fields.incr("a", 0.5), int | float)
+    assert_type(await fields.mult("a", 2), int | float)
+    assert_type(await fields.mget("a", "b"), list[Any])
+    assert_type(await document.merge({"a": {"b": 1}}), dict[str, Any])
+    assert_type(await document.append("a.list", 1), list[Any])
+    assert_type(await document.toggle("a.on"), bool)
+    assert_type(workflow.memo(), dict[str, Any])
+    workflow.upsert_memo({"a": None})
+    assert_type(await workflow.execute_child(in_a_chain, order, 1, retry=RetryPolicy(), run_timeout="1 hour"), str)
+    if left:
+        workflow.continue_as_new(order, left - 1, run_timeout="1 hour")
+    return "the checker knows that the line above does not come back"
