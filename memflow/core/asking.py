@@ -58,6 +58,7 @@ class Asking:
         self.codec = codec
         self.now: datetime = info.started_at
         self.turn_number: int = 0
+        self.length: int = 0                                 # of the journal before this turn
         self.silent = False                                  # nothing is logged: it has been, or it is not meant
         self.read_only = False                               # in queries and conditions, which may only look
         self._opened = OpenOps()

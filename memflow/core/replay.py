@@ -101,6 +101,7 @@ class Replay(Asking):
         if self._error is not None:
             raise self._error
         asked = self._asked.copy()
+        self.length += len(turn.arrivals) + len(asked)
         self._asked.clear()  # cleared, not replaced: code may hold on to it across an await
         return asked
 
@@ -114,6 +115,7 @@ class Replay(Asking):
         self.silent = True
         witness.begin(arrived, asked)
         self.advance(turn)
+        self.length = asked[-1].seq if asked else arrived    # deprecated marks that the code no longer asks for count too
         if witness.missing():
             waiting = self.waiting()
             raise witness.miss(waiting[0].chain[-1] if waiting and waiting[0].chain else None)

@@ -17,7 +17,7 @@ from memflow.scheduling import ActivityKeywords
 from memflow.workflow.activities import execute_activity, start_activity
 from memflow.workflow.chance import random, uuid4
 from memflow.workflow.children import ChildHandle, ChildKeywords, execute_child, start_child
-from memflow.workflow.continuing import continue_as_new
+from memflow.workflow.continuing import continue_as_new, continue_as_new_suggested, history_length
 from memflow.workflow.control import (
     ExternalHandle,
     cancel,
@@ -57,6 +57,7 @@ __all__ = [
     "Search",
     "cancel",
     "continue_as_new",
+    "continue_as_new_suggested",
     "defn",
     "deprecate_patch",
     "did_interrupt",
@@ -66,6 +67,7 @@ __all__ = [
     "execute_activity",
     "execute_child",
     "get_external_handle",
+    "history_length",
     "in_workflow",
     "info",
     "init",

@@ -88,7 +88,9 @@ class Played:
         other.close()
         for entry in (*arrivals, *asked):
             self.journal.append(JournalEntry(len(self.journal) + 1, self.replay.turn_number, self.at, entry))
-        self.rebuilt().close()
+        rebuilt = self.rebuilt()
+        assert rebuilt.length == len(self.journal)
+        rebuilt.close()
         return asked
 
     def start(self) -> list[Interrupt]:
@@ -101,6 +103,7 @@ def standing(replay: Replay) -> object:
     return (
         replay.finished,
         replay.turn_number,
+        replay.length,
         replay.now,
         dict(replay.open_activities),
         dict(replay.open_timers),

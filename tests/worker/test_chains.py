@@ -304,3 +304,18 @@ async def test_a_chain_costs_no_commit_of_its_own(dsn: str, schema: str) -> None
             again = await client.workflow.start(goes_round, 0.0, id="busy", on_conflict="use_existing")
             assert (await client.get_handle("busy", again.run_id).describe()).first_run_id == handle.run_id
         await handle.terminate()
+
+
+@workflow.defn
+async def tells_its_length() -> tuple[list[int], bool]:
+    seen = [workflow.history_length()]
+    for _ in range(2):
+        await workflow.sleep_for(0.01)
+        seen.append(workflow.history_length())
+    return seen, workflow.continue_as_new_suggested()
+
+
+async def test_a_run_knows_how_long_its_journal_was(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client:
+        async with Worker(client, workflows=[tells_its_length], max_cached_workflows=0):
+            assert await client.workflow.execute(tells_its_length) == ([0, 2, 4], False)
