@@ -320,12 +320,19 @@ class Engine:
         for due in acts.due:
             self._activity_bell.ring_at(due)
         if resident.closed or resident.leaving is not None:
+            resident.marked = False
             self._forget(resident, "lost")
         elif committed.released:
-            self._residents.pop(resident.run, None)
+            # A mark that came meanwhile, from a look at mail that had been read: nothing is due here any more, and the
+            # replay belongs to the next owner, who may be this worker already.
+            resident.marked = False
+            if self._residents.get(resident.run) is resident:
+                del self._residents[resident.run]
+                self._cache.keep(resident.run, Suspended(resident.replay, resident.length, resident.pending.scheduled_at))
+            else:
+                resident.replay.close()                  # claimed anew and rebuilt before we heard of its release
             if resident.wake_at is not None:
                 self._run_bell.ring_at(resident.wake_at)
-            self._cache.keep(resident.run, Suspended(resident.replay, resident.length, resident.pending.scheduled_at))
             if self._full():
                 self._run_bell.ring()
         else:
