@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from memflow.core.definition import RunInfo
 from memflow.core.interrupts import (
+    AnswerUpdate,
     AwaitSignal,
     CancelWait,
     Closing,
@@ -38,6 +39,8 @@ def identity(interrupt: Interrupt) -> Identity:
             return StartChild, workflow, workflow_id
         case StopOther(how=how, workflow_id=workflow_id):
             return StopOther, how, workflow_id
+        case AnswerUpdate(update_id=update_id, outcome=outcome):
+            return AnswerUpdate, update_id, outcome
         case _:
             return (type(interrupt),)
 
@@ -158,6 +161,7 @@ _NOUNS: dict[type[Interrupt], str] = {
     ScheduleActivity: "an activity",
     AwaitSignal: "a signal id",
     SendSignal: "a signal's name or target",
+    AnswerUpdate: "an update's handler",
     StartChild: "a child workflow, or its id,",
     StopOther: "the run to stop",
 }

@@ -10,8 +10,9 @@ not do is look at the outside world itself; activities do that.
 """
 
 from memflow.core.definition import RunInfo
+from memflow.core.handlers import UpdateInfo
 from memflow.core.logs import logger
-from memflow.options import CancellationType, ParentClosePolicy
+from memflow.options import CancellationType, HandlerUnfinishedPolicy, ParentClosePolicy
 from memflow.scheduling import ActivityKeywords
 from memflow.workflow.activities import execute_activity, start_activity
 from memflow.workflow.chance import random, uuid4
@@ -27,6 +28,25 @@ from memflow.workflow.control import (
 )
 from memflow.workflow.define import defn, init, run
 from memflow.workflow.events import emit, trace
+from memflow.workflow.handlers import (
+    all_handlers_finished,
+    current_update_info,
+    get_dynamic_query_handler,
+    get_dynamic_signal_handler,
+    get_dynamic_update_handler,
+    get_query_handler,
+    get_signal_handler,
+    get_update_handler,
+    instance,
+    query,
+    set_dynamic_query_handler,
+    set_dynamic_signal_handler,
+    set_dynamic_update_handler,
+    set_query_handler,
+    set_signal_handler,
+    set_update_handler,
+    update,
+)
 from memflow.workflow.proxies import proxy_activities
 from memflow.workflow.records import enrich
 from memflow.workflow.signals import signal, wait_condition, wait_for
@@ -38,24 +58,42 @@ __all__ = [
     "ChildHandle",
     "ChildKeywords",
     "ExternalHandle",
+    "HandlerUnfinishedPolicy",
     "ParentClosePolicy",
     "RunInfo",
+    "UpdateInfo",
+    "all_handlers_finished",
     "cancel",
+    "current_update_info",
     "defn",
     "did_interrupt",
     "emit",
     "enrich",
     "execute_activity",
     "execute_child",
+    "get_dynamic_query_handler",
+    "get_dynamic_signal_handler",
+    "get_dynamic_update_handler",
     "get_external_handle",
+    "get_query_handler",
+    "get_signal_handler",
+    "get_update_handler",
     "in_workflow",
     "info",
     "init",
+    "instance",
     "logger",
     "now",
     "proxy_activities",
+    "query",
     "random",
     "run",
+    "set_dynamic_query_handler",
+    "set_dynamic_signal_handler",
+    "set_dynamic_update_handler",
+    "set_query_handler",
+    "set_signal_handler",
+    "set_update_handler",
     "signal",
     "sleep_for",
     "sleep_until",
@@ -64,6 +102,7 @@ __all__ = [
     "terminate",
     "time",
     "trace",
+    "update",
     "uuid4",
     "wait_condition",
     "wait_for",

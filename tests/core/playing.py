@@ -11,6 +11,7 @@ from memflow.core.arrivals import Answer, Arrival, RunStarted, SignalReceived, T
 from memflow.core.context import current
 from memflow.core.definition import Definition, RunInfo
 from memflow.core.entries import JournalEntry, from_row, to_row
+from memflow.core.handlers import journaled
 from memflow.core.interrupts import CancelActivity, Emit, Interrupt, ScheduleActivity, SendSignal, StartChild, StopOther
 from memflow.core.journal import rebuild
 from memflow.core.replay import Replay
@@ -68,7 +69,8 @@ class Played:
         assert again == asked
         assert standing(other) == standing(self.replay)
         other.close()
-        for entry in (*arrivals, *asked):
+        kept, said = journaled(arrivals, asked)
+        for entry in (*kept, *said):
             self.journal.append(JournalEntry(len(self.journal) + 1, self.replay.turn_number, self.at, entry))
         self.rebuilt().close()
         return asked
