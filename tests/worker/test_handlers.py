@@ -214,7 +214,7 @@ async def test_start_update_returns_when_accepted_and_the_end_of_the_run_answers
 async def test_an_update_survives_a_change_of_workers(dsn: str, schema: str) -> None:
     async with await Client.connect(dsn, schema=schema) as client:
         handle = await client.workflow.start(Cart.run, "ada")
-        waiting = asyncio.ensure_future(handle.update(Cart.add, Item("tea", 1), timeout=timedelta(seconds=10)))
+        waiting = asyncio.ensure_future(handle.update(Cart.add, Item("tea", 1), timeout=10))
         async with Worker(client, workflows=ALL):
             forever = await handle.start_update(Cart.forever)
         async with Worker(client, workflows=ALL):
