@@ -194,7 +194,7 @@ class Handle(Generic[R_co]):
     async def signal(  # type: ignore[misc]  # mypy holds `*arguments: *Ts` of an overload against `*arguments: Any` here
         self, target: Any, *arguments: Any, request_id: str | None = None, connection: Any = None
     ) -> None:
-        """Send this run a signal: `target` is its name, or a method marked `@workflow.signal`. It is kept until the run takes it.
+        """Send this run a signal by name, or by a method marked `@workflow.signal`. It is kept until the run takes it.
 
         One argument is the payload itself, several are a list. A repeat with the same `request_id` counts once.
         `connection` (asyncpg, inside a transaction) sends it if and only if the caller commits.
@@ -213,6 +213,8 @@ class Handle(Generic[R_co]):
     async def query(self, target: str, *arguments: Any, result_type: type[R], timeout: Duration = ...) -> R: ...
     @overload
     async def query(self, target: str, *arguments: Any, timeout: Duration = ...) -> Any: ...
+    @overload
+    async def query(self, target: Callable[[Any, *Ts], Awaitable[R]], *arguments: *Ts, timeout: Duration = ...) -> R: ...
     @overload
     async def query(self, target: Callable[[Any, *Ts], R], *arguments: *Ts, timeout: Duration = ...) -> R: ...
     async def query(  # type: ignore[misc]  # as for signal
@@ -248,7 +250,8 @@ class Handle(Generic[R_co]):
             ) from None
         if answer.outcome == "failed":
             cause = failure_in(answer.payload, link.codec)
-            raise QueryFailedError(f"query {name!r} of workflow {self._id!r}: {cause}", workflow_id=self._id, query=name) from cause
+            message = f"query {name!r} of workflow {self._id!r}: {cause}"
+            raise QueryFailedError(message, workflow_id=self._id, query=name) from cause
         return None if answer.payload is None else link.codec.decode(answer.payload, result_type or declared)
 
     @overload

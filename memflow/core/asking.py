@@ -6,6 +6,7 @@ Verbs and the loop call this; `replay.Replay` adds the turns.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Context
 from datetime import datetime
@@ -17,7 +18,16 @@ from memflow.codec import Codec
 from memflow.core.arrivals import Answer, SignalReceived
 from memflow.core.chance import random_of
 from memflow.core.definition import Definition, RunInfo
-from memflow.core.interrupts import AnswerUpdate, AwaitSignal, CancelTimer, Closing, Interrupt, ScheduleActivity, StartChild, StartTimer
+from memflow.core.interrupts import (
+    AnswerUpdate,
+    AwaitSignal,
+    CancelTimer,
+    Closing,
+    Interrupt,
+    ScheduleActivity,
+    StartChild,
+    StartTimer,
+)
 from memflow.core.loop import LAST_YEAR, Timer, TurnLoop
 from memflow.core.mismatch import Witness
 from memflow.core.opened import OpenOps
@@ -36,7 +46,7 @@ class TurnFailed(Exception):
     """
 
 
-class Asking:
+class Asking(ABC):
     """What workflow code sees of its run, and what it has asked."""
 
     def __init__(self, definition: Definition, info: RunInfo, codec: Codec) -> None:
@@ -156,6 +166,10 @@ class Asking:
         op = self.next_op()
         self.ask(StartTimer(op, due))
         await self.answer(op, on_cancel=lambda: CancelTimer(op))
+
+    @abstractmethod
+    def handle_signal(self, signal: SignalReceived, *, dynamic: bool) -> bool:
+        """Start the handler of a signal, the one of its name or the dynamic one. False: there is none."""
 
     def check_writable(self, wanted: str) -> None:
         """Refuse what changes the run where code may only look.

@@ -109,14 +109,12 @@ class Handlers:
         Raises:
             PayloadError: the payload does not fit the handler's parameters.
         """
-        codec, types = self._codec, handler.argument_types
+        codec = self._codec
+        types: Sequence[Any] = handler.argument_types
         if handler.name is None:
             value = codec.decode(signal.payload)
             return [signal.name, value if isinstance(value, list) else [] if value is None else [value]]
-        if not types:
-            return ()
-        optional = handler.required_arguments == 0 and codec.decode(signal.payload) is None
-        if optional:
+        if not types or (handler.required_arguments == 0 and codec.decode(signal.payload) is None):
             return ()
         if len(types) > 1 and isinstance(codec.decode(signal.payload), list):
             return codec.decode_arguments(signal.payload, types, handler.required_arguments)

@@ -100,7 +100,7 @@ TABLE: tuple[Primitive, ...] = (
 
 UNASKED: dict[type[Arrival], str] = {
     RunStarted: "the first arrival of every run: runs the code",
-    SignalReceived: "a signal sent to this run by name: for its handler, else for whoever waits for that name, or kept for who will",
+    SignalReceived: "a signal sent to this run by name: for its handler, else whoever waits for that name, or kept for who will",
     UpdateReceived: "asks the validator of the update's handler, then runs the handler",
     CancelRequested: "cancels the run's main task, as asyncio cancels any",
     RunTerminated: "ends the run over its code's head; no code sees it",

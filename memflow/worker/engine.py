@@ -338,8 +338,11 @@ class Engine:
         for due in acts.due:
             self._activity_bell.ring_at(due)
         if resident.closed or resident.leaving is not None:
+            resident.marked = False
             self._forget(resident, "lost")
         elif committed.released:
+            # A mark from a look at mail that had been read: nothing is due, and its replay belongs to the next owner now.
+            resident.marked = False
             self._residents.pop(resident.run, None)
             if resident.wake_at is not None:
                 self._run_bell.ring_at(resident.wake_at)

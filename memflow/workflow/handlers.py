@@ -17,7 +17,6 @@ from memflow.signatures import Parameters, hints_of, local_names, name_of, param
 
 P = ParamSpec("P")
 S = TypeVar("S")
-S_contra = TypeVar("S_contra", contravariant=True)
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 Q = TypeVar("Q", bound=Callable[..., Any])
@@ -39,17 +38,17 @@ class _Marked:
     validator: Callable[..., Any] | None = None
 
 
-class UpdateMethod(Protocol[S_contra, P, R_co]):
+class UpdateMethod(Protocol[S, P, R_co]):
     """A method marked `@workflow.update`: the method itself, with one more decorator."""
 
-    def __call__(self, instance: S_contra, /, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    def __call__(self, instance: S, /, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
     @overload
-    def __get__(self, instance: None, owner: Any = None, /) -> UpdateMethod[S_contra, P, R_co]: ...
+    def __get__(self, instance: None, owner: Any = None, /) -> UpdateMethod[S, P, R_co]: ...
     @overload
     def __get__(self, instance: object, owner: Any = None, /) -> Callable[P, R_co]: ...
 
-    def validator(self, fn: Callable[Concatenate[S_contra, P], None], /) -> Callable[Concatenate[S_contra, P], None]:
+    def validator(self, fn: Callable[Concatenate[S, P], None], /) -> Callable[Concatenate[S, P], None]:
         """Mark the method that looks at an update before it is accepted. What it raises rejects the update; it may only
         look, and is not asked again when the run is replayed."""
         ...

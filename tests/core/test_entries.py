@@ -22,8 +22,8 @@ from memflow.core.arrivals import (
     RunTerminated,
     RunTimedOut,
     SignalReceived,
-    UpdateReceived,
     TimerFired,
+    UpdateReceived,
 )
 from memflow.core.entries import CLASSES, Entry, Row, from_row, kind_of, to_row
 from memflow.core.interrupts import (
