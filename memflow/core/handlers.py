@@ -110,7 +110,7 @@ class Handlers:
             PayloadError: the payload does not fit the handler's parameters.
         """
         codec = self._codec
-        types: Sequence[Any] = handler.argument_types
+        types = list(handler.argument_types)
         if handler.name is None:
             value = codec.decode(signal.payload)
             return [signal.name, value if isinstance(value, list) else [] if value is None else [value]]

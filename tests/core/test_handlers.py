@@ -98,7 +98,8 @@ def query(replay: Replay, name: str) -> Any:
 
 def test_what_comes_with_the_start_runs_after_init_and_before_run_in_its_order() -> None:
     played = PlayedClass(Log)
-    asked = played.turn(RunStarted(), SignalReceived("note", json('"a"')), update(1, input="[9]"), SignalReceived("note", json('"b"')))
+    first, second = (SignalReceived("note", json(text)) for text in ('"a"', '"b"'))
+    asked = played.turn(RunStarted(), first, update(1, input="[9]"), second)
     assert query(played.replay, "so_far") == ["init", "a", "add 9", "b", "a later", "b later", "run"]
     assert outcomes(asked) == [("u-1", "accepted"), ("u-1", "completed")]
     assert query(played.rebuilt(), "so_far") == query(played.replay, "so_far")
