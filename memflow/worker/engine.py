@@ -343,10 +343,13 @@ class Engine:
         elif committed.released:
             # A mark from a look at mail that had been read: nothing is due, and its replay belongs to the next owner now.
             resident.marked = False
-            self._residents.pop(resident.run, None)
+            if self._residents.get(resident.run) is resident:
+                del self._residents[resident.run]
+                self._cache.keep(resident.run, Suspended(resident.replay, resident.length, resident.pending.scheduled_at))
+            else:
+                resident.replay.close()                  # claimed anew and rebuilt here before we heard of its release
             if resident.wake_at is not None:
                 self._run_bell.ring_at(resident.wake_at)
-            self._cache.keep(resident.run, Suspended(resident.replay, resident.length, resident.pending.scheduled_at))
             if self._full():
                 self._run_bell.ring()
         else:
