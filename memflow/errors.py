@@ -9,6 +9,8 @@
     │   ├── ActivityError                 an activity failed; the reason is its cause
     │   └── ChildWorkflowError            a child run failed; the reason is its cause
     ├── WorkflowFailedError               `result()` of a run that did not complete; the reason is its cause
+    ├── QueryFailedError                  a query was not answered but failed; the reason is its cause
+    ├── UpdateFailedError                 an update was rejected or failed; the reason is its cause
     ├── WorkflowAlreadyStartedError       the workflow id is taken
     ├── WorkflowNotFoundError             no run has that id
     ├── WorkflowClosedError               the run has ended and takes nothing more
@@ -146,6 +148,34 @@ class WorkflowFailedError(MemflowError):
     @property
     def cause(self) -> BaseException | None:
         """The failure that ended the run."""
+        return self.__cause__
+
+
+class QueryFailedError(MemflowError):
+    """A query's handler raised, or there is none of that name. `cause` (also `__cause__`) is the failure."""
+
+    def __init__(self, message: str, *, workflow_id: str, query: str) -> None:
+        self.workflow_id = workflow_id
+        self.query = query
+        super().__init__(message)
+
+    @property
+    def cause(self) -> BaseException | None:
+        """What the handler raised."""
+        return self.__cause__
+
+
+class UpdateFailedError(MemflowError):
+    """An update was rejected, its handler failed, or its run ended before it. `cause` (also `__cause__`) says which."""
+
+    def __init__(self, message: str, *, workflow_id: str, update_id: str) -> None:
+        self.workflow_id = workflow_id
+        self.update_id = update_id
+        super().__init__(message)
+
+    @property
+    def cause(self) -> BaseException | None:
+        """The failure of the validator or handler, or a `WorkflowClosedError`."""
         return self.__cause__
 
 

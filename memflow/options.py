@@ -9,6 +9,13 @@ from enum import StrEnum
 from memflow.retry import DEFAULT_RETRY, RetryPolicy
 
 
+class HandlerUnfinishedPolicy(StrEnum):
+    """What happens when a run ends while a signal's or update's handler is running. It is dropped either way."""
+
+    WARN_AND_ABANDON = "warn_and_abandon"
+    ABANDON = "abandon"
+
+
 class CancellationType(StrEnum):
     """What awaiting a cancelled activity yields."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import builtins
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, TypeVarTuple, cast, overload
+from uuid import uuid4
 
 from memflow.client.describe import (
     HistoryEntry,
@@ -16,12 +17,15 @@ from memflow.client.describe import (
     waiting_of,
 )
 from memflow.client.link import Link
-from memflow.client.values import encode_signal
-from memflow.core.arrivals import Arrival, CancelRequested, SignalReceived
+from memflow.client.updates import UpdateHandle
+from memflow.client.values import encode_arguments, encode_signal_to
+from memflow.core.arrivals import Arrival, CancelRequested, SignalReceived, UpdateReceived
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import (
     CancelledError,
+    ConfigurationError,
     FailureError,
+    QueryFailedError,
     TerminatedError,
     TimeoutError,
     WorkflowClosedError,
@@ -31,8 +35,14 @@ from memflow.errors import (
 from memflow.names import check_name
 from memflow.runs import Status
 from memflow.store.base import Outcome, RunRow, Sent, ToRun
+from memflow.workflow.handlers import handler_name
 
+R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+Ts = TypeVarTuple("Ts")
+
+QUERY_TIMEOUT: Duration = "10 seconds"
+"""How long a query waits for a worker by default: it is asked by somebody who waits, often a person."""
 
 EXISTS_SECONDS = 300.0
 """How often a waiting `result` makes sure that the run still exists: an ended run can expire while nobody could ask."""
@@ -175,8 +185,16 @@ class Handle(Generic[R_co]):
 
     # -- talking
 
-    async def signal(self, name: str, *arguments: Any, request_id: str | None = None, connection: Any = None) -> None:
-        """Send this run a signal. It is kept until the run takes it, however long that is.
+    @overload
+    async def signal(self, target: str, *arguments: Any, request_id: str | None = ..., connection: Any = ...) -> None: ...
+    @overload
+    async def signal(
+        self, target: Callable[[Any, *Ts], Any], *arguments: *Ts, request_id: str | None = ..., connection: Any = ...
+    ) -> None: ...
+    async def signal(  # type: ignore[misc]  # mypy holds `*arguments: *Ts` of an overload against `*arguments: Any` here
+        self, target: Any, *arguments: Any, request_id: str | None = None, connection: Any = None
+    ) -> None:
+        """Send this run a signal by name, or by a method marked `@workflow.signal`. It is kept until the run takes it.
 
         One argument is the payload itself, several are a list. A repeat with the same `request_id` counts once.
         `connection` (asyncpg, inside a transaction) sends it if and only if the caller commits.
@@ -187,8 +205,163 @@ class Handle(Generic[R_co]):
             PayloadError: an argument cannot be stored.
             OutcomeUnknownError: the connection broke meanwhile; with a `request_id` a repeat is safe.
         """
-        payload = encode_signal(arguments, self._link.codec)
-        await self._send(SignalReceived(check_name(name, what="signal"), payload), request_id, connection)
+        name = handler_name(target, "signal")
+        payload = encode_signal_to(target, arguments, self._link.codec)
+        await self._send(SignalReceived(name, payload), request_id, connection)
+
+    @overload
+    async def query(self, target: str, *arguments: Any, result_type: type[R], timeout: Duration = ...) -> R: ...
+    @overload
+    async def query(self, target: str, *arguments: Any, timeout: Duration = ...) -> Any: ...
+    @overload
+    async def query(self, target: Callable[[Any, *Ts], Awaitable[R]], *arguments: *Ts, timeout: Duration = ...) -> R: ...
+    @overload
+    async def query(self, target: Callable[[Any, *Ts], R], *arguments: *Ts, timeout: Duration = ...) -> R: ...
+    async def query(  # type: ignore[misc]  # as for signal
+        self, target: Any, *arguments: Any, result_type: Any = None, timeout: Duration = QUERY_TIMEOUT
+    ) -> Any:
+        """Ask this run something: `target` is a query's name, or a method marked `@workflow.query`.
+
+        Any worker that knows the workflow answers, also for a run that has ended. The answer knows of whatever was sent to the
+        run before. Nothing of the run changes. `timeout` bounds the wait.
+
+        Raises:
+            QueryFailedError: the handler raised, or there is none of that name; `cause` says what.
+            WorkflowNotFoundError: there is no such run.
+            builtins.TimeoutError: no worker answered within `timeout`.
+            PayloadError: an argument cannot be stored, or the answer is not of the declared type.
+        """
+        name = handler_name(target, "query")
+        link = self._link
+        input, declared = encode_arguments(arguments, target, link.codec)
+        id = uuid4()
+        scope = asyncio.timeout(to_timedelta(timeout, what="timeout").total_seconds())
+        try:
+            async with scope:
+                if not await link.store.ask_question(id, self._id, self._run_id, name, input):
+                    raise WorkflowNotFoundError(self._id, run_id=self._run_id, namespace=link.namespace)
+                answer = await link.replies.answer(id)
+        except builtins.TimeoutError:
+            if not scope.expired():
+                raise
+            raise builtins.TimeoutError(
+                f"no worker answered query {name!r} of workflow {self._id!r} within {timeout};"
+                " is one running that serves its queue and knows its type?"
+            ) from None
+        if answer.outcome == "failed":
+            cause = failure_in(answer.payload, link.codec)
+            message = f"query {name!r} of workflow {self._id!r}: {cause}"
+            raise QueryFailedError(message, workflow_id=self._id, query=name) from cause
+        return None if answer.payload is None else link.codec.decode(answer.payload, result_type or declared)
+
+    @overload
+    async def update(
+        self, target: str, *arguments: Any, id: str | None = ..., result_type: type[R], timeout: Duration | None = ...
+    ) -> R: ...
+    @overload
+    async def update(self, target: str, *arguments: Any, id: str | None = ..., timeout: Duration | None = ...) -> Any: ...
+    @overload
+    async def update(
+        self, target: Callable[[Any, *Ts], Awaitable[R]], *arguments: *Ts, id: str | None = ..., timeout: Duration | None = ...
+    ) -> R: ...
+    @overload
+    async def update(
+        self, target: Callable[[Any, *Ts], R], *arguments: *Ts, id: str | None = ..., timeout: Duration | None = ...
+    ) -> R: ...
+    async def update(  # type: ignore[misc]  # as for signal
+        self,
+        target: Any,
+        *arguments: Any,
+        id: str | None = None,
+        result_type: Any = None,
+        timeout: Duration | None = None,
+    ) -> Any:
+        """Send this run an update, wait for its end, and return what its handler returned: `start_update` and `result`.
+
+        Raises:
+            UpdateFailedError: it was rejected, its handler failed, or the run ended before; `cause` says why.
+            WorkflowNotFoundError, WorkflowClosedError, PayloadError, OutcomeUnknownError: as for `start_update`.
+            builtins.TimeoutError: it has not ended within `timeout`; it goes on.
+        """
+        handle = await self._start_update(target, arguments, id, result_type)
+        return await handle.result(timeout)
+
+    @overload
+    async def start_update(
+        self,
+        target: str,
+        *arguments: Any,
+        wait_for: Literal["accepted", "completed"] = ...,
+        id: str | None = ...,
+        result_type: type[R],
+        timeout: Duration | None = ...,
+    ) -> UpdateHandle[R]: ...
+    @overload
+    async def start_update(
+        self,
+        target: str,
+        *arguments: Any,
+        wait_for: Literal["accepted", "completed"] = ...,
+        id: str | None = ...,
+        timeout: Duration | None = ...,
+    ) -> UpdateHandle[Any]: ...
+    @overload
+    async def start_update(
+        self,
+        target: Callable[[Any, *Ts], Awaitable[R]],
+        *arguments: *Ts,
+        wait_for: Literal["accepted", "completed"] = ...,
+        id: str | None = ...,
+        timeout: Duration | None = ...,
+    ) -> UpdateHandle[R]: ...
+    @overload
+    async def start_update(
+        self,
+        target: Callable[[Any, *Ts], R],
+        *arguments: *Ts,
+        wait_for: Literal["accepted", "completed"] = ...,
+        id: str | None = ...,
+        timeout: Duration | None = ...,
+    ) -> UpdateHandle[R]: ...
+    async def start_update(  # type: ignore[misc]  # as for signal
+        self,
+        target: Any,
+        *arguments: Any,
+        wait_for: str = "accepted",
+        id: str | None = None,
+        result_type: Any = None,
+        timeout: Duration | None = None,
+    ) -> Any:
+        """Send this run an update and wait until it is accepted or rejected, or with `wait_for="completed"` until it has ended.
+
+        `target` is its name, or a method marked `@workflow.update`. `id` names the update: the same id again is the same update,
+        with the same reply. A rejection shows in `result()` of the handle.
+
+        Raises:
+            WorkflowNotFoundError: there is no such run.
+            WorkflowClosedError: the run has ended.
+            PayloadError: an argument is not of its declared type, or cannot be stored.
+            builtins.TimeoutError: nothing was heard within `timeout`; the update goes on.
+            OutcomeUnknownError: the connection broke meanwhile; a repeat with the same `id` is safe.
+        """
+        if wait_for not in ("accepted", "completed"):
+            raise ConfigurationError(f"wait_for: {wait_for!r} is not one of accepted, completed")
+        handle = await self._start_update(target, arguments, id, result_type)
+        await handle.wait(final=wait_for == "completed", timeout=timeout)
+        return handle
+
+    def get_update_handle(self, id: str, *, result_type: Any = Any) -> UpdateHandle[Any]:
+        """A handle on an update that was sent before. Asks nobody."""
+        return UpdateHandle(self._link, self._id, self._run_id, check_name(id, what="update id"), result_type=result_type)
+
+    async def _start_update(self, target: Any, arguments: tuple[Any, ...], id: str | None, result_type: Any) -> UpdateHandle[Any]:
+        name = handler_name(target, "update")
+        input, declared = encode_arguments(arguments, target, self._link.codec)
+        update_id = str(uuid4()) if id is None else check_name(id, what="update id")
+        sent = await self._send(UpdateReceived(update_id, name, input), f"update:{update_id}", None)
+        return UpdateHandle(
+            self._link, self._id, self._run_id, update_id, result_type=result_type or declared, chain=sent.chain
+        )
 
     async def cancel(self, reason: str | None = None) -> None:
         """Ask the run to cancel itself: its code sees `asyncio.CancelledError` and may clean up.
@@ -212,13 +385,13 @@ class Handle(Generic[R_co]):
         """The same as `terminate`, under the name that HotMesh users know."""
         await self.terminate(reason)
 
-    async def _send(self, arrival: Arrival, request_id: str | None, connection: Any) -> None:
+    async def _send(self, arrival: Arrival, request_id: str | None, connection: Any) -> Sent:
         def send(run_id: str | None) -> Awaitable[Sent]:
             return self._link.send(ToRun(self._link.namespace, self._id, run_id, arrival, request_id), connection)
 
-        await self._reach(send)
+        return await self._reach(send)
 
-    async def _reach(self, deliver: Callable[[str | None], Awaitable[Sent]]) -> None:
+    async def _reach(self, deliver: Callable[[str | None], Awaitable[Sent]]) -> Sent:
         """Deliver to this run, or to the one that goes on where it ended."""
         run_id = self._run_id
         while True:
@@ -229,7 +402,7 @@ class Handle(Generic[R_co]):
                 case "closed":
                     run_id = await self._next_of(run_id, sent.status)
                 case _:
-                    return
+                    return sent
 
     async def _next_of(self, run_id: str | None, status: Status | None) -> str:
         row = None if run_id is None else await self._link.store.find_run(self._id, run_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from memflow.client.batcher import Batcher
+from memflow.client.replies import Replies
 from memflow.client.waiters import Waiters
 from memflow.codec import Codec
 from memflow.errors import ConfigurationError
@@ -19,6 +20,7 @@ class Link:
         self.codec = codec
         self.namespace = store.namespace
         self.waiters = Waiters(store)
+        self.replies = Replies(store)
         # Looked up at each call, so that a store whose methods are watched (counted, traced) is watched here too.
         # A run is known by its id, which the client made: the store answers a repeat with the run that is there.
         self._starts = Batcher[NewRun, Started](lambda runs: store.start_runs(runs), repeatable=lambda run: True)
@@ -82,4 +84,5 @@ class Link:
         await self._messages.close()
         await self._signals.close()
         await self.waiters.close()
+        await self.replies.close()
         await self._store.close()

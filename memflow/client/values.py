@@ -8,6 +8,7 @@ from typing import Any, cast
 from memflow.codec import Codec
 from memflow.errors import ConfigurationError
 from memflow.payload import Payload
+from memflow.workflow.handlers import handler_types
 
 _PLAIN = (bool, int, float, str, list, dict, type(None))
 
@@ -30,6 +31,39 @@ def encode_signal(arguments: Sequence[Any], codec: Codec) -> Payload:
             return encode_value(arguments[0], codec)
         case _:
             return codec.encode(list(arguments))
+
+
+def encode_arguments(arguments: Sequence[Any], target: Any, codec: Codec) -> tuple[Payload, Any]:
+    """The arguments of a query or update as a list, and the type of its result. `target` is its method or its name.
+
+    Raises:
+        TypeError: too few or too many arguments for the method.
+        PayloadError: an argument is not of its declared type, or cannot be stored.
+    """
+    parameters, types, result = handler_types(target)
+    if parameters is None:
+        return codec.encode_arguments(arguments, [Any if type(each) in _PLAIN else type(each) for each in arguments]), result
+    return codec.encode_arguments(parameters.bind(arguments, {}), types), result
+
+
+def encode_signal_to(target: Any, arguments: Sequence[Any], codec: Codec) -> Payload:
+    """What a signal carries to the handler of its name; `target` is that method or the name.
+
+    Raises:
+        TypeError: too few or too many arguments for the method.
+        PayloadError: an argument is not of its declared type, or cannot be stored.
+    """
+    parameters, types, _ = handler_types(target)
+    if parameters is None:
+        return encode_signal(arguments, codec)
+    bound = parameters.bind(arguments, {})
+    match len(bound):
+        case 0:
+            return codec.encode(None)
+        case 1:
+            return codec.encode(bound[0], types[0])
+        case _:
+            return codec.encode_arguments(bound, types)
 
 
 def encode_fields(fields: object, codec: Codec, *, what: str) -> Payload | None:

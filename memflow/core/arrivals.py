@@ -75,6 +75,16 @@ class SignalReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateReceived:
+    """An update: a request that one of the run's handlers answers, once per `update_id`. `input` is a list of arguments."""
+
+    update_id: str
+    name: str
+    input: Payload = NO_ARGUMENTS
+    headers: Mapping[str, str] = field(default_factory=no_headers)
+
+
+@dataclass(frozen=True, slots=True)
 class ChildStarted:
     """A child's run row exists. Only asked for by `start_child`; `execute_child` waits for the end alone."""
 
@@ -149,7 +159,7 @@ Answer = (
 )
 """Arrivals that answer one interrupt, by its op."""
 
-Arrival = RunStarted | SignalReceived | CancelRequested | RunTerminated | RunTimedOut | Answer
+Arrival = RunStarted | SignalReceived | UpdateReceived | CancelRequested | RunTerminated | RunTimedOut | Answer
 """Whatever the world can bring a run."""
 
 

@@ -6,6 +6,7 @@ Verbs and the loop call this; `replay.Replay` adds the turns.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Context
 from datetime import datetime
@@ -18,8 +19,10 @@ from memflow.core.arrivals import Answer, SignalReceived
 from memflow.core.chance import random_of
 from memflow.core.definition import Definition, RunInfo
 from memflow.core.interrupts import (
+    AnswerUpdate,
     AwaitSignal,
     CancelTimer,
+    Closing,
     Interrupt,
     MarkPatch,
     ScheduleActivity,
@@ -49,7 +52,7 @@ class TurnFailed(Exception):
     """
 
 
-class Asking:
+class Asking(ABC):
     """What workflow code sees of its run, and what it has asked."""
 
     def __init__(self, definition: Definition, info: RunInfo, codec: Codec) -> None:
@@ -60,7 +63,7 @@ class Asking:
         self.turn_number: int = 0
         self.length: int = 0                                 # of the journal before this turn
         self.silent = False                                  # nothing is logged: it has been, or it is not meant
-        self.read_only = False                               # in queries and conditions, which may only look
+        self.read_only = False                               # in queries, validators and conditions, which may only look
         self._opened = OpenOps()
         self.open_activities: Mapping[int, ScheduleActivity] = self._opened.activities
         self.open_timers: Mapping[int, datetime] = self._opened.timers
@@ -80,12 +83,18 @@ class Asking:
         self._error: BaseException | None = None             # why this replay is of no more use
         self._witness: Witness | None = None
         self._random: Random | None = None
+        self._ending: Closing | None = None                  # the end, held back until updates of its turn are answered
 
     # ------------------------------------------------------------------------------------------------- for the verbs
 
     @property
     def random(self) -> Random:
-        """The run's own chance, seeded from its id: every replay draws the same."""
+        """The run's own chance, seeded from its id: every replay draws the same.
+
+        Raises:
+            ReadOnlyError: in a query or condition, whose draws no replay would repeat.
+        """
+        self.check_writable("random")
         if self._random is None:
             self._random = random_of(self.info.run_id)
         return self._random
@@ -99,12 +108,11 @@ class Asking:
         """The number of the next durable operation.
 
         Raises:
-            ReadOnlyError: in a query or condition.
+            ReadOnlyError: in a query, validator or condition.
         """
+        self.check_writable("something durable")
         if self._loop.halted:
             self._loop.refusals.refuse()
-        if self.read_only:
-            raise errors.ReadOnlyError(f"a query or condition may only look, but asks for something durable: {calling_place()}")
         self._last_op += 1
         return self._last_op
 
@@ -112,13 +120,16 @@ class Asking:
         """Ask the world for something. It is durable when the turn is.
 
         Raises:
-            ReadOnlyError: in a query or condition.
+            ReadOnlyError: in a query, validator or condition.
         """
+        if self.read_only:
+            raise errors.ReadOnlyError(f"{what(interrupt)}: queries, validators and conditions may only look")
         if self._loop.halted:
             self._loop.refusals.refuse()
             return
-        if self.read_only:
-            raise errors.ReadOnlyError(f"{what(interrupt)}: queries and conditions may only look")
+        if self._ending is not None and not isinstance(interrupt, AnswerUpdate | Closing):
+            self._opened.asked(interrupt)  # the run has ended: whoever asks waits in vain, and ends with it
+            return
         if self._witness is not None:
             interrupt = self._agreed(self._witness, interrupt)
         self._asked.append(interrupt)
@@ -136,7 +147,12 @@ class Asking:
         return self._answers.wait(op, on_cancel, wait)
 
     def wait_signal(self, signal_id: str) -> Coroutine[Any, Any, SignalReceived]:
-        """Wait for a signal: one sent to this run by that name, or to that id by anybody. Each waiter gets one, in order."""
+        """Wait for a signal: one sent to this run by that name, or to that id by anybody. Each waiter gets one, in order.
+
+        Raises:
+            ReadOnlyError: in a query, validator or condition.
+        """
+        self.check_writable("a wait for a signal")
         return self._signals.wait(signal_id)
 
     @property
@@ -200,6 +216,7 @@ class Asking:
 
     def condition(self, fn: Callable[[], bool]) -> asyncio.Future[None]:
         """A future that ends when `fn()` is true. It is looked at whenever all code is blocked, in order of registration."""
+        self.check_writable("a condition")
         future = self.new_future()
         self._conditions.add(fn, future)
         return future
@@ -218,6 +235,21 @@ class Asking:
         op = self.next_op()
         self.ask(StartTimer(op, due))
         await self.answer(op, on_cancel=lambda: CancelTimer(op))
+
+    @abstractmethod
+    def handle_signal(self, signal: SignalReceived, *, dynamic: bool) -> bool:
+        """Start the handler of a signal, the one of its name or the dynamic one. False: there is none."""
+
+    def check_writable(self, wanted: str) -> None:
+        """Refuse what changes the run where code may only look.
+
+        Raises:
+            ReadOnlyError: in a query, validator or condition.
+        """
+        if self.read_only:
+            raise errors.ReadOnlyError(
+                f"queries, validators and conditions may only look, but this one asks for {wanted}: {calling_place()}"
+            )
 
     # ------------------------------------------------------------------------------------------------- for the loop
 

@@ -11,8 +11,30 @@ from memflow.payload import Payload
 
 
 @dataclass(frozen=True, slots=True)
+class Handler:
+    """Code that answers a signal, query or update by name; `name` None: one of any name that has no handler of its own.
+
+    A handler without a name takes the name and the list of arguments. `silent` says that nobody minds when the run ends
+    while it is running. In a definition `function` and `validator` are methods that still need their instance.
+    """
+
+    kind: str                          # signal | query | update
+    name: str | None
+    function: Callable[..., Any]
+    argument_types: tuple[Any, ...]
+    required_arguments: int
+    result_type: Any
+    validator: Callable[..., Any] | None = None
+    silent: bool = False
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
-    """A workflow type. `fails_on` are the exceptions of its code that end a run; any other is a bug that is retried."""
+    """A workflow type. `fails_on` are the exceptions of its code that end a run; any other is a bug that is retried.
+
+    With `make` it is a class: that makes the instance of a run, which is the first argument of `run` and of each handler.
+    """
 
     name: str
     run: Callable[..., Coroutine[Any, Any, Any]]
@@ -20,6 +42,8 @@ class Definition:
     required_arguments: int
     result_type: Any
     fails_on: tuple[type[BaseException], ...]
+    make: Callable[..., Any] | None = None
+    handlers: tuple[Handler, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,10 @@ from memflow.core.arrivals import (
     RunTimedOut,
     SignalReceived,
     TimerFired,
+    UpdateReceived,
 )
 from memflow.core.interrupts import (
+    AnswerUpdate,
     AwaitSignal,
     CancelActivity,
     Cancelled,
@@ -211,6 +213,17 @@ def _write_signal(entry: SignalReceived) -> Row:
     return Row("signal_received", entry.op, text, entry.payload.encoding, entry.payload.data)
 
 
+def _write_update(entry: UpdateReceived) -> Row:
+    text = _json({"update_id": entry.update_id, "name": entry.name, "headers": dict(entry.headers)})
+    return Row("update_received", None, text, entry.input.encoding, entry.input.data)
+
+
+def _write_answer(entry: AnswerUpdate) -> Row:
+    payload = entry.result if entry.failure is None else encode_failure(entry.failure)
+    text = _json({"update_id": entry.update_id, "outcome": entry.outcome})
+    return Row("answer_update", None, text, *((None, None) if payload is None else (payload.encoding, payload.data)))
+
+
 def _write_send(entry: SendSignal) -> Row:
     text = _json({"name": entry.name, "workflow_id": entry.workflow_id, "run_id": entry.run_id})
     return Row("send_signal", entry.op, text, entry.payload.encoding, entry.payload.data)
@@ -250,6 +263,7 @@ _WRITE: dict[type[Entry], Callable[[Any], Row]] = {
     ActivityCancelled: lambda e: _write_failure("activity_cancelled", e.op, e.failure),
     TimerFired: lambda e: Row("timer_fired", e.op, None, None, None),
     SignalReceived: _write_signal,
+    UpdateReceived: _write_update,
     ChildStarted: lambda e: Row("child_started", e.op, None, None, None),
     ChildNotStarted: lambda e: Row(
         "child_not_started", e.op, _json({"workflow_id": e.workflow_id, "run_id": e.run_id}), None, None
@@ -276,6 +290,7 @@ _WRITE: dict[type[Entry], Callable[[Any], Row]] = {
     MarkPatch: lambda e: Row(
         "mark_patch", None, _json({"patch_id": e.patch_id, "deprecated": e.deprecated or None}), None, None
     ),
+    AnswerUpdate: _write_answer,
     Complete: lambda e: Row("complete", None, None, e.result.encoding, e.result.data),
     Fail: lambda e: _write_failure("fail", None, e.failure),
     Cancelled: lambda e: _write_failure("cancelled", None, e.failure),
@@ -325,6 +340,12 @@ def _read_continue(row: Row, found: Attributes) -> ContinueAsNew:
     )
 
 
+def _read_answer(row: Row, found: Attributes) -> AnswerUpdate:
+    failed = found["outcome"] in ("failed", "rejected")
+    result = None if failed or row.data is None else _payload(row)
+    return AnswerUpdate(found["update_id"], found["outcome"], result, _failure(row) if failed else None)
+
+
 _LOST = Failure("application", "the failure is kept on the run's row")
 
 
@@ -340,6 +361,9 @@ _READ: dict[str, Callable[[Row, Attributes], Entry]] = {
     "activity_cancelled": lambda r, a: ActivityCancelled(_op(r), _failure(r)),
     "timer_fired": lambda r, a: TimerFired(_op(r)),
     "signal_received": lambda r, a: SignalReceived(a["name"], _payload(r), r.op, _strings(a.get("headers"))),
+    "update_received": lambda r, a: UpdateReceived(
+        a["update_id"], a["name"], _payload(r, NO_ARGUMENTS), _strings(a.get("headers"))
+    ),
     "child_started": lambda r, a: ChildStarted(_op(r)),
     "child_not_started": lambda r, a: ChildNotStarted(_op(r), a["workflow_id"], a.get("run_id")),
     "child_completed": lambda r, a: ChildCompleted(_op(r), _payload(r)),
@@ -364,6 +388,7 @@ _READ: dict[str, Callable[[Row, Attributes], Entry]] = {
     "emit": _read_emit,
     "trace": lambda r, a: Trace(_op(r), _payload(r)),
     "mark_patch": lambda r, a: MarkPatch(a["patch_id"], bool(a.get("deprecated", False))),
+    "answer_update": _read_answer,
     "complete": lambda r, a: Complete(_payload(r)),
     "fail": lambda r, a: Fail(_failure(r)),
     "cancelled": lambda r, a: Cancelled(_failure(r)),

@@ -154,6 +154,19 @@ class MarkPatch:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerUpdate:
+    """What became of an update: `accepted`, then `completed` with a result or `failed`; or `rejected`, by its validator.
+
+    A rejection changes nothing, so neither it nor its update is an entry of the journal: the reply alone tells of it.
+    """
+
+    update_id: str
+    outcome: str
+    result: Payload | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Complete:
     """The run returned. Its result lies on the run's row, not a second time in the journal."""
 
@@ -204,5 +217,6 @@ Interrupt = (
     | Emit
     | Trace
     | MarkPatch
+    | AnswerUpdate
     | Closing
 )

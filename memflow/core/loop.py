@@ -20,7 +20,7 @@ from memflow.core.noio import LoopWithoutIO
 from memflow.core.ordering import WorkflowFuture, WorkflowTask, called_by_plain_as_completed, first_order
 from memflow.core.places import calling_place, raised_at
 from memflow.core.unwinding import Refusals
-from memflow.errors import ConfigurationError, DeterminismError
+from memflow.errors import ConfigurationError, DeterminismError, ReadOnlyError
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class Host(Protocol):
     now: datetime
     silent: bool
 
+    def check_writable(self, wanted: str) -> None: ...
     def start_timer(self, timer: Timer, due: datetime) -> None: ...
     def cancel_timer(self, timer: Timer) -> None: ...
     def broke(self, error: BaseException) -> None: ...
@@ -226,6 +227,11 @@ class TurnLoop(LoopWithoutIO):
     def create_task(
         self, coro: Any, *, name: object = None, context: Context | None = None, **options: Any
     ) -> WorkflowTask:
+        try:
+            self.host.check_writable("a task")
+        except ReadOnlyError:
+            coro.close()
+            raise
         if self.halted:
             coro.close()
             self.refusals.refuse()
@@ -240,9 +246,22 @@ class TurnLoop(LoopWithoutIO):
         task.add_done_callback(self._task_ended, context=self._outside)
         return task
 
-    def start(self, coroutine: Coroutine[Any, Any, Any], context: Context, ended: Callable[[Any], None]) -> WorkflowTask:
-        """The run's main task. `ended` is called outside the workflow's context."""
-        task = self._make_task(coroutine, "main", context, {})
+    def start(
+        self,
+        coroutine: Coroutine[Any, Any, Any],
+        context: Context,
+        ended: Callable[[Any], None],
+        *,
+        name: str = "main",
+        at_once: bool = False,
+    ) -> WorkflowTask:
+        """The run's main task, or one of a handler. `ended` is called outside the workflow's context.
+
+        `at_once` lets it run before whatever else is due.
+        """
+        task = self._make_task(coroutine, name, context, {})
+        if at_once:
+            self._ready.appendleft(self._ready.pop())
         task.add_done_callback(ended, context=self._outside)
         return task
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from memflow.core.definition import RunInfo
 from memflow.core.interrupts import (
+    AnswerUpdate,
     AwaitSignal,
     CancelWait,
     Closing,
@@ -44,6 +45,8 @@ def identity(interrupt: Interrupt) -> Identity:
             return MarkPatch, patch_id
         case WriteRecord(verb=verb):
             return WriteRecord, verb
+        case AnswerUpdate(update_id=update_id, outcome=outcome):
+            return AnswerUpdate, update_id, outcome
         case _:
             return (type(interrupt),)
 
@@ -189,6 +192,7 @@ _NOUNS: dict[type[Interrupt], str] = {
     ScheduleActivity: "an activity",
     AwaitSignal: "a signal id",
     SendSignal: "a signal's name or target",
+    AnswerUpdate: "an update's handler",
     StartChild: "a child workflow, or its id,",
     StopOther: "the run to stop",
 }

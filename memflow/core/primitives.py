@@ -21,8 +21,10 @@ from memflow.core.arrivals import (
     RunTimedOut,
     SignalReceived,
     TimerFired,
+    UpdateReceived,
 )
 from memflow.core.interrupts import (
+    AnswerUpdate,
     AwaitSignal,
     CancelActivity,
     Cancelled,
@@ -94,6 +96,7 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("emit", Emit, "rows in events", "ring subscribers"),
     Primitive("trace", Trace, "", "hand the attributes to the tracing sink"),
     Primitive("patched, deprecate_patch", MarkPatch, "", ""),
+    Primitive("(an update's handler)", AnswerUpdate, "a row in replies", "ring clients that wait for replies"),
     Primitive("return", Complete, "status and result; the parent's inbox", "ring waiters and the parent"),
     Primitive(
         "raise",
@@ -108,7 +111,8 @@ TABLE: tuple[Primitive, ...] = (
 
 UNASKED: dict[type[Arrival], str] = {
     RunStarted: "the first arrival of every run: runs the code",
-    SignalReceived: "a signal sent to this run by name: taken by whoever waits for that name, or kept for who will",
+    SignalReceived: "a signal sent to this run by name: for its handler, else whoever waits for that name, or kept for who will",
+    UpdateReceived: "asks the validator of the update's handler, then runs the handler",
     CancelRequested: "cancels the run's main task, as asyncio cancels any",
     RunTerminated: "ends the run over its code's head; no code sees it",
     RunTimedOut: "ends the run over its code's head; no code sees it",

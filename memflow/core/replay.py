@@ -1,7 +1,8 @@
 """One run of a workflow: arrivals in, interrupts out. Does no IO; time moves only when a turn brings it.
 
-A turn's order is part of the contract: signals first, then the start, answers and a cancellation, in the order given; after
-either group the code runs until all of it is blocked, and pending conditions are looked at. The same calls serve a live run and
+A turn's order is part of the contract: a class workflow's instance is made, then come signals and updates, then the start,
+answers and a cancellation, in the order given; after either group the code runs until all of it is blocked, and pending
+conditions are looked at. The same calls serve a live run and
 a rebuild from the journal (`journal.rebuild`), where each interrupt is compared with the entry that the journal holds.
 """
 
@@ -34,12 +35,15 @@ from memflow.core.arrivals import (
     SignalReceived,
     TimerFired,
     Turn,
+    UpdateReceived,
 )
 from memflow.core.asking import Asking, TurnFailed
 from memflow.core.chain import continuation_in
-from memflow.core.definition import Definition, RunInfo
+from memflow.core.definition import Definition, Handler, RunInfo
 from memflow.core.ending import ending_by
+from memflow.core.handlers import CURRENT_UPDATE, STACK_QUERY, Handlers, Running, UpdateInfo, call, journaled, run_signal
 from memflow.core.interrupts import (
+    AnswerUpdate,
     Closing,
     Complete,
     Interrupt,
@@ -47,6 +51,8 @@ from memflow.core.interrupts import (
 from memflow.core.mismatch import Asked, Witness
 from memflow.core.stacks import Waiting
 from memflow.core.unwinding import Evicted, unwind
+from memflow.failure import failure_of
+from memflow.payload import Payload
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +73,11 @@ class Replay(Asking):
         self._main: asyncio.Task[Any] | None = None
         self._cancel: CancelRequested | None = None
         self._closed = False
+        self.handlers = Handlers(codec)
+        self.instance: object | None = None                  # of a class workflow, once the start has arrived
+        self._arguments: Sequence[Any] = ()
+        self._held: list[UpdateReceived] | None = None       # updates for handlers that the code of this turn may still set
+        self._admitted = 0                                   # updates accepted so far
 
     # ------------------------------------------------------------------------------------------------- for the worker
 
@@ -78,6 +89,7 @@ class Replay(Asking):
             NondeterminismError: in a rebuild, the code asked for something else than the journal holds.
         """
         self._check_usable()
+        number, now = self.turn_number, self.now
         self.turn_number += 1
         self.now = max(self.now, turn.at) if self.turn_number > 1 else turn.at
         loop = self._loop
@@ -85,7 +97,8 @@ class Replay(Asking):
             loop.began = turn.at
         before = loop.enter()
         try:
-            self._deliver(turn.arrivals)
+            if not self._deliver(turn.arrivals):
+                self.turn_number, self.now = number, now
             if self.finished:
                 self._drop_the_rest()
             if not self.replaying:
@@ -101,7 +114,7 @@ class Replay(Asking):
         if self._error is not None:
             raise self._error
         asked = self._asked.copy()
-        self.length += len(turn.arrivals) + len(asked)
+        self.length += sum(map(len, journaled(turn.arrivals, asked)))
         self._asked.clear()  # cleared, not replaced: code may hold on to it across an await
         return asked
 
@@ -148,6 +161,48 @@ class Replay(Asking):
             return self.turn_number == 0
         return self._opened.expects(arrival)
 
+    def query(self, name: str, input: Payload) -> Payload:
+        """Answer a query by the handler of that name, between turns and after the end. Nothing of the run changes.
+
+        Whatever the handler raises passes through.
+
+        Raises:
+            ConfigurationError: there is no such handler; the message lists those there are.
+            PayloadError: the arguments do not fit, or the answer cannot be stored.
+            ReadOnlyError: the handler asked for something durable, or waits.
+        """
+        if self._closed or self._error is not None:
+            raise RuntimeError("this replay has ended; rebuild the run from its journal")
+        if name == STACK_QUERY and self.handlers.get("query", name) is None:
+            return self.codec.encode(stacks.in_words(self.waiting()))
+        before = self._loop.enter()
+        self.read_only = True
+        try:
+            return self._context.copy().run(self.handlers.query, name, input)
+        finally:
+            self.read_only = False
+            self._loop.leave(before)
+
+    def set_handler(self, kind: str, name: str | None, handler: Handler | None) -> None:
+        """Set a handler at run time, or take it away. Signals that came before go to it now.
+
+        Raises:
+            ReadOnlyError: in a query, validator or condition.
+        """
+        self.check_writable(f"a {kind} handler")
+        self.handlers.put(kind, name, handler)
+        if kind == "signal" and handler is not None and not self._loop.halted:
+            for signal in self._signals.drain(name):
+                self._run_signal(handler, signal)
+
+    def handle_signal(self, signal: SignalReceived, *, dynamic: bool) -> bool:
+        """Start the handler of a signal, the one of its name or the dynamic one. False: there is none."""
+        handler = self.handlers.get("signal", None if dynamic else signal.name)
+        if handler is None:
+            return False
+        self._run_signal(handler, signal)
+        return True
+
     def waiting(self) -> list[Waiting]:
         """What each blocked coroutine waits for, and at which lines. Open ops first, in their order."""
         if self._closed:
@@ -183,25 +238,67 @@ class Replay(Asking):
         if self._closed or self.finished or self._error is not None:
             raise RuntimeError("this replay has ended; rebuild the run from its journal")
 
-    def _deliver(self, arrivals: Sequence[Arrival]) -> None:
+    def _deliver(self, arrivals: Sequence[Arrival]) -> bool:
+        """Apply a turn's arrivals. False: all of them were updates that were rejected, so that there was no turn."""
+        messages: list[SignalReceived | UpdateReceived] = []
         others: list[Arrival] = []
         for arrival in arrivals:
-            if isinstance(arrival, SignalReceived):
-                self._signals.apply(arrival)
+            if isinstance(arrival, SignalReceived | UpdateReceived):
+                messages.append(arrival)
             elif isinstance(arrival, RunStarted):
                 others.insert(0, arrival)
             else:
                 others.append(arrival)
-        if len(others) < len(arrivals):
+        if others and isinstance(others[0], RunStarted) and not self._make(others[0]):
+            return True
+        counts = bool(others) or not messages
+        if messages:
+            counts = self._take(messages) or counts
+        if counts:
+            for arrival in others:
+                self._apply(arrival)
             self._settle()
-        for arrival in others:
-            self._apply(arrival)
-        self._settle()
+            if self._held:
+                self._admit_held()
+        self._held = None
+        if self._ending is not None and not self.finished:
+            self._finish(self._ending)
         if self._loop.failed:
             continued = None if self.finished else self._loop.left_by_failed()
             if continued is not None:
                 self._fail(continued)
             self._loop.report_failed(all_of_them=self.finished)
+        return counts
+
+    def _take(self, messages: Sequence[SignalReceived | UpdateReceived]) -> bool:
+        """Signals and updates, in the order they came. False: all were updates that were rejected.
+
+        A rejected update is no entry of the journal, so nothing may happen here that a rebuild without it would not see:
+        it makes no task, and conditions are not looked at for its sake.
+        """
+        if self._main is None:
+            self._held = []
+        admitted, signalled = self._admitted, False
+        for message in messages:
+            if isinstance(message, SignalReceived):
+                signalled = True
+                self._signals.apply(message)
+            else:
+                self._loop.call_soon(self._admit, message, context=self._context.copy())
+        self._loop.run_until_blocked()
+        if signalled or self._admitted > admitted:
+            self._settle()
+            return True
+        return False
+
+    def _admit_held(self) -> None:
+        held, self._held = self._held or (), None
+        admitted = self._admitted
+        for update in held:
+            self._loop.call_soon(self._admit, update, context=self._context.copy())
+        self._loop.run_until_blocked()
+        if self._admitted > admitted:
+            self._settle()
 
     def _settle(self) -> None:
         """Run until all code is blocked and no condition became true."""
@@ -237,7 +334,7 @@ class Replay(Asking):
                 if opened.children.pop(arrival.op, None) is not None:
                     self._answers.give(arrival.op, arrival)
             case RunStarted():
-                self._start(arrival)
+                self._start()
             case CancelRequested():
                 if self._cancel is None and self._main is not None:
                     self._cancel = arrival
@@ -245,20 +342,112 @@ class Replay(Asking):
                     self._loop.call_soon(self._main.cancel)
             case RunTerminated() | RunTimedOut():
                 pass  # the run was ended over its code's head
-            case SignalReceived():
-                self._signals.apply(arrival)
+            case SignalReceived() | UpdateReceived():
+                self._take([arrival])
             case _:
                 assert_never(arrival)
 
-    def _start(self, started: RunStarted) -> None:
+    def _make(self, started: RunStarted) -> bool:
+        """Make the instance of a class workflow, before anything is delivered to it. False: the run failed by that."""
         definition = self.definition
         try:
             arguments = self.codec.decode_arguments(started.input, definition.argument_types, definition.required_arguments)
-            coroutine = self._context.run(definition.run, *arguments)
+            if definition.make is not None:
+                self.instance = self._context.run(definition.make, *arguments)
+                self.handlers.bind(definition.handlers, self.instance)
+                arguments = [self.instance, *arguments]
+        except Exception as error:
+            self._fail(error)
+            return False
+        self._arguments = arguments
+        return True
+
+    def _start(self) -> None:
+        if self._loop.halted or self._ending is not None:    # a handler that came first has ended the run
+            return
+        try:
+            coroutine = self._context.run(self.definition.run, *self._arguments)
         except Exception as error:
             self._fail(error)
             return
         self._main = self._loop.start(coroutine, self._context, self._main_ended)
+
+    # ------------------------------------------------------------------------------------------------- handlers
+
+    def _run_signal(self, handler: Handler, signal: SignalReceived) -> None:
+        coroutine = run_signal(handler, signal, lambda: self.handlers.signal_arguments(handler, signal))
+        task = self._loop.start(coroutine, self._context.copy(), self._handler_ended, name=f"signal {signal.name}")
+        self.handlers.running[task] = Running(handler, signal.name)
+
+    def _admit(self, update: UpdateReceived) -> None:
+        """Accept an update and start its handler, or reject it. In a rebuild its entry says that it was accepted."""
+        handlers = self.handlers
+        known = handlers.get("update", update.name) or handlers.get("update", None)
+        if known is None and self._held is not None:
+            self._held.append(update)
+            return
+        try:
+            handler = handlers.find("update", update.name)
+            arguments = handlers.arguments_of(handler, update.name, update.input)
+            if handler.validator is not None and not self.replaying:
+                self._validate(handler.validator, arguments)
+                arguments = handlers.arguments_of(handler, update.name, update.input)  # it may have changed them
+        except errors.ReadOnlyError as error:
+            self.broke(error)
+            return
+        except Exception as error:
+            self._reject(update, error)
+            return
+        self._admitted += 1
+        self.ask(AnswerUpdate(update.update_id, "accepted"))
+        coroutine = self._run_update(handler, update, arguments)
+        task = self._loop.start(
+            coroutine, self._context.copy(), self._handler_ended, name=f"update {update.name}", at_once=True
+        )
+        handlers.running[task] = Running(handler, update.name, update.update_id)
+
+    def _validate(self, validator: Callable[..., object], arguments: Sequence[Any]) -> None:
+        self.read_only = True
+        try:
+            validator(*arguments)
+        finally:
+            self.read_only = False
+
+    def _reject(self, update: UpdateReceived, error: Exception) -> None:
+        rejected = AnswerUpdate(update.update_id, "rejected", failure=failure_of(error, self.codec))
+        if self.replaying:
+            self.ask(rejected)               # its journal says otherwise: that is a mismatch
+        else:
+            self._asked.append(rejected)
+
+    async def _run_update(self, handler: Handler, update: UpdateReceived, arguments: Sequence[Any]) -> None:
+        CURRENT_UPDATE.set(UpdateInfo(update.update_id, update.name))
+        try:
+            result = await call(handler, arguments)
+        except asyncio.CancelledError:
+            if self.refusing:
+                raise
+            cancelled = errors.CancelledError(f"cancelled while it answered update {update.name!r}")
+            answer = AnswerUpdate(update.update_id, "failed", failure=failure_of(cancelled, self.codec))
+        except Exception as error:
+            ending = ending_by(error, self.definition, self.codec, cancelling=False)
+            if ending is None:
+                raise
+            answer = AnswerUpdate(update.update_id, "failed", failure=ending.failure)
+        else:
+            answer = AnswerUpdate(update.update_id, "completed", self.codec.encode(result, handler.result_type))
+        self.ask(answer)
+
+    def _handler_ended(self, task: asyncio.Task[Any]) -> None:
+        self._loop.tasks.pop(task, None)  # type: ignore[call-overload]  # the loop made it, so it is one of its tasks
+        running = self.handlers.running.pop(task)
+        error = errors.CancelledError(f"the handler of {running.name!r} was cancelled") if task.cancelled() else task.exception()
+        if error is None or self.finished:
+            return
+        if running.update_id is not None and not task.cancelled():
+            self.broke(error)
+        else:
+            self._fail(error)
 
     # ------------------------------------------------------------------------------------------------- the end
 
@@ -291,6 +480,15 @@ class Replay(Asking):
             self._end(closing)
 
     def _end(self, closing: Closing) -> None:
+        """The run ends: now, or when this turn does, if updates may still be answered in it. The first end counts."""
+        if self._ending is not None or self.finished:
+            return
+        if self.handlers.updating:
+            self._ending = closing
+        else:
+            self._finish(closing)
+
+    def _finish(self, closing: Closing) -> None:
         try:
             self.ask(closing)
         except Evicted:  # a mismatch; it is noted
@@ -300,7 +498,14 @@ class Replay(Asking):
 
     def _drop_the_rest(self) -> None:
         """The run has ended; what its code left running ends with it."""
-        left = [task.get_name() for task in self._loop.tasks if not task.done()]
+        unfinished = self.handlers.unfinished()
+        if unfinished and not self.silent:
+            log.warning(
+                "the workflow ended while handlers were running; await workflow.wait_condition(workflow.all_handlers_finished)"
+                " before its end, or declare them with unfinished_policy",
+                extra={"workflow_id": self.info.workflow_id, "run_id": self.info.run_id, "handlers": unfinished},
+            )
+        left = [task.get_name() for task in self._loop.tasks if not (task.done() or task in self.handlers.running)]
         if left and not self.silent:
             log.warning(
                 "the workflow ended while tasks were running; they are dropped",
@@ -323,6 +528,7 @@ class Replay(Asking):
         self._answers.clear()
         self._left = self._signals.unread()
         self._signals.clear()
+        self.handlers.running.clear()
         self._conditions.clear()
         self._timers.clear()
         self._opened.clear()

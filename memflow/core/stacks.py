@@ -73,6 +73,11 @@ def to_json(rows: list[Waiting]) -> str:
     return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
 
 
+def in_words(rows: list[Waiting]) -> str:
+    """Rows as text: one paragraph for each waiting coroutine, outermost frame first."""
+    return "\n\n".join("\n".join([row.what, *(f"  {frame}" for frame in row.chain)]) for row in rows)
+
+
 def _look_at(task: WorkflowTask) -> _Blocked:
     chain: list[str] = []
     inside: FrameType | None = None

@@ -22,9 +22,11 @@ from memflow.core.arrivals import (
     RunTimedOut,
     SignalReceived,
     TimerFired,
+    UpdateReceived,
 )
 from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import (
+    AnswerUpdate,
     AwaitSignal,
     CancelActivity,
     Cancelled,
@@ -85,6 +87,12 @@ def timeline(entries: Sequence[JournalEntry]) -> list[TimelineRow]:
                 rows[entry.seq, "signal"] = TimelineRow(None, f"signal {name!r} received", at, at, "done", "")
             case SignalReceived(op=op):
                 _finish(rows, op, at, "done", "")
+            case UpdateReceived(update_id=update_id, name=name):
+                rows["update", update_id] = TimelineRow(None, f"update {name!r}", at, None, "open", "")
+            case AnswerUpdate(update_id=update_id, outcome=outcome, failure=failure):
+                if outcome != "accepted":
+                    reason = "" if failure is None else _reason(failure)
+                    _finish(rows, ("update", update_id), at, "done" if outcome == "completed" else "failed", reason)
             case CancelRequested(reason=reason):
                 rows[entry.seq, "cancel"] = TimelineRow(None, "cancellation requested", at, at, "done", reason or "")
             case RunTerminated(reason=reason):
@@ -172,7 +180,7 @@ def _name(value: Interrupt) -> str:
             return what(value)
 
 
-def _finish(rows: dict[object, TimelineRow], op: int | None, at: datetime, state: str, outcome: str) -> None:
+def _finish(rows: dict[object, TimelineRow], op: object, at: datetime, state: str, outcome: str) -> None:
     row = rows.get(op)
     if row is None or (row.end is not None and state == "cancelled"):
         return

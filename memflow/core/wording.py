@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from memflow.core.interrupts import (
+    AnswerUpdate,
     AwaitSignal,
     CancelActivity,
     Cancelled,
@@ -63,6 +64,8 @@ def what(interrupt: Interrupt) -> str:
             return "trace"
         case MarkPatch(patch_id=patch_id):
             return f"patch {patch_id!r}"
+        case AnswerUpdate(update_id=update_id, outcome=outcome):
+            return f"update {update_id!r} {outcome}"
         case Complete():
             return "the run's result"
         case Fail(failure=failure):

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from memflow.core.arrivals import Arrival, SignalReceived
 from memflow.core.entries import JournalEntry
-from memflow.core.interrupts import AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther
+from memflow.core.interrupts import AnswerUpdate, AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther
 from memflow.filters import Filter
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
@@ -84,10 +84,65 @@ class ToSignalId:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of a message: `delivered`, `kept` (early signal), `duplicate`, `closed`, or `not_found`."""
+    """What became of a message: `delivered`, `kept` (early signal), `duplicate`, `closed`, or `not_found`.
+
+    `chain` is the first run id of the run that it was meant for.
+    """
 
     outcome: str
     status: Status | None = None
+    chain: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateKey:
+    """An update: to whom, in which chain of runs (its first run id), and its id."""
+
+    workflow_id: str
+    chain: str
+    update_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How far an update is: None (not taken up), `accepted`, `completed`, `failed` or `rejected`, with the result or failure.
+
+    `open` says whether a run of its chain is still there to answer.
+    """
+
+    outcome: str | None
+    payload: Payload | None
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a query: `answered` with the result, or `failed` with the failure."""
+
+    id: UUID
+    outcome: str
+    payload: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A query that a worker has taken, and the run it asks: enough to rebuild it."""
+
+    id: UUID
+    name: str
+    input: Payload
+    run: int
+    workflow_id: str
+    run_id: str
+    workflow: str
+    task_queue: str
+    length: int
+    started_at: datetime
+    headers: Mapping[str, str]
+    attempt: int
+    first_run_id: str
+    parent_workflow_id: str | None
+    parent_run_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +275,7 @@ class ActivityRow:
     heartbeat: Payload | None = None
 
 
-Effect = StartChild | SendSignal | StopOther | AwaitSignal | CancelWait | Emit
+Effect = StartChild | SendSignal | StopOther | AwaitSignal | CancelWait | Emit | AnswerUpdate
 """Interrupts that the commit turns into rows elsewhere, in the order asked."""
 
 
@@ -393,6 +448,16 @@ class Store(Protocol):
 
     async def events_after(self, position: int | None, *, limit: int) -> tuple[list[Event], int]: ...
 
+    async def replies(self, updates: Sequence[UpdateKey]) -> list[Reply]:
+        """How far updates are, in the order given."""
+        ...
+
+    async def ask_question(self, id: UUID, workflow_id: str, run_id: str | None, name: str, input: Payload) -> bool:
+        """Leave a query for a worker. False: there is no such run. A repeat with the same id is the same question."""
+        ...
+
+    async def answers(self, ids: Sequence[UUID]) -> list[Answer]: ...
+
     # -- workers
     async def register_worker(
         self, *, identity: str, task_queues: Sequence[str], types: Sequence[str], lease: timedelta, version: str | None
@@ -410,6 +475,14 @@ class Store(Protocol):
     async def settle_activities(self, settled: Sequence[Settle], *, connection: Any = None) -> list[bool]: ...
     async def retry_activities(self, retries: Sequence[Retry]) -> list[bool]: ...
     async def beat_activities(self, beats: Sequence[Beat]) -> list[Beaten]: ...
+    async def take_questions(
+        self, worker: int, *, task_queues: Sequence[str], types: Sequence[str], limit: int
+    ) -> tuple[list[Question], int]:
+        """Queries to runs of these types that can be answered now, and how many cannot yet: their run has mail to read
+        first, has not begun, or is in another worker's memory (for a second)."""
+        ...
+
+    async def answer_questions(self, answers: Sequence[Answer]) -> None: ...
     async def prune(self, *, limit: int) -> int: ...
 
     # -- doorbells: hints only, everything works without them
@@ -417,7 +490,7 @@ class Store(Protocol):
         """Call back when `ear` rings. Returns how to stop.
 
         `queue:NAME` (a run is due there), `activities:NAME` (an activity is), `worker:ID` (mail, a cancelled activity),
-        `done` (a run closed), `event`.
+        `questions:NAME` (a run of that queue is asked), `reply` (a query or update was answered), `done` (a run closed), `event`.
         """
         ...
 

@@ -15,7 +15,7 @@ from typing import Any, assert_never
 
 from memflow.core.arrivals import CancelRequested, RunTerminated, SignalReceived
 from memflow.core.entries import to_row
-from memflow.core.interrupts import AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther
+from memflow.core.interrupts import AnswerUpdate, AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther
 from memflow.core.options_json import activity_options_to_json
 from memflow.errors import DatabaseError, OutcomeUnknownError
 from memflow.failure import Failure, encode_failure
@@ -236,6 +236,9 @@ def _effect_rows(member: int, turn: TurnCommit) -> Iterator[tuple[Any, ...]]:
                     row = to_row(SignalReceived(name, payload))
                     what = "send" + _before_child(turn, n, target)
                     yield member, what, op, name, target, run_id, row.attributes, row.encoding, row.data
+            case AnswerUpdate(update_id=update_id, outcome=outcome):
+                row = to_row(effect)
+                yield member, "answer", None, update_id, None, None, outcome, row.encoding, row.data
             case StartChild(op=op):
                 row = to_row(effect)
                 attributes = _child_attributes(effect)

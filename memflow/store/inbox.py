@@ -27,7 +27,7 @@ async def send(database: Database, messages: Sequence[ToRun], *, connection: Any
             "send", namespace, *columns(_send_rows(batch), SEND_COLUMNS), connection=connection, repeat=repeat
         )
         for n, row in zip(members, rows, strict=True):
-            answers[n] = Sent(row["outcome"], None if row["status"] is None else Status(row["status"]))
+            answers[n] = Sent(row["outcome"], None if row["status"] is None else Status(row["status"]), row["chain"])
     return [answer for answer in answers if answer is not None]
 
 

@@ -10,15 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from memflow.core.entries import JournalEntry
 from memflow.errors import ConfigurationError
 from memflow.filters import Filter
-from memflow.store import activities, commit, events, inbox, journal, migrate, records, workers
+from memflow.payload import Payload
+from memflow.store import activities, commit, events, inbox, journal, migrate, questions, records, workers
 from memflow.store import runs as run_rows
 from memflow.store import signals as signal_rows
 from memflow.store.base import (
     ActivityClaims,
+    Answer,
     Beat,
     Beaten,
     Claims,
@@ -27,6 +30,8 @@ from memflow.store.base import (
     Mail,
     NewRun,
     Outcome,
+    Question,
+    Reply,
     Retry,
     RunRow,
     Sent,
@@ -35,6 +40,7 @@ from memflow.store.base import (
     ToRun,
     ToSignalId,
     TurnCommit,
+    UpdateKey,
 )
 from memflow.store.database import Database
 from memflow.store.notify import Listener
@@ -134,6 +140,15 @@ class PostgresStore:
     async def events_after(self, position: int | None, *, limit: int) -> tuple[list[Event], int]:
         return await events.events_after(self._database, self.namespace, position, limit=limit)
 
+    async def replies(self, updates: Sequence[UpdateKey]) -> list[Reply]:
+        return await questions.replies(self._database, self.namespace, updates)
+
+    async def ask_question(self, id: UUID, workflow_id: str, run_id: str | None, name: str, input: Payload) -> bool:
+        return await questions.ask_question(self._database, self.namespace, id, workflow_id, run_id, name, input)
+
+    async def answers(self, ids: Sequence[UUID]) -> list[Answer]:
+        return await questions.answers(self._database, ids)
+
     # -- workers
 
     async def register_worker(
@@ -192,6 +207,16 @@ class PostgresStore:
 
     async def beat_activities(self, beats: Sequence[Beat]) -> list[Beaten]:
         return await activities.beat_activities(self._database, beats)
+
+    async def take_questions(
+        self, worker: int, *, task_queues: Sequence[str], types: Sequence[str], limit: int
+    ) -> tuple[list[Question], int]:
+        return await questions.take_questions(
+            self._database, worker=worker, namespace=self.namespace, task_queues=task_queues, types=types, limit=limit
+        )
+
+    async def answer_questions(self, answers: Sequence[Answer]) -> None:
+        await questions.answer_questions(self._database, self.namespace, answers)
 
     async def prune(self, *, limit: int) -> int:
         return await workers.prune(self._database, limit=limit)

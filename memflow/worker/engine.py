@@ -30,6 +30,7 @@ from memflow.worker.housekeeping import keep_house
 from memflow.worker.jobs import Ending, Job
 from memflow.worker.liveness import Liveness
 from memflow.worker.pulse import Pulse
+from memflow.worker.queries import Queries
 from memflow.worker.queued import Queued
 from memflow.worker.registry import Registry
 from memflow.worker.resident import Acts, Resident
@@ -107,7 +108,9 @@ class Engine:
         store, settings = self._store, self._settings
         guard.install()
         self._clock = DatabaseClock(await store.now())
-        self._run_bell, self._activity_bell, self._mail_bell = (Bell(self._clock, settings.poll_interval) for _ in range(3))
+        self._run_bell, self._activity_bell, self._mail_bell, self._query_bell = (
+            Bell(self._clock, settings.poll_interval) for _ in range(4)
+        )
         self._runner = Runner(
             store,
             self._codec,
@@ -122,6 +125,9 @@ class Engine:
         )
         self._committer = Committer(store, self._watchdog, now=self.now, ahead=self._start_ahead, act=self._act, drop=self._drop)
         self._claims = Claims(store, self._codec, self._registry, self._cache, self, self._residents)
+        self._queries = Queries(
+            store, self._codec, self._registry, self._cache, self._residents, self._watchdog, self._query_bell.ring
+        )
         self._pulse = Pulse(store, lease=settings.lease, worker=lambda: self._worker)
         self._liveness = Liveness(store, lease=settings.lease, pulse=self._pulse.beat, declared_dead=self._rise_again)
         self._watchdog.start()
@@ -144,6 +150,7 @@ class Engine:
             await self._store.listen(f"queue:{queue}", self._run_bell.ring),
             await self._store.listen(f"activities:{queue}", self._activity_bell.ring),
             await self._store.listen(f"worker:{self._worker}", self._mail_bell.ring),
+            await self._store.listen(f"questions:{queue}", self._query_bell.ring),
         ]
 
     async def live(self) -> None:
@@ -161,6 +168,7 @@ class Engine:
             group.create_task(self._forever("read mail", self._fetch_mail))
             if self._registry.workflows:
                 self._takers.append(group.create_task(self._forever("claim runs", self._take_runs)))
+                self._takers.append(group.create_task(self._forever("answer queries", self._answer_queries)))
             if self._registry.activities:
                 self._takers.append(group.create_task(self._forever("claim activities", self._take_activities)))
 
@@ -265,6 +273,14 @@ class Engine:
         if not self._mail_wanted:
             await self._mail_bell.rest()
 
+    async def _answer_queries(self) -> None:
+        rung = self._query_bell.hush()
+        pause = await self._queries.look(self._worker, self._settings.task_queue, rung=rung)
+        if pause is None:
+            await self._query_bell.rest()
+        elif pause > 0:
+            await self._query_bell.rest(self.now() + timedelta(seconds=pause))
+
     # ------------------------------------------------------------------------------------------------- hands
 
     def now(self) -> datetime:
@@ -307,6 +323,8 @@ class Engine:
 
     def _act(self, resident: Resident, committed: Committed, acts: Acts) -> None:
         """The commit is durable: stop, report, start; then keep, cache or end the run."""
+        if resident.questions and resident.leaving is None:
+            self._queries.saved(resident)
         for op in acts.stop:
             job = resident.pending.memory.get(op) or self._runner.find(resident.run, op)
             if job is not None:

@@ -26,7 +26,9 @@ from memflow.core.arrivals import (
     Turn,
 )
 from memflow.core.entries import JournalEntry
+from memflow.core.handlers import journaled
 from memflow.core.interrupts import (
+    AnswerUpdate,
     CancelActivity,
     Cancelled,
     CancelTimer,
@@ -47,7 +49,7 @@ from memflow.core.replay import Replay
 from memflow.failure import encode_failure
 from memflow.payload import NO_ARGUMENTS
 from memflow.runs import Status
-from memflow.store.base import Claim, TurnCommit
+from memflow.store.base import Claim, Question, TurnCommit
 from memflow.worker import verdicts
 from memflow.worker.chains import ending_of, next_run
 from memflow.worker.jobs import Ending, HandBack, Job, Settled, TryAgain
@@ -108,6 +110,7 @@ class Resident:
         self.wake_at: datetime | None = None         # as of the last commit that asked for release
         self.leaving: str | None = None              # why it is released without keeping its replay
         self.detail: str | None = None
+        self.questions: list[Question] = []          # asked while turns were unsaved: answered when their commit has won
         self._hands = hands
         self._unsaved = Unsaved()
         self._marks = self._unsaved.marks()          # where the last turn began
@@ -127,6 +130,11 @@ class Resident:
     def closed(self) -> bool:
         """Whether its code has ended."""
         return self._closing is not None
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether its replay is ahead of what is durable."""
+        return self.committing or self.leaving is not None or bool(self._unsaved.entries)
 
     # ------------------------------------------------------------------------------------------------- advance
 
@@ -153,9 +161,12 @@ class Resident:
             # The start's own time is durable already, so a crash before the first commit repeats this turn exactly.
             at = self.claim.last_at
         asked = self.replay.advance(Turn(at, arrivals))
-        self.turn += 1
-        self.last_at = at
-        self._keep(arrivals, asked)
+        self._unsaved.effects.extend(each for each in asked if isinstance(each, AnswerUpdate))
+        kept, said = journaled(arrivals, asked)
+        if kept or said:
+            self.turn += 1
+            self.last_at = at
+            self._keep(kept, said)
 
     def _keep(self, arrivals: list[Arrival], asked: list[Interrupt]) -> None:
         entries, turn, at = self._unsaved.entries, self.turn, self.last_at
@@ -213,6 +224,8 @@ class Resident:
                 self.pending.scheduled_at[interrupt.op] = at
             case CancelActivity(op=op):
                 self._unsaved.cancelled.append(op)
+            case AnswerUpdate():
+                pass                                     # an effect already, as are the rejections, which are no entries
             case StartTimer() | CancelTimer() | MarkPatch():
                 pass                                     # the entry is all; a released run's wake_at is its earliest open timer
             case Trace():

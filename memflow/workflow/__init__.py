@@ -11,8 +11,9 @@ not do is look at the outside world itself; activities do that.
 
 from memflow.core.chain import ContinueAsNewError
 from memflow.core.definition import RunInfo
+from memflow.core.handlers import UpdateInfo
 from memflow.core.logs import logger
-from memflow.options import CancellationType, ParentClosePolicy
+from memflow.options import CancellationType, HandlerUnfinishedPolicy, ParentClosePolicy
 from memflow.scheduling import ActivityKeywords
 from memflow.workflow.activities import execute_activity, start_activity
 from memflow.workflow.chance import random, uuid4
@@ -29,6 +30,25 @@ from memflow.workflow.control import (
 )
 from memflow.workflow.define import defn, init, run
 from memflow.workflow.events import emit, trace
+from memflow.workflow.handlers import (
+    all_handlers_finished,
+    current_update_info,
+    get_dynamic_query_handler,
+    get_dynamic_signal_handler,
+    get_dynamic_update_handler,
+    get_query_handler,
+    get_signal_handler,
+    get_update_handler,
+    instance,
+    query,
+    set_dynamic_query_handler,
+    set_dynamic_signal_handler,
+    set_dynamic_update_handler,
+    set_query_handler,
+    set_signal_handler,
+    set_update_handler,
+    update,
+)
 from memflow.workflow.patches import deprecate_patch, patched
 from memflow.workflow.proxies import proxy_activities
 from memflow.workflow.records import (
@@ -52,12 +72,16 @@ __all__ = [
     "ContinueAsNewError",
     "Entity",
     "ExternalHandle",
+    "HandlerUnfinishedPolicy",
     "ParentClosePolicy",
     "RunInfo",
     "Search",
+    "UpdateInfo",
+    "all_handlers_finished",
     "cancel",
     "continue_as_new",
     "continue_as_new_suggested",
+    "current_update_info",
     "defn",
     "deprecate_patch",
     "did_interrupt",
@@ -66,19 +90,33 @@ __all__ = [
     "entity",
     "execute_activity",
     "execute_child",
+    "get_dynamic_query_handler",
+    "get_dynamic_signal_handler",
+    "get_dynamic_update_handler",
     "get_external_handle",
+    "get_query_handler",
+    "get_signal_handler",
+    "get_update_handler",
     "history_length",
     "in_workflow",
     "info",
     "init",
+    "instance",
     "logger",
     "memo",
     "now",
     "patched",
     "proxy_activities",
+    "query",
     "random",
     "run",
     "search",
+    "set_dynamic_query_handler",
+    "set_dynamic_signal_handler",
+    "set_dynamic_update_handler",
+    "set_query_handler",
+    "set_signal_handler",
+    "set_update_handler",
     "signal",
     "sleep_for",
     "sleep_until",
@@ -87,6 +125,7 @@ __all__ = [
     "terminate",
     "time",
     "trace",
+    "update",
     "upsert_memo",
     "upsert_search_attributes",
     "uuid4",

@@ -11,6 +11,7 @@ from memflow.core.definition import Definition
 from memflow.errors import ConfigurationError, FailureError
 from memflow.names import check_name
 from memflow.signatures import hints_of, local_names, name_of, parameters_of
+from memflow.workflow.handlers import check_handlers, handlers_of
 
 F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, Any]])
 C = TypeVar("C", bound=type[Any])
@@ -135,6 +136,7 @@ def _class(
 ) -> _Declared:
     label = name_of(found)
     method = _run_of(found)
+    check_handlers(found)
     arguments = parameters_of(method, what="workflow", skip_self=True)
     constructor: Any = found.__init__
     if getattr(constructor, _INIT, False):
@@ -175,21 +177,16 @@ def _build(noted: _Declared) -> Definition:
     argument_types, result_type = hints_of(method, parameters, noted.known_names)
     return Definition(
         name=noted.name,
-        run=_runner(target, method) if is_class else method,
+        run=method,
         argument_types=argument_types,
         required_arguments=parameters.required,
         result_type=result_type,
         fails_on=noted.fails_on,
+        make=_maker(target) if is_class else None,
+        handlers=handlers_of(target, noted.known_names) if is_class else (),
     )
 
 
-def _runner(
-    target: type[Any], method: Callable[..., Coroutine[Any, Any, Any]]
-) -> Callable[..., Coroutine[Any, Any, Any]]:
+def _maker(target: type[Any]) -> Callable[..., Any]:
     takes_arguments = bool(getattr(cast("Any", target).__init__, _INIT, False))
-
-    async def run_instance(*arguments: Any) -> Any:
-        instance = target(*arguments) if takes_arguments else target()
-        return await method(instance, *arguments)
-
-    return run_instance
+    return target if takes_arguments else lambda *arguments: target()

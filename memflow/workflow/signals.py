@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import UnionType
 from typing import Any, TypeVar, overload
 
@@ -11,8 +11,11 @@ from memflow.core import context
 from memflow.core.interrupts import SendSignal
 from memflow.duration import Duration, to_timedelta
 from memflow.names import check_name
+from memflow.options import HandlerUnfinishedPolicy
+from memflow.workflow.handlers import check_options, declare
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Coroutine[Any, Any, None] | None])
 D = TypeVar("D")
 
 _NO_DEFAULT: Any = object()
@@ -73,12 +76,41 @@ async def wait_condition(fn: Callable[[], bool], *, timeout: Duration | None = N
         raise TimeoutError(f"the condition was not met within {limit:g} s") from None
 
 
-async def signal(signal_id: str, payload: Any = None, *, type: Any = Any) -> None:
-    """Send a signal to whoever waits for its id, in any run; it is kept until somebody does. `type` describes the payload.
+@overload
+def signal(target: F, /) -> F: ...
+@overload
+def signal(
+    *,
+    name: str | None = None,
+    dynamic: bool = False,
+    unfinished_policy: HandlerUnfinishedPolicy | str = HandlerUnfinishedPolicy.WARN_AND_ABANDON,
+    description: str | None = None,
+) -> Callable[[F], F]: ...
+@overload
+def signal(target: str, payload: Any = None, *, type: Any = Any) -> Coroutine[Any, Any, None]: ...
+def signal(target: Any = None, payload: Any = None, *, type: Any = Any, **options: Any) -> Any:
+    """Mark a method of a workflow class that answers a signal; or, as `await signal(id, payload)`, send one.
+
+    `@workflow.signal`: a method, async or not, that is called for each signal sent to the run by its name (`name`, by default
+    the method's own), in the order they came; those that come with the start before `run`. It may do whatever a workflow may.
+    A method with several parameters takes the members of a list. With `dynamic` it takes (name, list of arguments) of every
+    signal that has no handler. `unfinished_policy` says whether a run's end while it is running is worth a warning. What it
+    raises ends the run as what `run` raises does; a payload that does not fit its parameters is logged and dropped.
+
+    `await workflow.signal(id, payload)`: sent to whoever waits for the id, in any run; it is kept until somebody does. `type`
+    describes the payload.
 
     Raises:
         PayloadError: the payload is no plain JSON value and `type` does not say what it is.
+        ConfigurationError: the method cannot be a handler, or an option cannot work.
     """
+    if isinstance(target, str):
+        return _send(target, payload, type)
+    check_options("signal", options)
+    return declare("signal", target, **options)
+
+
+async def _send(signal_id: str, payload: Any, type: Any) -> None:
     replay = context.current("signal")
     check_name(signal_id, what="signal id")
     encoded = replay.codec.encode(payload, type)

@@ -26,11 +26,13 @@ from memflow.core.arrivals import (
     ChildStarted,
     SignalReceived,
     TimerFired,
+    UpdateReceived,
 )
 from memflow.core.chance import uuid4
 from memflow.core.context import current
+from memflow.core.definition import Handler
 from memflow.failure import Failure
-from memflow.payload import NOTHING
+from memflow.payload import NOTHING, Payload
 from tests.core.playing import Code, Played, activity, ask_child, child, condition, continue_as_new, emit, patched, send, signal
 
 FAILURE = Failure("application", "no", type="Refused")
@@ -311,11 +313,46 @@ class Interpreter:
         await asyncio.gather(*(meet(each) for each in step.inner))
 
 
+    # -- handlers: they share the log with everything else, so that any difference in their order shows
+
+    def listen(self, number: int) -> None:
+        """Answer updates from now on, and in some programs signals."""
+        replay = current()
+        replay.set_handler("update", "edit", Handler("update", "edit", self.edit, (int,), 1, Any, self.check_edit))
+        if number % 4 == 1:
+            replay.set_handler("signal", SIGNALS[0], Handler("signal", SIGNALS[0], self.noted, (Any,), 0, Any))
+        if number % 8 == 3:
+            replay.set_handler("signal", None, Handler("signal", None, self.noted_any, (Any, Any), 2, Any))
+
+    def check_edit(self, number: int) -> None:
+        if (number + len(self.log)) % 3 == 0:
+            raise Odd("rejected")
+
+    async def edit(self, number: int) -> str:
+        self.note(f"edit{number}")
+        if number % 5 == 0:
+            raise Odd(self.note("edit failed"))
+        if number % 2:
+            await self.do_activity(Step("activity", number))
+        if number == 8:
+            await self.do_condition(Step("condition", number))
+        return self.note(f"edited{number}")
+
+    async def noted(self) -> None:
+        self.note("signal")
+        await activity(self.note("on signal"))
+
+    def noted_any(self, name: str, arguments: list[Any]) -> None:
+        self.note(f"any {name} {arguments}")
+
+
 def code_of(tree: Step, patches: str = "all") -> Code:
     """A workflow that runs the tree, with `all` its patches, with those that are still asked for (`live`), or `none`."""
 
     async def made() -> list[str]:
         interpreter = Interpreter(patches)
+        if tree.number % 2:
+            interpreter.listen(tree.number)
         await interpreter.run(tree)
         return interpreter.log
 
@@ -331,6 +368,7 @@ class World:
         self._waited: dict[int, str] = {}
         self._announced: set[int] = set()
         self._cancelled = False
+        self._updates = 0
 
     def next_turn(self, played: Played) -> tuple[float, list[Arrival]]:
         """Seconds that pass, and what arrives after them."""
@@ -351,6 +389,10 @@ class World:
                 arrivals.append(SignalReceived(self._waited.pop(op), NOTHING, op))
         if random.random() < 0.2:
             arrivals.append(SignalReceived(random.choice(SIGNALS), NOTHING))
+        while random.random() < 0.2:
+            self._updates += 1
+            name = "edit" if random.random() < 0.9 else "missing"
+            arrivals.append(UpdateReceived(f"u-{self._updates}", name, Payload(f"[{random.randint(0, 9)}]".encode())))
         if not self._cancelled and random.random() < 0.03:
             self._cancelled = True
             arrivals.append(CancelRequested("enough"))

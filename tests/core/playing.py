@@ -12,6 +12,7 @@ from memflow.core.chain import ContinueAsNewError
 from memflow.core.context import current
 from memflow.core.definition import Definition, RunInfo
 from memflow.core.entries import JournalEntry, from_row, to_row
+from memflow.core.handlers import journaled
 from memflow.core.interrupts import (
     CancelActivity,
     ContinueAsNew,
@@ -86,7 +87,8 @@ class Played:
         assert again == asked
         assert standing(other) == standing(self.replay)
         other.close()
-        for entry in (*arrivals, *asked):
+        kept, said = journaled(arrivals, asked)
+        for entry in (*kept, *said):
             self.journal.append(JournalEntry(len(self.journal) + 1, self.replay.turn_number, self.at, entry))
         rebuilt = self.rebuilt()
         assert rebuilt.length == len(self.journal)

@@ -23,9 +23,11 @@ from memflow.core.arrivals import (
     RunTimedOut,
     SignalReceived,
     TimerFired,
+    UpdateReceived,
 )
 from memflow.core.entries import CLASSES, Entry, Row, from_row, kind_of, to_row
 from memflow.core.interrupts import (
+    AnswerUpdate,
     AwaitSignal,
     CancelActivity,
     Cancelled,
@@ -80,6 +82,10 @@ SAMPLES: list[Entry] = [
     TimerFired(2),
     SignalReceived("approved ✓", json("1")),
     SignalReceived("s", BYTES, 7, {"trace": "1"}),
+    UpdateReceived("u-1", "add item", json("[1]"), {"trace": "1"}),
+    AnswerUpdate("u-1", "accepted"),
+    AnswerUpdate("u-1", "completed", json("2")),
+    AnswerUpdate("u-2", "failed", failure=FAILURE),
     ChildStarted(3),
     ChildNotStarted(3, "child-1", None),
     ChildNotStarted(3, "child-1", "run-2"),

@@ -67,7 +67,7 @@ def test_the_corpus_exercises_every_primitive() -> None:
 @pytest.mark.parametrize(("before", "after"), [("none", "live"), ("none", "all"), ("live", "all"), ("all", "live")])
 def test_runs_under_way_fit_code_whose_patches_came_or_whose_deprecated_ones_went(before: str, after: str) -> None:
     marked = 0
-    for seed in range(600):
+    for seed in range(1200):
         played = play_over_a_deployment(Random(seed), before, after)
         marked += any(isinstance(each.entry, MarkPatch) for each in played.journal)
         played.replay.close()

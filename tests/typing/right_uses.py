@@ -10,6 +10,8 @@ from typing import Any, Protocol, assert_type
 from uuid import UUID
 
 from memflow import RetryPolicy, activity, workflow
+from memflow.client.handle import Handle
+from memflow.client.updates import UpdateHandle
 from tests.typing import shop
 
 
@@ -182,3 +184,52 @@ async def in_a_chain(order: Order, left: int) -> str:
     if left:
         workflow.continue_as_new(order, left - 1, run_timeout="1 hour")
     return "the checker knows that the line above does not come back"
+
+
+@workflow.defn
+class Cart:
+    @workflow.run
+    async def run(self) -> None: ...
+
+    @workflow.signal
+    async def approve(self, by: str, times: int) -> None: ...
+
+    @workflow.signal(name="stop", unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON)
+    def end(self) -> None: ...
+
+    @workflow.query
+    def total(self, currency: str) -> int:
+        return 0
+
+    @workflow.query(description="how it stands")
+    async def status(self) -> str:
+        return ""
+
+    @workflow.update
+    async def add(self, order: Order) -> float:
+        return 0.0
+
+    @add.validator
+    def check_add(self, order: Order) -> None: ...
+
+    @workflow.update(name="drop")
+    def remove(self, order: Order) -> bool:
+        return True
+
+
+async def talking(handle: Handle[None], order: Order) -> None:
+    await handle.signal(Cart.approve, "ada", 2)
+    await handle.signal(Cart.end, request_id="once")
+    await handle.signal("approve", "ada", 2)
+    assert_type(await handle.query(Cart.total, "EUR"), int)
+    assert_type(await handle.query(Cart.status, timeout=5), str)
+    assert_type(await handle.query("total", "EUR"), Any)
+    assert_type(await handle.query("total", "EUR", result_type=int), int)
+    assert_type(await handle.update(Cart.add, order, id="u-1"), float)
+    assert_type(await handle.update(Cart.remove, order), bool)
+    assert_type(await handle.update("add", order), Any)
+    assert_type(await handle.start_update(Cart.add, order, wait_for="completed"), UpdateHandle[float])
+    assert_type(await handle.start_update(Cart.remove, order), UpdateHandle[bool])
+    await workflow.signal("id", 5)
+    workflow.set_signal_handler("late", lambda: None)
+    assert_type(workflow.all_handlers_finished(), bool)

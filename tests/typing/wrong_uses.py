@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from memflow import RetryPolicy, activity, workflow
-from tests.typing.right_uses import Elsewhere, Mail, Order, Ship, charge, child, undecorated, weigh
+from memflow.client.handle import Handle
+from tests.typing.right_uses import Cart, Elsewhere, Mail, Order, Ship, charge, child, undecorated, weigh
 
 
 def not_async(order: Order) -> None: ...
@@ -68,3 +69,12 @@ workflow.run(not_async)  # wrong
 activity.defn(5)  # wrong
 activity.defn(nme="x")  # wrong
 workflow.defn(nme="x")  # wrong
+
+
+async def talking(handle: Handle[None], order: Order) -> None:
+    await handle.signal(Cart.approve, 5, 2)  # wrong
+    await handle.signal(Cart.approve, "ada")  # wrong
+    await handle.query(Cart.total)  # wrong
+    await handle.update(Cart.add, "order")  # wrong
+    await handle.start_update(Cart.add, order, wait_for="begun")  # wrong
+    workflow.query(unfinished_policy="abandon")  # wrong

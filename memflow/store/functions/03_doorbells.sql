@@ -1,5 +1,5 @@
 -- The NOTIFY channel of an ear. Hashed: a channel holds 63 bytes at most, and any role may listen to any channel,
--- so it must tell nothing. The ear names queue:Q, activities:Q, worker:ID, done or event.
+-- so it must tell nothing. The ear names queue:Q, activities:Q, worker:ID, questions:Q, done, reply or event.
 create or replace function memflow.channel(namespace text, ear text) returns text
 language sql immutable parallel safe
 as $body$

@@ -2,7 +2,7 @@
 create or replace function memflow.send(
   p_namespace text, p_workflow_id text[], p_run_id text[], p_kind text[], p_op int[], p_attributes text[],
   p_encoding text[], p_data bytea[], p_request_id text[]
-) returns table (outcome text, status text)
+) returns table (outcome text, status text, chain text)
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
 set plan_cache_mode = force_generic_plan
@@ -49,7 +49,8 @@ begin
              array_agg(p_request_id[g.i] order by g.i))
       from unnest(v_go) g(i)));
   return query
-  select u.outcome, u.status from unnest(v_outcome, v_status) with ordinality u(outcome, status, ord) order by u.ord;
+  select u.outcome, u.status, u.chain
+    from unnest(v_outcome, v_status, v_chain) with ordinality u(outcome, status, chain, ord) order by u.ord;
 end
 $body$;
 

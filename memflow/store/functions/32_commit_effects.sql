@@ -64,7 +64,7 @@ begin
         p_namespace, p_run, p_won, p_closing, e_member, e_what, e_op, e_workflow_id, e_run_id, e_attributes, e_encoding, e_data);
     end if;
     for i in 1 .. cardinality(e_member) loop
-      continue when not p_won[e_member[i]] or e_what[i] in ('child', 'record', 'memo', 'emit', 'next', 'carry');
+      continue when not p_won[e_member[i]] or e_what[i] in ('child', 'record', 'memo', 'emit', 'next', 'carry', 'answer');
       v_what := e_what[i];
       if v_what in ('send_early', 'cancel_early', 'terminate_early') then
         continue when not v_early;
@@ -155,6 +155,9 @@ begin
        set memo_now = e.data, memo_now_encoding = e.encoding
       from unnest(e_member, e_what, e_encoding, e_data) e(member, what, encoding, data)
      where e.what = 'memo' and p_won[e.member] and r.id = p_run[e.member];
+  end if;
+  if 'answer' = any(e_what) then
+    v_ears := v_ears || memflow.commit_replies(p_namespace, p_run, p_won, e_member, e_what, e_name, e_attributes, e_encoding, e_data);
   end if;
   if 'emit' = any(e_what) then
     -- The last lock of all, and nothing waits behind it: ids of events are in commit order, so that a reader who

@@ -25,6 +25,9 @@ begin
      using memflow.runs r
      where r.id = any(v_runs) and r.next_run_id is null
        and q.namespace = r.namespace and q.scope = r.first_run_id and q.run_chain;
+    delete from memflow.replies q
+     using memflow.runs r
+     where r.id = any(v_runs) and r.next_run_id is null and q.namespace = r.namespace and q.scope = r.first_run_id;
     delete from memflow.runs r where r.id = any(v_runs);
     v_count := cardinality(v_runs);
   end if;
@@ -32,6 +35,9 @@ begin
    where s.id in (select k.id from memflow.signals k where k.expires_at <= memflow.now() limit p_limit for update skip locked);
   get diagnostics v_gone = row_count;
   v_count := v_count + v_gone;
+  delete from memflow.questions q
+   where q.id in (
+     select k.id from memflow.questions k where k.asked_at < memflow.now() - interval '5 minutes' limit p_limit for update skip locked);
   delete from memflow.events e
    where (e.namespace, e.id) in (
      select k.namespace, k.id from memflow.events k where k.at < memflow.now() - p_events limit p_limit for update skip locked);

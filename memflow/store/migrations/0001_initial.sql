@@ -179,6 +179,36 @@ create table memflow.requests (
   primary key (namespace, scope, request_id)
 );
 
+-- What became of updates. The scope is a chain of runs (its first run id), and a row stays as long as that.
+create table memflow.replies (
+  namespace text collate "C" not null,
+  scope     text collate "C" not null,
+  update_id text collate "C" not null,
+  outcome   text not null check (outcome in ('accepted', 'completed', 'failed', 'rejected')),
+  encoding  text,
+  data      bytea,
+  primary key (namespace, scope, update_id)
+);
+
+-- Queries under way: what was asked of a run, and what a worker answered. Deleted after some minutes.
+create table memflow.questions (
+  id              uuid primary key,
+  namespace       text collate "C" not null,
+  run             bigint not null,
+  name            text not null,
+  encoding        text,
+  data            bytea not null,
+  asked_at        timestamptz not null,
+  arrived         bigint not null,                   -- the run's inbox as of then: all of it is read before the answer
+  taken_at        timestamptz,                       -- when a worker took it, so that no other does at once
+  outcome         text check (outcome in ('answered', 'failed')),
+  answer_encoding text,
+  answer          bytea
+);
+
+create index questions_open on memflow.questions (namespace, asked_at) where outcome is null;
+create index questions_by_time on memflow.questions (asked_at);
+
 -- Searchable fields: a fold over the journal, kept for looking up. Never the truth.
 create table memflow.records (
   run       bigint primary key,

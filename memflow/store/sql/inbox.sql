@@ -1,6 +1,6 @@
 -- name: send :many
 -- Leave messages in inboxes; see functions/13_send.sql.
-select outcome, status
+select outcome, status, chain
   from memflow.send($1::text, $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::bytea[], $9::text[]);
 
 -- name: read_inbox :many
