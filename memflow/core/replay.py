@@ -114,7 +114,8 @@ class Replay(Asking):
         if self._error is not None:
             raise self._error
         asked = self._asked.copy()
-        self.length += sum(map(len, journaled(turn.arrivals, asked)))
+        kept, said = journaled(turn.arrivals, asked)
+        self.length += len(kept) + len(said)
         self._asked.clear()  # cleared, not replaced: code may hold on to it across an await
         return asked
 
