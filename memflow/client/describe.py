@@ -94,6 +94,7 @@ class RunDescription(RunSummary):
     first_run_id: str | None = None
     next_run_id: str | None = None
     """The run that goes on where this one ended."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ def description_of(row: RunRow, activities: list[Mapping[str, Any]], codec: Code
         unread=row.arrived - row.consumed,
         first_run_id=row.first_run_id,
         next_run_id=row.next_run_id,
+        headers=row.headers,
     )
 
 

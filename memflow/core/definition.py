@@ -27,6 +27,7 @@ class Handler:
     validator: Callable[..., Any] | None = None
     silent: bool = False
     description: str | None = None
+    raw: bool = False                  # function and validator take the name and the payload as it came
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from contextvars import Context, copy_context
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVarTuple, Unpack
 
+from typing_extensions import TypeVar
+
 from memflow.core.chain import continuation_in
 from memflow.core.noio import LoopWithoutIO
 from memflow.core.ordering import WorkflowFuture, WorkflowTask, called_by_plain_as_completed, first_order
@@ -25,6 +27,7 @@ from memflow.errors import ConfigurationError, DeterminismError, ReadOnlyError
 log = logging.getLogger(__name__)
 
 Ts = TypeVarTuple("Ts")
+T = TypeVar("T", bound=WorkflowTask, default=WorkflowTask)
 
 LAST_YEAR = 9000  # Postgres goes further, Python's datetime to 9999; zones must still fit
 _swap_task: Any = getattr(asyncio.tasks, "_swap_current_task", None)  # since 3.12
@@ -265,10 +268,25 @@ class TurnLoop(LoopWithoutIO):
         task.add_done_callback(ended, context=self._outside)
         return task
 
-    def _make_task(self, coro: Any, name: object, context: Context, options: dict[str, Any]) -> WorkflowTask:
+    def create_task_of(self, kind: type[T], coro: Coroutine[Any, Any, Any], name: str) -> T:
+        """`create_task` with a class of task that can do more.
+
+        Raises:
+            ReadOnlyError: in a query, validator or condition.
+        """
+        if self.halted:
+            coro.close()
+            self.refusals.refuse()
+        task = self._make_task(coro, name, copy_context(), {}, kind)
+        task.add_done_callback(self._task_ended, context=self._outside)
+        return task
+
+    def _make_task(
+        self, coro: Any, name: object, context: Context, options: dict[str, Any], kind: type[T] = WorkflowTask
+    ) -> T:
         self._tasks_made += 1
         named = f"task-{self._tasks_made}" if name is None else str(name)
-        task = WorkflowTask(coro, self.next_order(), loop=self, name=named, context=context, **options)
+        task = kind(coro, self.next_order(), loop=self, name=named, context=context, **options)
         self.tasks[task] = None
         return task
 

@@ -174,6 +174,7 @@ class RunRow:
     result: Payload | None             # of a completed run; a failed one has its failure here, encoding "failure"
     record: Mapping[str, Any]
     memo: Payload | None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])   # of one that was looked up, not of lists
 
 
 @dataclass(frozen=True, slots=True)

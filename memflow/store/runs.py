@@ -176,4 +176,5 @@ def run_row(row: Record) -> RunRow:
         result=payload(row["result"], row["result_encoding"]),
         record={} if row["record"] is None else json.loads(row["record"]),
         memo=payload(row["memo"], row["memo_encoding"]),
+        headers=headers_of(row.get("headers")),
     )
