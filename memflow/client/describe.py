@@ -189,7 +189,7 @@ def _shared(row: RunRow, codec: Codec, waiting: tuple[WaitingFor, ...]) -> dict[
         first, *others = waiting
         detail = f"waiting: {first}" + (f" and {len(others)} more" if others else "")
     memo: Any = None if row.memo is None else codec.decode(row.memo)
-    progress = memo.pop(PROGRESS, None) if isinstance(memo, dict) else None
+    progress: Any = None if not isinstance(memo, dict) else cast("dict[str, Any]", memo).pop(PROGRESS, None)
     return {
         "id": row.workflow_id,
         "run_id": row.run_id,
