@@ -14,6 +14,8 @@
     ├── WorkflowAlreadyStartedError       the workflow id is taken
     ├── WorkflowNotFoundError             no run has that id
     ├── WorkflowClosedError               the run has ended and takes nothing more
+    ├── ActivityNotFoundError             no such activity is pending: it ended, or the token is of another attempt
+    ├── AsyncActivityCancelledError       an activity that is completed from outside is asked to stop
     ├── PayloadError                      a value cannot be encoded or decoded
     ├── OutcomeUnknownError               the connection broke while Postgres was committing
     ├── NotInWorkflowError                a workflow verb was called outside a workflow
@@ -215,6 +217,21 @@ class WorkflowClosedError(MemflowError):
         self.status = status
         ended = "has ended" if status is None else f"is {status}"
         super().__init__(f"workflow {workflow_id!r} {ended} and takes nothing more")
+
+
+class ActivityNotFoundError(MemflowError):
+    """No such activity is pending: it was completed before, its time was up, or the token is that of another attempt."""
+
+
+class AsyncActivityCancelledError(MemflowError):
+    """Answer to a heartbeat from outside: the activity is asked to stop. `details` say why.
+
+    End it with `report_cancellation()`; after `paused` or `reset` just stop, the activity begins another attempt by itself.
+    """
+
+    def __init__(self, message: str, *, details: object = None) -> None:
+        self.details = details
+        super().__init__(message)
 
 
 class PayloadError(MemflowError):

@@ -8,6 +8,7 @@ from memflow.client.client import Client
 from memflow.client.describe import HistoryEntry, PendingActivity, RunDescription, RunSummary, WaitingFor
 from memflow.client.events import Event, Subscription
 from memflow.client.handle import Handle
+from memflow.client.pending import PendingActivityHandle
 from memflow.client.starting import StartOptions
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Handle",
     "HistoryEntry",
     "PendingActivity",
+    "PendingActivityHandle",
     "RunDescription",
     "RunSummary",
     "StartOptions",

@@ -86,6 +86,7 @@ class Engine:
     """One worker at work. Made and thrown away with each `Worker` run."""
 
     def __init__(self, client: Connected, registry: Registry, settings: Settings) -> None:
+        self._client = client
         self._store = client.store
         self._codec = client.codec
         self._registry = registry
@@ -118,10 +119,15 @@ class Engine:
             executor=settings.executor,
             now=self.now,
             per_second=settings.max_activities_per_second,
+            client=self._client,
         )
         self._runner.freed = self._slot_free
         self._queued = Queued(
-            store, self._registry, self._runner, tried_again=lambda delay: self._activity_bell.ring_at(self.now() + delay)
+            store,
+            self._registry,
+            self._runner,
+            now=self.now,
+            tried_again=lambda delay: self._activity_bell.ring_at(self.now() + delay),
         )
         self._committer = Committer(store, self._watchdog, now=self.now, ahead=self._start_ahead, act=self._act, drop=self._drop)
         self._claims = Claims(store, self._codec, self._registry, self._cache, self, self._residents)

@@ -74,6 +74,7 @@ class Pending:
         self._rows: list[ActivityRow] = []           # for the next commit
         self._in_flight: list[ActivityRow] = []      # in the commit under way
         self._becoming: list[Job] = []               # run already, and get a row with the commit under way
+        self._returned: list[Job] = []               # have returned to be completed from outside, and need a row for that
         self._close_by: dict[int, datetime] = {}
         self._start_by: dict[int, datetime] = {}
 
@@ -108,6 +109,15 @@ class Pending:
         asked = self._replay.open_activities.get(job.errand.op)
         if asked is not None:                            # otherwise nobody waits for it any more
             self._rows.append(_row(job.errand, job.attempt, due, failure, job.heartbeat))
+            self.watch(asked, job.errand.scheduled_at)
+
+    def becomes_row(self, job: Job, ending: Ending) -> None:
+        """The row of a job whose function has returned, for its ending to be reported to."""
+        asked = self._replay.open_activities.get(job.errand.op)
+        if asked is not None:
+            job.becoming_a_row = True
+            job.ending = ending
+            self._returned.append(job)
             self.watch(asked, job.errand.scheduled_at)
 
     def unbegun(self, job: Job) -> None:
@@ -161,6 +171,10 @@ class Pending:
 
     def send_rows(self) -> list[ActivityRow]:
         """The rows for the commit that is made now. What comes up while it is in flight belongs to the next one."""
+        for job in self._returned:
+            self._rows.append(_owned_row(job))
+            self._becoming.append(job)
+        self._returned = []
         self._in_flight, self._rows = self._rows, []
         return self._in_flight
 
@@ -235,5 +249,5 @@ def _row(
 
 
 def _owned_row(job: Job) -> ActivityRow:
-    job.token = uuid4()
+    job.token = job.reserved or uuid4()
     return replace(_row(job.errand, job.attempt, job.errand.scheduled_at, None, job.heartbeat), token=job.token)

@@ -52,7 +52,7 @@ from memflow.runs import Status
 from memflow.store.base import Claim, Question, TurnCommit
 from memflow.worker import verdicts
 from memflow.worker.chains import ending_of, next_run
-from memflow.worker.jobs import Ending, HandBack, Job, Settled, TryAgain
+from memflow.worker.jobs import Ending, HandBack, Job, Opened, Settled, TryAgain
 from memflow.worker.pending import Pending, Places
 from memflow.worker.unsaved import Unsaved
 
@@ -207,7 +207,7 @@ class Resident:
         self._unsaved.dropped.append(op)
         asked = self.replay.open_activities[op]
         cause = verdicts.timed_out(kind, verdicts.limit_of(asked.options, kind))
-        return ActivityTimedOut(op, verdicts.activity_failed(asked.name, op, 0, "timeout", cause))
+        return ActivityTimedOut(op, verdicts.activity_failed(asked.name, asked.options.activity_id or op, 0, "timeout", cause))
 
     def _end_by_time(self, now: datetime) -> None:
         self._closing = RunTimedOut(self.claim.deadline_kind or "run")
@@ -300,6 +300,8 @@ class Resident:
                 self.pending.unbegun(job)
             case HandBack(failure=failure):
                 self.pending.again(job, self._hands.now(), encode_failure(failure))
+            case Opened():
+                self.pending.becomes_row(job, ending)
             case Settled():
                 pass
             case _:
@@ -309,7 +311,7 @@ class Resident:
     def _recover(self, asked: ScheduleActivity, at: datetime) -> None:
         """An activity that a lost owner may have begun."""
         if asked.options.retry.maximum_attempts == 1:
-            failure = verdicts.activity_failed(asked.name, asked.op, 1, "worker_lost", verdicts.worker_lost())
+            failure = verdicts.activity_failed(asked.name, asked.options.activity_id or asked.op, 1, "worker_lost", verdicts.worker_lost())
             self.arrivals.append((None, ActivityFailed(asked.op, failure)))
         else:
             self.pending.lost_row(asked, at)

@@ -51,7 +51,7 @@ begin
     update memflow.activities a
        set cancel_requested = true
       from unnest(g_member, g_op, g_drop) g(member, op, gone)
-     where not g.gone and p_won[g.member] and a.run = p_run[g.member] and a.op = g.op and coalesce(a.owner, 0) > 0
+     where not g.gone and p_won[g.member] and a.run = p_run[g.member] and a.op = g.op and coalesce(a.owner, -1) >= 0
     returning a.owner
   ), dropped as (
     delete from memflow.activities a
@@ -66,7 +66,7 @@ begin
     delete from memflow.activities a
      using unnest(g_member, g_op, g_drop) g(member, op, gone)
      where not g.gone and p_won[g.member] and not p_closing[g.member]
-       and a.run = p_run[g.member] and a.op = g.op and coalesce(a.owner, 0) = 0
+       and a.run = p_run[g.member] and a.op = g.op and coalesce(a.owner, -1) < 0
     returning a.run, a.op
   )
   select array_agg(i.run order by i.run, i.op), array_agg(i.op order by i.run, i.op) into v_runs, v_ops from idle i;
