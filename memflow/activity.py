@@ -212,6 +212,11 @@ class Activity(Generic[P, R]):
         return self._body.name
 
     @property
+    def is_transactional(self) -> bool:
+        """Whether it runs in a transaction that records its result."""
+        return self._transactional
+
+    @property
     def fn(self) -> Callable[..., Any]:
         """The function itself, bound if this is a method of an instance."""
         function: Any = self._body.function

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, cast
@@ -62,11 +62,22 @@ def merge(*levels: ActivityKeywords) -> ActivityKeywords:
     for level in levels:
         for name, value in level.items():
             if name not in _KEYWORDS:
-                near = difflib.get_close_matches(name, sorted(_KEYWORDS), 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"options are {', '.join(sorted(_KEYWORDS))}"
-                raise ConfigurationError(f"an activity has no option {name!r}; {hint}")
+                refuse_unknown((name,), _KEYWORDS, "an activity")
             merged[name] = value
     return cast("ActivityKeywords", merged)
+
+
+def refuse_unknown(names: Iterable[str], known: Collection[str], what: str) -> None:
+    """Refuse a misspelt option, naming a near one.
+
+    Raises:
+        ConfigurationError: one of `names` is not `known`.
+    """
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known), 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"options are {', '.join(sorted(known))}"
+            raise ConfigurationError(f"{what} has no option {name!r}; {hint}")
 
 
 def activity_call(name: str, keywords: ActivityKeywords) -> ActivityCall:

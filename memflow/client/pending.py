@@ -171,7 +171,7 @@ class PendingActivityHandle:
         task_queue: Any = KEEP,
         start_to_close_timeout: Any = KEEP,
         heartbeat_timeout: Any = KEEP,
-        retry: RetryPolicy | None | Any = KEEP,
+        retry: RetryPolicy | Any | None = KEEP,
     ) -> ActivityOptions:
         """Change how the next attempts are run; what is left out stays, None takes a limit away. Returns what is in force now.
 
@@ -214,6 +214,8 @@ class PendingActivityHandle:
         while True:
             found = await self._link.store.find_activity(self._key)
             if not isinstance(found, str):
+                if found.options.is_local:
+                    raise ConfigurationError(f"{self._named()} is local: only its own workflow can act on it")
                 return found
             if found == "missing":
                 assert self._key.workflow_id is not None, "a token names no workflow"

@@ -21,19 +21,19 @@ from memflow.store import activities, activity_acts, commit, events, inbox, jour
 from memflow.store import runs as run_rows
 from memflow.store import signals as signal_rows
 from memflow.store.base import (
+    ActivityClaims,
     ActivityKey,
     ActOnActivity,
-    FoundActivity,
-    Open,
-    ActivityClaims,
     Answer,
     Beat,
     Beaten,
     Claims,
     Committed,
     Event,
+    FoundActivity,
     Mail,
     NewRun,
+    Open,
     Outcome,
     Question,
     Reply,

@@ -19,7 +19,7 @@ from memflow.activity import ActivityContext, Info, activity_context, idempotenc
 from memflow.attempts import CancellationDetails, CompleteAsync
 from memflow.codec import Codec
 from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut
-from memflow.errors import CancelledError, PayloadError
+from memflow.errors import ApplicationError, CancelledError, PayloadError
 from memflow.failure import Failure, failure_of
 from memflow.payload import Payload
 from memflow.store.base import Settle, Store
@@ -169,6 +169,7 @@ class Runner:
             job.started_at = self._now()
             self._arm(job)
             try:
+                self._check_start(job)
                 ending = await self._attempt(job)
             except CompleteAsync:
                 ending = self._opened(job)
@@ -192,9 +193,22 @@ class Runner:
 
     # ------------------------------------------------------------------------------------------------- one attempt
 
+    def _check_start(self, job: Job) -> None:
+        """Whether a local activity got its slot in time; of others their rows tell."""
+        limit = job.errand.options.schedule_to_start_timeout
+        if job.errand.options.is_local and job.attempt == 1 and limit is not None:
+            if self._now() > job.errand.scheduled_at + limit:
+                job.stopped = "schedule_to_start"
+                raise asyncio.CancelledError
+
     async def _attempt(self, job: Job) -> Ending:
         definition, errand = job.definition, job.errand
-        arguments = self.codec.decode_arguments(errand.input, definition.argument_types, definition.required_arguments)
+        if definition.transactional and job.token is None:
+            raise ApplicationError(f"activity {errand.name!r} is transactional and cannot be local", non_retryable=True)
+        if definition.dynamic:
+            arguments = [self.codec.decode_arguments(errand.input, (), 0)]
+        else:
+            arguments = self.codec.decode_arguments(errand.input, definition.argument_types, definition.required_arguments)
         job.context = _JobContext(self, job)
         activity_context.set(job.context)
         if definition.transactional:
@@ -257,8 +271,8 @@ class Runner:
                 return HandBack(verdicts.shut_down(), begun=False)
             case "start_to_close" | "heartbeat" as kind:
                 return self.judge(job, verdicts.timed_out(kind, verdicts.limit_of(options, kind), job.heartbeat))
-            case "schedule_to_close":
-                cause = verdicts.timed_out("schedule_to_close", options.schedule_to_close_timeout, job.heartbeat)
+            case "schedule_to_close" | "schedule_to_start" as kind:
+                cause = verdicts.timed_out(kind, verdicts.limit_of(options, kind), job.heartbeat)
                 return ActivityTimedOut(op, verdicts.activity_failed(job.errand.name, options.activity_id or op, job.attempt, "timeout", cause))
             case _:                                      # the activity cancelled itself
                 return self.judge(job, failure_of(error or asyncio.CancelledError(), self.codec))

@@ -72,6 +72,7 @@ class Claims:
             await self._store.commit_turns(worker, refused)
         # Nobody is marked before it knows all that it needs for its turn.
         await self._check_starts([claim.run for claim in claims])
+        await self._take_up_locals([claim.run for claim in claims if claim.length])
         await self.read_mail([claim.run for claim in claims if claim.arrived > claim.consumed])
         for claim in claims:
             if claim.arrived <= claim.consumed and claim.run in self._residents:
@@ -140,6 +141,12 @@ class Claims:
             for op in late:
                 row = rows.get(op)
                 resident.started_in_time(op, row is None or row["attempt"] > 0 or row["owner"] is not None)
+
+    async def _take_up_locals(self, runs: Sequence[int]) -> None:
+        for run in runs:
+            resident = self._residents.get(run)
+            if resident is not None and resident.has_locals():
+                resident.take_up_locals({row["op"]: row for row in await self._store.activities_of(run)})
 
     async def read_mail(self, runs: Sequence[int]) -> None:
         """Bring unread inbox rows to their residents."""

@@ -70,6 +70,7 @@ class Settings:
 
     task_queue: str
     max_concurrent_activities: int
+    max_concurrent_local_activities: int
     max_concurrent_workflows: int
     max_cached_workflows: int
     max_activities_per_second: float | None
@@ -93,7 +94,7 @@ class Engine:
         self._settings = settings
         self.namespace = client.store.namespace
         self._worker = 0
-        self._draining = False
+        self.draining = False
         self._no_slots = False
         self._residents: dict[int, Resident] = {}
         self._cache = Cache(settings.max_cached_workflows)
@@ -122,6 +123,15 @@ class Engine:
             client=self._client,
         )
         self._runner.freed = self._slot_free
+        self._local_runner = Runner(
+            store,
+            self._codec,
+            slots=settings.max_concurrent_local_activities,
+            executor=settings.executor,
+            now=self.now,
+            per_second=None,
+            client=self._client,
+        )
         self._queued = Queued(
             store,
             self._registry,
@@ -175,15 +185,16 @@ class Engine:
             if self._registry.workflows:
                 self._takers.append(group.create_task(self._forever("claim runs", self._take_runs)))
                 self._takers.append(group.create_task(self._forever("answer queries", self._answer_queries)))
-            if self._registry.activities:
+            if self._registry.has_activities:
                 self._takers.append(group.create_task(self._forever("claim activities", self._take_activities)))
 
     async def drain(self) -> None:
         """Take nothing new, let activities end for the grace given, write what is known, hand everything back."""
-        self._draining = True
+        self.draining = True
         for taker in self._takers:
             taker.cancel()
-        await self._runner.drain(self._settings.graceful_shutdown_timeout)
+        grace = self._settings.graceful_shutdown_timeout
+        await asyncio.gather(self._runner.drain(grace), self._local_runner.drain(grace))
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 for resident in list(self._residents.values()):
@@ -295,9 +306,22 @@ class Engine:
 
     def serves(self, task_queue: str, activity: str) -> ActivityDefinition | None:
         """The activity, if this worker serves that queue, knows that name, and is not about to stop."""
-        if self._draining or task_queue != self._settings.task_queue:
+        if self.draining or task_queue != self._settings.task_queue:
             return None
-        return self._registry.activities.get(activity)
+        return self._registry.activity(activity)
+
+    def knows(self, activity: str) -> ActivityDefinition | None:
+        """The activity, if this worker knows that name, whatever queue it serves."""
+        return self._registry.activity(activity)
+
+    def begin(self, resident: Resident, job: Job, delay: timedelta) -> None:
+        """Start the next attempt of a local activity after `delay`, if the resident is still ours."""
+        job.later = asyncio.get_running_loop().call_later(delay.total_seconds(), self._begin, resident, job)
+
+    def _begin(self, resident: Resident, job: Job) -> None:
+        job.later = None
+        if resident.pending.memory.get(job.errand.op) is job:
+            self._submit(job)
 
     def has_room(self) -> bool:
         """Whether an activity could start at once."""
@@ -325,7 +349,7 @@ class Engine:
 
     def _submit(self, job: Job) -> None:
         job.since = asyncio.get_running_loop().time()
-        self._runner.submit(job)
+        (self._local_runner if job.errand.options.is_local else self._runner).submit(job)
 
     def _act(self, resident: Resident, committed: Committed, acts: Acts) -> None:
         """The commit is durable: stop, report, start; then keep, cache or end the run."""
@@ -335,6 +359,11 @@ class Engine:
             job = resident.pending.memory.get(op) or self._runner.find(resident.run, op)
             if job is not None:
                 self._runner.stop(job, "cancel")
+                if job.later is not None:                # it waits for its backoff: let it end now
+                    job.later.cancel()
+                    self._begin(resident, job)
+        for job in acts.abort:
+            self._runner.stop(job, "shutdown")
         for job, ending in acts.report:
             self._queued.finished(job, ending)
         for trace in acts.traces:
@@ -366,13 +395,20 @@ class Engine:
         if committed.arrived > resident.read:
             self._mail_wanted.add(resident.run)
             self._mail_bell.ring()
-        if resident.pending.memory:
+        if self._to_flush(resident):
             self._arm_flush(resident, FLUSH_SECONDS)
         due = resident.next_due()
-        if due is not None and (seconds := self._clock.seconds_until(due)) < STAYS_SECONDS:
+        # A local activity may hold its run for long, and nothing else looks at the time meanwhile.
+        held = any(job.errand.options.is_local for job in resident.pending.memory.values())
+        if due is not None and ((seconds := self._clock.seconds_until(due)) < STAYS_SECONDS or held):
             asyncio.get_running_loop().call_later(seconds, self.mark, resident)
         if resident.arrivals or resident.flush:
             self.mark(resident)
+
+    def _to_flush(self, resident: Resident) -> list[Job]:
+        """What should show soon. A local activity makes no row, but that it was asked for is told once."""
+        every = resident.pending.memory.values()
+        return [job for job in every if resident.unsaved or not job.errand.options.is_local]
 
     def _arm_flush(self, resident: Resident, seconds: float) -> None:
         if resident.flush_timer is None:
@@ -381,9 +417,10 @@ class Engine:
     def _flush(self, resident: Resident) -> None:
         """Make rows of activities that take their time; younger ones are looked at again."""
         resident.flush_timer = None
-        if not resident.pending.memory or self._residents.get(resident.run) is not resident:
+        jobs = self._to_flush(resident)
+        if not jobs or self._residents.get(resident.run) is not resident:
             return
-        oldest = min(job.since for job in resident.pending.memory.values())
+        oldest = min(job.since for job in jobs)
         left = oldest + FLUSH_SECONDS - asyncio.get_running_loop().time()
         if left > 0.001:
             self._arm_flush(resident, left)
@@ -411,6 +448,8 @@ class Engine:
         jobs = list(resident.pending.memory.values())
         resident.pending.memory.clear()
         for job in jobs:
+            if job.later is not None:
+                job.later.cancel()
             self._runner.stop(job, why)
         resident.replay.close()
         if full:

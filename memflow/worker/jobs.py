@@ -91,6 +91,7 @@ class Job:
     context: Any = None
     since: float = 0.0                 # when it was submitted, by the loop's clock
     beats: bool = False                # it reports heartbeats, so pauses and resets are told to it
+    later: asyncio.TimerHandle | None = None   # a local one that waits for its backoff
     reserved: UUID | None = None       # the token that its row will have, once somebody asked for it
 
     @property

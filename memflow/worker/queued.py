@@ -84,7 +84,7 @@ class Queued:
             failure = verdicts.timed_out(claim.late, verdicts.limit_of(claim.options, claim.late), claim.heartbeat)
             self._report(errand, claim.token, verdict_on(errand, claim.attempt, failure, self._now()))
             return
-        definition = self._registry.activities.get(claim.name)
+        definition = self._registry.activity(claim.name)
         if definition is None:
             known = ", ".join(sorted(self._registry.activities)) or "none"
             reason = Failure(

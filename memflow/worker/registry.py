@@ -24,12 +24,27 @@ class Registry:
     def __init__(self, workflows: Iterable[Any], activities: Iterable[Any]) -> None:
         self.workflows: dict[str, Definition] = {}
         self.activities: dict[str, ActivityDefinition] = {}
+        self.dynamic_activity: ActivityDefinition | None = None
         for listed in workflows:
             for found in _workflows_of(listed):
                 _add(self.workflows, found, found.name, "workflow")
         for listed in activities:
             for activity in _activities_of(listed):
-                _add(self.activities, activity, activity.name, "activity")
+                if activity.dynamic:
+                    if self.dynamic_activity not in (None, activity):
+                        raise ConfigurationError("two dynamic activities are listed; a worker can have one")
+                    self.dynamic_activity = activity
+                else:
+                    _add(self.activities, activity, activity.name, "activity")
+
+    def activity(self, name: str) -> ActivityDefinition | None:
+        """What runs the activity of that name here."""
+        return self.activities.get(name, self.dynamic_activity)
+
+    @property
+    def has_activities(self) -> bool:
+        """Whether it has any."""
+        return bool(self.activities) or self.dynamic_activity is not None
 
     @property
     def types(self) -> list[str]:
