@@ -54,7 +54,7 @@ class PendingActivityHandle:
             ActivityNotFoundError: it has ended, or this attempt has.
             WorkflowNotFoundError: there is no such workflow.
             PayloadError: the result cannot be stored.
-            OutcomeUnknownError: the connection broke meanwhile; a repeat that is answered with `ActivityNotFoundError` had worked.
+            OutcomeUnknownError: the connection broke meanwhile; if a repeat finds nothing, it had worked.
         """
         payload = encode_value(result, self._link.codec)
         while True:

@@ -366,7 +366,7 @@ class ActivityClaim:
     last_failure: Payload | None
     heartbeat: Payload | None
     cancel_requested: bool
-    late: str | None = None            # an open attempt whose time was up (`start_to_close` or `heartbeat`): to be judged, not run
+    late: str | None = None            # which time of an open attempt was up: it is to be judged, not run
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,14 @@ class Runner:
     """The activity slots of one worker. Jobs beyond them wait here in order."""
 
     def __init__(
-        self, store: Store, codec: Codec, *, slots: int, executor: Executor, now: Callable[[], datetime], per_second: float | None,
+        self,
+        store: Store,
+        codec: Codec,
+        *,
+        slots: int,
+        executor: Executor,
+        now: Callable[[], datetime],
+        per_second: float | None,
         client: Any = None,
     ) -> None:
         self._store = store
@@ -190,23 +197,25 @@ class Runner:
             else:
                 self._release_slot()
         job.finished(job, ending)
+        job.task = job.context = None                    # else they and the job keep one another: work for the collector
 
     # ------------------------------------------------------------------------------------------------- one attempt
 
     def _check_start(self, job: Job) -> None:
         """Whether a local activity got its slot in time; of others their rows tell."""
         limit = job.errand.options.schedule_to_start_timeout
-        if job.errand.options.is_local and job.attempt == 1 and limit is not None:
-            if self._now() > job.errand.scheduled_at + limit:
-                job.stopped = "schedule_to_start"
-                raise asyncio.CancelledError
+        if limit is None or not job.errand.options.is_local or job.attempt > 1:
+            return
+        if self._now() > job.errand.scheduled_at + limit:
+            job.stopped = "schedule_to_start"
+            raise asyncio.CancelledError
 
     async def _attempt(self, job: Job) -> Ending:
         definition, errand = job.definition, job.errand
         if definition.transactional and job.token is None:
             raise ApplicationError(f"activity {errand.name!r} is transactional and cannot be local", non_retryable=True)
         if definition.dynamic:
-            arguments = [self.codec.decode_arguments(errand.input, (), 0)]
+            arguments = [self.codec.decode(errand.input)]
         else:
             arguments = self.codec.decode_arguments(errand.input, definition.argument_types, definition.required_arguments)
         job.context = _JobContext(self, job)
@@ -273,7 +282,8 @@ class Runner:
                 return self.judge(job, verdicts.timed_out(kind, verdicts.limit_of(options, kind), job.heartbeat))
             case "schedule_to_close" | "schedule_to_start" as kind:
                 cause = verdicts.timed_out(kind, verdicts.limit_of(options, kind), job.heartbeat)
-                return ActivityTimedOut(op, verdicts.activity_failed(job.errand.name, options.activity_id or op, job.attempt, "timeout", cause))
+                id = options.activity_id or op
+                return ActivityTimedOut(op, verdicts.activity_failed(job.errand.name, id, job.attempt, "timeout", cause))
             case _:                                      # the activity cancelled itself
                 return self.judge(job, failure_of(error or asyncio.CancelledError(), self.codec))
 

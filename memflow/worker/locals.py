@@ -56,21 +56,22 @@ class _Resting:
 class Locals:
     """Those that do not run at the moment, and which of all have a row."""
 
-    def __init__(self, host: Host, run: Run, *, cautious: bool) -> None:
+    __slots__ = ("_cautious", "_host", "_kept", "_resting")
+
+    def __init__(self, host: Host, *, cautious: bool) -> None:
         self._host = host
-        self._run = run
         self._cautious = cautious
         self._resting: dict[int, _Resting] = {}
         self._kept: set[int] = set()                 # have a row, or will have with the next commit
 
     # ------------------------------------------------------------------------------------------------- jobs
 
-    def job(self, errand: Errand) -> Job | None:
+    def job(self, errand: Errand, run: Run) -> Job | None:
         """The first attempt, in memory alone. None after a lost owner: then it is counted first."""
         definition = self._host.knows(errand.name)
         if definition is None or self._cautious:
             return None
-        return Job(errand, definition, 1, None, self._run.finished)
+        return Job(errand, definition, 1, None, run.finished)
 
     def rest(self, errand: Errand, begun: int, due: datetime, failure: Payload | None = None) -> None:
         """The next attempt is due then."""
@@ -89,7 +90,7 @@ class Locals:
                 self.rest(errand, row["attempt"], row["next_attempt_at"] or never, row["last_failure"])
                 self._resting[errand.op].saved = True
 
-    def again(self, job: Job, ending: TryAgain | HandBack) -> Job | None:
+    def again(self, job: Job, ending: TryAgain | HandBack, run: Run) -> Job | None:
         """An attempt in memory failed: the next one, to begin after its delay. None: it rests, and its row says so."""
         if isinstance(ending, HandBack):
             self.rest(job.errand, job.attempt if ending.begun else job.attempt - 1, self._host.now())
@@ -98,9 +99,11 @@ class Locals:
         if self._cautious or threshold is None or ending.delay > threshold:
             self.rest(job.errand, job.attempt, self._host.now() + ending.delay, encode_failure(ending.failure))
             return None
-        return Job(job.errand, job.definition, job.attempt + 1, None, self._run.finished)
+        return Job(job.errand, job.definition, job.attempt + 1, None, run.finished)
 
-    def commit(self, now: datetime, *, stays: bool) -> tuple[list[Job], list[ActivityRow], list[tuple[Errand, int]]]:
+    def commit(
+        self, now: datetime, run: Run, *, stays: bool
+    ) -> tuple[list[Job], list[ActivityRow], list[tuple[Errand, int]]]:
         """For the commit made now: attempts that begin once it is won, rows, and those whose last attempt was lost.
 
         Unless the run `stays`, all that rests is left to its next owner.
@@ -120,7 +123,7 @@ class Locals:
                 lost.append((each.errand, each.begun))
             else:
                 del self._resting[op]
-                jobs.append(Job(each.errand, definition, each.begun + 1, None, self._run.finished))
+                jobs.append(Job(each.errand, definition, each.begun + 1, None, run.finished))
                 if self._cautious or op in self._kept:
                     rows.append(self._row(each.errand, each.begun + 1, now, each.failure))
         return jobs, rows, lost

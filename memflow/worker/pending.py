@@ -73,7 +73,7 @@ class Finished(Protocol):
 class Pending:
     """Activities of one run that were asked for and not answered."""
 
-    def __init__(self, claim: Claim, replay: Replay, places: Places, run: Finished, scheduled_at: dict[int, datetime]) -> None:
+    def __init__(self, claim: Claim, replay: Replay, places: Places, scheduled_at: dict[int, datetime]) -> None:
         self.scheduled_at = scheduled_at
         self.memory: dict[int, Job] = {}             # run, or wait for a slot, in memory alone
         self.aborted: list[Job] = []                 # local ones to stop, since the run leaves
@@ -81,8 +81,7 @@ class Pending:
         self._claim = claim
         self._replay = replay
         self._places = places
-        self._run = run
-        self.locals = Locals(places, run, cautious=self.cautious)
+        self.locals = Locals(places, cautious=self.cautious)
         self._rows: list[ActivityRow] = []           # for the next commit
         self._in_flight: list[ActivityRow] = []      # in the commit under way
         self._becoming: list[Job] = []               # run already, and get a row with the commit under way
@@ -92,14 +91,17 @@ class Pending:
 
     # ------------------------------------------------------------------------------------------------- jobs
 
-    def memory_job(self, asked: ScheduleActivity, at: datetime) -> Job | None:
-        """A job in memory alone, if this activity may run so: here, without heartbeats, and nobody crashed on it."""
+    def memory_job(self, asked: ScheduleActivity, at: datetime, run: Finished) -> Job | None:
+        """A job in memory alone, if this activity may run so: here, without heartbeats, and nobody crashed on it.
+
+        `run` is its run. It is not kept: a cycle of the two would leave every run to the garbage collector.
+        """
         if asked.options.is_local:
-            return None if self._places.draining else self.locals.job(self._errand(asked, at))
+            return None if self._places.draining else self.locals.job(self._errand(asked, at), run)
         definition = self._places.serves(self._queue(asked), asked.name)
         if definition is None or self.cautious or definition.transactional or asked.options.heartbeat_timeout is not None:
             return None
-        return Job(self._errand(asked, at), definition, 1, None, self._run.finished, beaten=self._run.wants_row)
+        return Job(self._errand(asked, at), definition, 1, None, run.finished, beaten=run.wants_row)
 
     def row_job(self, asked: ScheduleActivity, at: datetime, *, here: bool) -> Job | None:
         """A durable row; and the job, if this worker takes it (`here`, served, and there is room)."""
@@ -123,9 +125,9 @@ class Pending:
         errands = [self._errand(each, self.scheduled_at[each.op]) for each in asked if each.op not in self.memory]
         self.locals.take_up(rows, errands, never=verdicts.NEVER)
 
-    def commit_locals(self, now: datetime, *, stays: bool) -> tuple[list[Job], list[tuple[Errand, int]]]:
+    def commit_locals(self, now: datetime, run: Finished, *, stays: bool) -> tuple[list[Job], list[tuple[Errand, int]]]:
         """Local attempts that begin once the commit is won, and those whose last attempt was lost."""
-        jobs, rows, lost = self.locals.commit(now, stays=stays and not self._places.draining)
+        jobs, rows, lost = self.locals.commit(now, run, stays=stays and not self._places.draining)
         self._rows.extend(rows)
         self.memory.update((job.errand.op, job) for job in jobs)
         return jobs, lost

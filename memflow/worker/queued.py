@@ -99,7 +99,8 @@ class Queued:
         most = claim.options.retry.maximum_attempts
         if most and claim.attempt > most:
             # The attempt before was the last one, and whoever ran it was lost: it is not known what it did.
-            lost = verdicts.activity_failed(claim.name, claim.options.activity_id or claim.op, claim.attempt - 1, "worker_lost", verdicts.worker_lost())
+            id = claim.options.activity_id or claim.op
+            lost = verdicts.activity_failed(claim.name, id, claim.attempt - 1, "worker_lost", verdicts.worker_lost())
             self._settles.append(Settle(claim.run, claim.op, claim.token, ActivityFailed(claim.op, lost)))
             self._ring()
             return

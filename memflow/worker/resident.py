@@ -57,7 +57,7 @@ from memflow.worker.jobs import Ending, HandBack, Job, Opened, Settled, TryAgain
 from memflow.worker.locals import lost as lost_local
 from memflow.worker.locals import unknown as unknown_local
 from memflow.worker.pending import Pending, Places
-from memflow.worker.unsaved import Unsaved
+from memflow.worker.unsaved import Unsaved, empty
 
 TURN_LIMIT = 500
 """Arrivals in one turn: a flood for one run must not starve its neighbours."""
@@ -82,12 +82,12 @@ class Hands(Places, Protocol):
 class Acts:
     """What a won commit allows: start these, stop those, report, look again when rows fall due, tell the tracing sink."""
 
-    start: list[Job] = field(default_factory=list[Job])
-    stop: list[int] = field(default_factory=list[int])
-    report: list[tuple[Job, Ending]] = field(default_factory=list[tuple[Job, Ending]])
-    due: list[datetime] = field(default_factory=list[datetime])
-    traces: list[Trace] = field(default_factory=list[Trace])
-    abort: list[Job] = field(default_factory=list[Job])
+    start: list[Job] = field(default_factory=empty)
+    stop: list[int] = field(default_factory=empty)
+    report: list[tuple[Job, Ending]] = field(default_factory=empty)
+    due: list[datetime] = field(default_factory=empty)
+    traces: list[Trace] = field(default_factory=empty)
+    abort: list[Job] = field(default_factory=empty)
 
 
 class Resident:
@@ -112,7 +112,7 @@ class Resident:
         self.last_at = claim.last_at
         self.read = self.taken = claim.consumed      # inbox positions: read into memory, taken by a turn
         self.arrivals: deque[tuple[int | None, Arrival]] = deque()
-        self.pending = Pending(claim, replay, hands, self, scheduled_at)
+        self.pending = Pending(claim, replay, hands, scheduled_at)
         self.committing = self.marked = self.flush = False
         self.flush_timer: asyncio.TimerHandle | None = None
         self.wake_at: datetime | None = None         # as of the last commit that asked for release
@@ -304,7 +304,7 @@ class Resident:
             or any(not isinstance(effect, Emit) for effect in unsaved.effects)
         ):
             return []
-        jobs = [self.pending.memory_job(asked, at) for asked, at in unsaved.scheduled]
+        jobs = [self.pending.memory_job(asked, at, self) for asked, at in unsaved.scheduled]
         ready = [job for job in jobs if job is not None]
         if len(ready) < len(jobs):
             return []
@@ -326,7 +326,7 @@ class Resident:
             return
         match ending:
             case TryAgain() | HandBack() if job.errand.options.is_local:
-                following = self.pending.locals.again(job, ending)
+                following = self.pending.locals.again(job, ending, self)
                 if following is not None and isinstance(ending, TryAgain):
                     self.pending.memory[job.errand.op] = following
                     self._hands.begin(self, following, ending.delay)
@@ -348,7 +348,8 @@ class Resident:
     def _recover(self, asked: ScheduleActivity, at: datetime) -> None:
         """An activity that a lost owner may have begun."""
         if asked.options.retry.maximum_attempts == 1:
-            failure = verdicts.activity_failed(asked.name, asked.options.activity_id or asked.op, 1, "worker_lost", verdicts.worker_lost())
+            id = asked.options.activity_id or asked.op
+            failure = verdicts.activity_failed(asked.name, id, 1, "worker_lost", verdicts.worker_lost())
             self.arrivals.append((None, ActivityFailed(asked.op, failure)))
         else:
             self.pending.lost_row(asked, at)
@@ -372,7 +373,7 @@ class Resident:
             self.flush = False
 
     def _place_local(self, asked: ScheduleActivity, at: datetime, *, begun: int) -> None:
-        job = None if begun or self.leaving is not None else self.pending.memory_job(asked, at)
+        job = None if begun or self.leaving is not None else self.pending.memory_job(asked, at, self)
         if job is None:
             self.pending.rest_local(asked, at, begun=begun)
         else:
@@ -381,7 +382,7 @@ class Resident:
 
     def _place(self, asked: ScheduleActivity, at: datetime) -> None:
         stays = self.leaving is None
-        job = self.pending.memory_job(asked, at) if stays else None
+        job = self.pending.memory_job(asked, at, self) if stays else None
         if job is not None:
             self.pending.memory[asked.op] = job
         else:
@@ -435,7 +436,7 @@ class Resident:
         )
 
     def _commit_locals(self, now: datetime) -> None:
-        jobs, lost = self.pending.commit_locals(now, stays=self.leaving is None)
+        jobs, lost = self.pending.commit_locals(now, self, stays=self.leaving is None)
         self._acts.start.extend(jobs)
         self._acts.abort.extend(self.pending.aborted)
         self.pending.aborted.clear()

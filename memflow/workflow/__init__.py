@@ -49,7 +49,7 @@ from memflow.workflow.handlers import (
     set_update_handler,
     update,
 )
-from memflow.workflow.local_activities import LocalActivityKeywords, execute_local_activity, start_local_activity
+from memflow.workflow.local_activities import execute_local_activity, start_local_activity
 from memflow.workflow.patches import deprecate_patch, patched
 from memflow.workflow.proxies import proxy_activities
 from memflow.workflow.records import (

@@ -280,7 +280,10 @@ async def test_it_cannot_be_left_open(client: Client) -> None:
             await client.workflow.execute(opens_locally)
 
 
-@pytest.mark.parametrize(("which", "said"), [("queue", "no option 'task_queue'"), ("transactional", "cannot be local"), ("threshold", "local_retry_threshold")])
+@pytest.mark.parametrize(
+    ("which", "said"),
+    [("queue", "no option 'task_queue'"), ("transactional", "cannot be local"), ("threshold", "local_retry_threshold")],
+)
 async def test_mistakes_are_refused_at_the_call(client: Client, which: str, said: str) -> None:
     async with worker_of(client):
         with pytest.raises(WorkflowFailedError, match=said):
