@@ -12,6 +12,7 @@
     ├── QueryFailedError                  a query was not answered but failed; the reason is its cause
     ├── UpdateFailedError                 an update was rejected or failed; the reason is its cause
     ├── WorkflowAlreadyStartedError       the workflow id is taken
+    ├── ActivityAlreadyStartedError       the id of a standalone activity is taken
     ├── WorkflowNotFoundError             no run has that id
     ├── WorkflowClosedError               the run has ended and takes nothing more
     ├── ActivityNotFoundError             no such activity is pending: it ended, or the token is of another attempt
@@ -196,6 +197,16 @@ class WorkflowAlreadyStartedError(MemflowError):
         self.workflow = workflow
         self.run_id = run_id
         super().__init__(f"workflow id {workflow_id!r} is taken: {reason} (run {run_id})")
+
+
+class ActivityAlreadyStartedError(MemflowError):
+    """The id of a standalone activity is taken. Choose another id, or say `on_conflict="use_existing"`."""
+
+    def __init__(self, activity_id: str, *, activity: str, run_id: str | None, reason: str) -> None:
+        self.activity_id = activity_id
+        self.activity = activity
+        self.run_id = run_id
+        super().__init__(f"activity id {activity_id!r} is taken: {reason} (run {run_id})")
 
 
 class WorkflowNotFoundError(MemflowError):

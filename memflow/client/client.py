@@ -13,6 +13,7 @@ from memflow.client.events import Events
 from memflow.client.handle import Handle
 from memflow.client.link import Link
 from memflow.client.pending import PendingActivityHandle, activity_key
+from memflow.client.standalone import Activities
 from memflow.client.values import encode_value
 from memflow.client.workflows import Workflows
 from memflow.codec import Codec, JsonCodec
@@ -107,6 +108,11 @@ class Client:
     def workflow(self) -> Workflows:
         """Start workflows, get handles on them, list and count them."""
         return self._workflows
+
+    @property
+    def activity(self) -> Activities:
+        """Start activities without a workflow, get handles on them, list and count them."""
+        return Activities(self._link)
 
     @property
     def events(self) -> Events:
@@ -235,7 +241,7 @@ class Connecting:
     if not TYPE_CHECKING:  # for checkers the attribute does not exist, which is the better error
 
         def __getattr__(self, name: str) -> NoReturn:
-            if name in ("workflow", "events", "store", "signal", "get_handle", "close", "codec", "namespace"):
+            if name in ("workflow", "activity", "events", "store", "signal", "get_handle", "close", "codec", "namespace"):
                 raise ConfigurationError(
                     f"the client is not connected yet, so it has no `{name}`: write `client = await Client.connect(...)`"
                     " or `async with Client.connect(...) as client:`"

@@ -26,6 +26,7 @@ from memflow.store.base import Settle, Store
 from memflow.worker import verdicts
 from memflow.worker.injection import ThreadCancel
 from memflow.worker.jobs import Ending, Errand, HandBack, Job, Opened, Settled, TryAgain
+from memflow.workflow import standalone
 
 log = logging.getLogger(__name__)
 
@@ -367,6 +368,7 @@ class _JobContext(ActivityContext):
             start_to_close_timeout=options.start_to_close_timeout,
             schedule_to_close_timeout=options.schedule_to_close_timeout,
             retry=options.retry,
+            in_workflow=standalone.activity_of(errand.workflow) is None,
         )
 
     def stop(self, details: CancellationDetails) -> None:

@@ -35,6 +35,7 @@ from memflow.worker.queued import Queued
 from memflow.worker.registry import Registry
 from memflow.worker.resident import Acts, Resident
 from memflow.worker.watchdog import Watchdog
+from memflow.workflow import standalone
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,10 @@ class Engine:
         self._settings = settings
         self.namespace = client.store.namespace
         self._worker = 0
+        queue = settings.task_queue
+        self._run_queues = [queue] if registry.workflows else []
+        if registry.has_activities:
+            self._run_queues.append(standalone.run_queue(queue))
         self.draining = False
         self._no_slots = False
         self._residents: dict[int, Resident] = {}
@@ -164,7 +169,7 @@ class Engine:
             stop()
         queue = settings.task_queue
         self._deaf = [
-            await self._store.listen(f"queue:{queue}", self._run_bell.ring),
+            *[await self._store.listen(f"queue:{each}", self._run_bell.ring) for each in self._run_queues],
             await self._store.listen(f"activities:{queue}", self._activity_bell.ring),
             await self._store.listen(f"worker:{self._worker}", self._mail_bell.ring),
             await self._store.listen(f"questions:{queue}", self._query_bell.ring),
@@ -183,8 +188,8 @@ class Engine:
             group.create_task(self._liveness.look(worker))
             group.create_task(keep_house(self._store))
             group.create_task(self._forever("read mail", self._fetch_mail))
+            self._takers.append(group.create_task(self._forever("claim runs", self._take_runs)))
             if self._registry.workflows:
-                self._takers.append(group.create_task(self._forever("claim runs", self._take_runs)))
                 self._takers.append(group.create_task(self._forever("answer queries", self._answer_queries)))
             if self._registry.has_activities:
                 self._takers.append(group.create_task(self._forever("claim activities", self._take_activities)))
@@ -255,7 +260,8 @@ class Engine:
         if room <= 0:
             await self._run_bell.heard()                 # rung by whoever leaves
             return
-        found = await self._store.claim_runs(self._worker, task_queues=[self._settings.task_queue], limit=room)
+        queues = self._run_queues = self._run_queues[::-1]    # whichever is long: neither starves the other
+        found = await self._store.claim_runs(self._worker, task_queues=queues, limit=room)
         self._clock.hear(found.now)
         if found.claims:
             await self._claims.adopt(self._worker, found.claims)
