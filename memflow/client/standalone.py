@@ -75,10 +75,13 @@ class ActivityStartOptions(TypedDict, total=False):
     """An asyncpg connection inside a transaction: it starts if and only if that commits."""
 
 
-_OF_THE_RUN = ("on_conflict", "reuse", "request_id", "start_delay", "expire", "search", "memo", "headers", "priority", "connection")
-_OF_THE_ACTIVITY = (
-    "start_to_close_timeout", "schedule_to_close_timeout", "schedule_to_start_timeout", "heartbeat_timeout", "retry", "task_queue",
-)  # fmt: skip
+_OF_THE_ACTIVITY = frozenset(
+    (
+        *("task_queue", "start_to_close_timeout", "schedule_to_close_timeout", "schedule_to_start_timeout"),
+        *("heartbeat_timeout", "retry"),
+    )
+)
+_OF_THE_RUN = frozenset(ActivityStartOptions.__annotations__) - _OF_THE_ACTIVITY - {"id", "connection"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +291,7 @@ class Activities:
                 raise ConfigurationError("start: give the arguments one by one or as args=[...], not both")
             arguments = tuple(args)
         codec = self._link.codec
-        keywords = cast("ActivityKeywords", {name: options[name] for name in _OF_THE_ACTIVITY if name in options})
+        keywords = cast("ActivityKeywords", {name: value for name, value in options.items() if name in _OF_THE_ACTIVITY})
         if isinstance(activity, str):
             call, hint = activity_call(activity, keywords), Any if result_type is None else result_type
             input = codec.encode_arguments(arguments, ())
@@ -306,7 +309,7 @@ class Activities:
             # The run ends with what the activity makes of its cancellation.
             cancellation_type=CancellationType.WAIT_CANCELLATION_COMPLETED,
         )
-        of_the_run = {name: options[name] for name in _OF_THE_RUN if name in options}
+        of_the_run = {name: value for name, value in options.items() if name in _OF_THE_RUN}
         run = new_run(
             self._link,
             standalone.TYPE + call.name,

@@ -338,7 +338,8 @@ class _JobContext(ActivityContext):
         self.injection: ThreadCancel | None = None
         self.client = runner.client
         self.may_open = not job.errand.options.is_local
-        self.shutdown = runner.draining
+        if runner.draining:
+            self.shutdown = True
 
     @property
     def info(self) -> Info:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -44,6 +44,9 @@ FLUSH_SECONDS = 0.1
 
 STAYS_SECONDS = 1.0
 """A run stays here for some 0.1 s without a commit, and each commit looks again, so later timers need no call here."""
+
+LOOKS_SECONDS = 60.0
+"""How often a run that a local activity holds is looked at anyway: timers of asyncio keep what they will call."""
 
 PUMPS = 2
 """Commit pumps: one computes turns while the other's commit is in flight; more would only make batches smaller."""
@@ -387,6 +390,8 @@ class Engine:
             # A mark that came meanwhile, from a look at mail that had been read: nothing is due here any more, and the
             # replay belongs to the next owner, who may be this worker already.
             resident.marked = False
+            if resident.due_timer is not None:
+                resident.due_timer.cancel()
             if self._residents.get(resident.run) is resident:
                 del self._residents[resident.run]
                 self._cache.keep(resident.run, Suspended(resident.replay, resident.length, resident.pending.scheduled_at))
@@ -406,17 +411,27 @@ class Engine:
         if self._to_flush(resident):
             self._arm_flush(resident, FLUSH_SECONDS)
         due = resident.next_due()
-        # A local activity may hold its run for long, and nothing else looks at the time meanwhile.
-        held = any(job.errand.options.is_local for job in resident.pending.memory.values())
-        if due is not None and ((seconds := self._clock.seconds_until(due)) < STAYS_SECONDS or held):
-            asyncio.get_running_loop().call_later(seconds, self.mark, resident)
+        if due is not None:
+            seconds = self._clock.seconds_until(due)
+            if seconds < STAYS_SECONDS:
+                asyncio.get_running_loop().call_later(seconds, self.mark, resident)
+            elif resident.pending.locals.used and resident.pending.memory:
+                self._arm_due(resident, seconds)
         if resident.arrivals or resident.flush:
             self.mark(resident)
 
-    def _to_flush(self, resident: Resident) -> list[Job]:
+    def _arm_due(self, resident: Resident, seconds: float) -> None:
+        """A local activity may hold its run for long, and nothing else looks at the time meanwhile."""
+        if resident.due_timer is not None:
+            resident.due_timer.cancel()
+        resident.due_timer = asyncio.get_running_loop().call_later(min(seconds, LOOKS_SECONDS), self.mark, resident)
+
+    def _to_flush(self, resident: Resident) -> Collection[Job]:
         """What should show soon. A local activity makes no row, but that it was asked for is told once."""
         every = resident.pending.memory.values()
-        return [job for job in every if resident.unsaved or not job.errand.options.is_local]
+        if not resident.pending.locals.used or resident.unsaved:
+            return every                                 # as a rule: of thousands of jobs none is looked at
+        return [job for job in every if not job.errand.options.is_local]
 
     def _arm_flush(self, resident: Resident, seconds: float) -> None:
         if resident.flush_timer is None:
@@ -451,8 +466,9 @@ class Engine:
         full = self._full()
         if self._residents.get(resident.run) is resident:
             del self._residents[resident.run]
-        if resident.flush_timer is not None:
-            resident.flush_timer.cancel()
+        for timer in (resident.flush_timer, resident.due_timer):
+            if timer is not None:
+                timer.cancel()
         jobs = list(resident.pending.memory.values())
         resident.pending.memory.clear()
         for job in jobs:

@@ -56,11 +56,12 @@ class _Resting:
 class Locals:
     """Those that do not run at the moment, and which of all have a row."""
 
-    __slots__ = ("_cautious", "_host", "_kept", "_resting")
+    __slots__ = ("_cautious", "_host", "_kept", "_resting", "used")
 
     def __init__(self, host: Host, *, cautious: bool) -> None:
         self._host = host
         self._cautious = cautious
+        self.used = False                            # whether the run has had one here
         self._resting: dict[int, _Resting] = {}
         self._kept: set[int] = set()                 # have a row, or will have with the next commit
 
@@ -69,12 +70,14 @@ class Locals:
     def job(self, errand: Errand, run: Run) -> Job | None:
         """The first attempt, in memory alone. None after a lost owner: then it is counted first."""
         definition = self._host.knows(errand.name)
+        self.used = True
         if definition is None or self._cautious:
             return None
         return Job(errand, definition, 1, None, run.finished)
 
     def rest(self, errand: Errand, begun: int, due: datetime, failure: Payload | None = None) -> None:
         """The next attempt is due then."""
+        self.used = True
         self._resting[errand.op] = _Resting(errand, begun, due, failure)
 
     def take_up(

@@ -115,6 +115,7 @@ class Resident:
         self.pending = Pending(claim, replay, hands, scheduled_at)
         self.committing = self.marked = self.flush = False
         self.flush_timer: asyncio.TimerHandle | None = None
+        self.due_timer: asyncio.TimerHandle | None = None
         self.wake_at: datetime | None = None         # as of the last commit that asked for release
         self.leaving: str | None = None              # why it is released without keeping its replay
         self.detail: str | None = None

@@ -149,3 +149,23 @@ async def test_a_role_with_another_default_isolation_works(dsn: str, schema: str
     finally:
         await admin.execute("alter role current_user reset default_transaction_isolation")
         await store.close()
+
+
+async def test_activities_of_the_first_version_go_on_after_the_upgrade(dsn: str, schema: str, admin: Any) -> None:
+    store = await PostgresStore.connect(dsn, schema=schema)
+    try:
+        for migration in Statements(schema).migrations():
+            if migration.version == 1:
+                await admin.execute(f'create schema "{schema}"')
+                await admin.execute(migration.text)
+                await admin.execute(f"insert into \"{schema}\".migrations values (1, '0001_initial', '0.0.1', '', now())")
+        await admin.execute(
+            f'insert into "{schema}".activities (run, op, namespace, queue, name, due, scheduled_at, input)'
+            " values (1, 1, 'default', 'default', 'old', now(), now(), '[]')"
+        )
+        await store.migrate()
+        row = await admin.fetchrow(f'select attempt_by, paused_due, reset from "{schema}".activities')
+        assert tuple(row) == (None, None, False)
+        await store.beat_activities([])
+    finally:
+        await store.close()

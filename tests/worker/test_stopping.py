@@ -1,4 +1,4 @@
-"""How activities learn that they are to stop, in coroutines and threads; names that a worker does not know; the rate of starts."""
+"""How activities learn that they are to stop, in coroutines and threads; dynamic activities; the rate of starts."""
 
 from __future__ import annotations
 
