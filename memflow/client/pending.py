@@ -9,7 +9,7 @@ import asyncio
 import random
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from memflow.attempts import CancellationDetails
 from memflow.client.link import Link
@@ -66,8 +66,11 @@ class PendingActivityHandle:
         """End this attempt with an error. As with an error raised in the activity, its retry policy says what follows.
 
         Raises:
-            as `complete`.
+            ConfigurationError: `error` is no exception.
+            others as `complete`.
         """
+        if not isinstance(cast("object", error), BaseException):
+            raise ConfigurationError(f"fail: an exception is needed, such as ApplicationError('...'), not {error!r}")
         details = tuple(last_heartbeat_details)
         failure = failure_of(error, self._link.codec)
         while True:

@@ -403,7 +403,7 @@ class Resident:
             self.pending.unwatch(op)
             acts.stop.append(op)
         acts.traces.extend(unsaved.traces)
-        if status is Status.RUNNING:
+        if status is Status.RUNNING and self.pending.locals.used:
             self._commit_locals(now)
         busy = self.pending.memory or self.arrivals or any(job.token is None for job in acts.start)
         release = status is not Status.RUNNING or self.leaving is not None or not busy

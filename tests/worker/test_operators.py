@@ -273,3 +273,47 @@ async def test_two_pending_activities_may_not_share_an_id(client: Client) -> Non
     async with Worker(client, workflows=[two_of_one_id], activities=[is_silent]):
         with pytest.raises(WorkflowFailedError, match="another activity"):
             await client.workflow.execute(two_of_one_id)
+
+
+async def test_completing_an_attempt_that_runs_stops_it(client: Client) -> None:
+    async with worker_of(client):
+        handle = await client.workflow.start(calls, "beats", 0.05, id="w")
+        await is_in(client, "running")
+        await the_activity(client).complete("no need to go on")
+        assert await handle.result(10) == "no need to go on"
+        await seen(2)
+        assert SEEN == [1, activity.CancellationDetails(not_found=True)]
+
+
+async def test_whatever_several_operators_do_at_once_it_ends_once(client: Client) -> None:
+    """Pause, resume, reset, fail and heartbeat against a worker that tries again all the time, then one of ten completions."""
+    async with worker_of(client):
+        handle = await client.workflow.start(calls, "fails", 0.001, id="w")
+        await seen(1)
+
+        async def operator(number: int) -> None:
+            acts = the_activity(client)
+            for turn in range(12):
+                match (number + turn) % 5:
+                    case 0:
+                        await acts.pause()
+                    case 1:
+                        await acts.resume()
+                    case 2:
+                        await acts.reset()
+                    case 3:
+                        await acts.fail(RuntimeError("said so"))
+                    case _:
+                        await acts.update_options(start_to_close_timeout=5 + turn)
+
+        await asyncio.gather(*(operator(number) for number in range(5)))
+        await the_activity(client).resume()
+        attempts = len(SEEN)
+        await seen(attempts + 1)                             # none of it has left it stuck
+        completions = await asyncio.gather(
+            *(the_activity(client).complete(str(number)) for number in range(10)), return_exceptions=True
+        )
+        assert sum(each is None for each in completions) == 1
+        assert await handle.result(10) == str(completions.index(None))
+    kinds = [each.kind for each in await handle.history()]
+    assert kinds == ["run_started", "schedule_activity", "activity_completed", "complete"]
