@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,13 +29,13 @@ class ThreadCancel:
         with self._lock:
             if self._wanted:
                 raise CancelledError("cancelled before it began")
-            self._thread = threading.get_ident()
+            thread = self._thread = threading.get_ident()
         try:
             return function(*arguments)
         finally:
             with self._lock:
-                thread, self._thread = self._thread, None
-                if self._raised and thread is not None:
+                self._thread = None
+                if self._raised:
                     _set(thread, None)                   # on its way still: the pool's own code must not meet it
 
     def cancel(self) -> None:
@@ -50,7 +50,7 @@ class ThreadCancel:
             _set(self._thread, CancelledError)
 
     @contextmanager
-    def shield(self) -> Iterator[None]:
+    def shield(self) -> Generator[None, None, None]:
         """Not in here."""
         with self._lock:
             self._shields += 1
