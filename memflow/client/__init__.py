@@ -8,14 +8,20 @@ from memflow.client.client import Client
 from memflow.client.describe import HistoryEntry, PendingActivity, RunDescription, RunSummary, WaitingFor
 from memflow.client.events import Event, Subscription
 from memflow.client.handle import Handle
+from memflow.client.pending import PendingActivityHandle
+from memflow.client.standalone import ActivityDescription, ActivityHandle, ActivityStartOptions
 from memflow.client.starting import StartOptions
 
 __all__ = [
+    "ActivityDescription",
+    "ActivityHandle",
+    "ActivityStartOptions",
     "Client",
     "Event",
     "Handle",
     "HistoryEntry",
     "PendingActivity",
+    "PendingActivityHandle",
     "RunDescription",
     "RunSummary",
     "StartOptions",

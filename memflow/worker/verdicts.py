@@ -21,8 +21,8 @@ def backoff(retries: int) -> timedelta:
     return timedelta(seconds=min(STUCK_LONGEST_SECONDS, STUCK_FIRST_SECONDS * 2.0 ** min(retries, 10)))
 
 
-def activity_failed(name: str, op: int, attempt: int, retry_state: str, cause: Failure) -> Failure:
-    """What workflow code sees of an activity that failed for good."""
+def activity_failed(name: str, op: int | str, attempt: int, retry_state: str, cause: Failure) -> Failure:
+    """What workflow code sees of an activity that failed for good. `op` is its number, or the id that its author gave."""
     return Failure(
         "activity",
         f"activity {name!r} failed: {cause.message}" if cause.message else f"activity {name!r} failed",

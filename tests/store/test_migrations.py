@@ -14,8 +14,10 @@ import pytest_asyncio
 from memflow.errors import DatabaseError, SchemaError
 from memflow.store.migrate import library_version
 from memflow.store.postgres import PostgresStore
-from memflow.store.sql import digest
+from memflow.store.sql import Statements, digest
 from tests.store.making import a_run, a_worker, an_end, started_and_claimed
+
+NEWEST = Statements("memflow").migrations()[-1].version
 
 
 @pytest_asyncio.fixture
@@ -30,8 +32,8 @@ async def test_ten_clients_may_install_at_once(dsn: str, schema: str, admin: Any
     try:
         await asyncio.gather(*(store.migrate() for store in stores))
         await asyncio.gather(*(store.check_schema() for store in stores))
-        [row] = await admin.fetch(f'select version, library, digest from "{schema}".migrations')
-        assert (row["version"], row["library"], row["digest"]) == (1, library_version(), digest())
+        *_, row = await admin.fetch(f'select version, library, digest from "{schema}".migrations order by version')
+        assert (row["version"], row["library"], row["digest"]) == (NEWEST, library_version(), digest())
         await stores[0].start_runs([a_run()])
         assert await stores[9].count_runs(None) == 1
     finally:
@@ -61,10 +63,10 @@ async def test_what_is_missing_older_or_newer_is_told_apart(dsn: str, schema: st
             await store.count_runs(None)
         await store.migrate()
         await store.check_schema()
-        await admin.execute(f'update "{schema}".migrations set version = 0')
-        with pytest.raises(SchemaError, match=r"version 0.*needs 1"):
+        await admin.execute(f'update "{schema}".migrations set version = version - {NEWEST}')
+        with pytest.raises(SchemaError, match=rf"version 0.*needs {NEWEST}"):
             await store.check_schema()
-        await admin.execute(f'update "{schema}".migrations set version = 99')
+        await admin.execute(f'update "{schema}".migrations set version = version + 99')
         for refused in (store.check_schema, store.migrate):
             with pytest.raises(SchemaError, match=r"version 99.*upgrade memflow"):
                 await refused()
@@ -85,7 +87,7 @@ async def test_functions_of_an_older_library_are_replaced_and_of_a_newer_one_lef
         )
         await store.migrate()
         assert (await admin.fetchval(f"select \"{schema}\".number_of('7')") == 42) is kept
-        row = await admin.fetchrow(f'select library, digest from "{schema}".migrations')
+        row = await admin.fetchrow(f'select library, digest from "{schema}".migrations order by version desc')
         assert tuple(row) == ((library, "theirs") if kept else (library_version(), digest()))
     finally:
         await store.close()
@@ -146,4 +148,24 @@ async def test_a_role_with_another_default_isolation_works(dsn: str, schema: str
             await theirs.close()
     finally:
         await admin.execute("alter role current_user reset default_transaction_isolation")
+        await store.close()
+
+
+async def test_activities_of_the_first_version_go_on_after_the_upgrade(dsn: str, schema: str, admin: Any) -> None:
+    store = await PostgresStore.connect(dsn, schema=schema)
+    try:
+        for migration in Statements(schema).migrations():
+            if migration.version == 1:
+                await admin.execute(f'create schema "{schema}"')
+                await admin.execute(migration.text)
+                await admin.execute(f"insert into \"{schema}\".migrations values (1, '0001_initial', '0.0.1', '', now())")
+        await admin.execute(
+            f'insert into "{schema}".activities (run, op, namespace, queue, name, due, scheduled_at, input)'
+            " values (1, 1, 'default', 'default', 'old', now(), now(), '[]')"
+        )
+        await store.migrate()
+        row = await admin.fetchrow(f'select attempt_by, paused_due, reset from "{schema}".activities')
+        assert tuple(row) == (None, None, False)
+        await store.beat_activities([])
+    finally:
         await store.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memflow import RetryPolicy, activity, workflow
+from memflow import Client, RetryPolicy, activity, workflow
 from memflow.client.handle import Handle
 from tests.typing.right_uses import Cart, Elsewhere, Mail, Order, Ship, charge, child, undecorated, weigh
 
@@ -78,3 +78,13 @@ async def talking(handle: Handle[None], order: Order) -> None:
     await handle.update(Cart.add, "order")  # wrong
     await handle.start_update(Cart.add, order, wait_for="begun")  # wrong
     workflow.query(unfinished_policy="abandon")  # wrong
+
+
+async def local_and_standalone(client: Client) -> None:
+    await workflow.execute_local_activity(weigh, 5)  # wrong
+    await workflow.execute_local_activity(weigh, "a", task_queue="q")  # wrong
+    await workflow.execute_local_activity(weigh, "a", heartbeat_timeout=5)  # wrong
+    await client.activity.start(weigh, 5)  # wrong
+    await client.activity.execute(weigh, "a", run_timeout=5)  # wrong
+    await client.get_activity_handle(5).complete()  # wrong
+    await client.get_activity_handle("t").reset(5)  # wrong
