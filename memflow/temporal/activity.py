@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
+from memflow import activity as engine
 from memflow.activity import Activity
+from memflow.attempts import CompleteAsync
 from memflow.errors import NotInActivityError
 from memflow.signatures import hints_of, parameters_of
 from memflow.temporal.attempt import ATTEMPT, ActivityCancellationDetails, Attempt
@@ -266,17 +268,16 @@ def shield_thread_cancel_exception() -> Iterator[None]:
         yield
 
 
-class CompleteAsync(BaseException):
-    """Leaves the activity, whose end others will tell."""
-
-
 def raise_complete_async() -> NoReturn:
     """Leave the activity open: somebody else completes it, by its task token or its id.
 
     Raises:
-        CompleteAsync: always.
+        CompleteAsync: always, and no `except Exception` meets it.
     """
-    raise CompleteAsync
+    _current()
+    if engine.in_activity():
+        engine.raise_complete_async()
+    raise CompleteAsync                          # in an ActivityEnvironment
 
 
 def payload_converter() -> PayloadConverter:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from memflow.temporal.converter import PayloadConverter
-from memflow.temporal.exceptions import CancelledError
 from memflow.temporal.metrics import MetricMeter
+from memflow.worker.injection import ThreadCancel
 
 if TYPE_CHECKING:
     from memflow.temporal.activity import Info
@@ -69,54 +67,6 @@ def _resolve(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-class ThreadRaiser:
-    """Raises `CancelledError` in the thread that runs an activity, unless it is shielded."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._thread: int | None = None
-        self._shields = 0
-        self._pending = False
-
-    def run(self, fn: Callable[..., Any], *args: Any) -> Any:
-        """Call `fn`; while it runs, `cancel` reaches it."""
-        with self._lock:
-            self._thread = threading.get_ident()
-        try:
-            return fn(*args)
-        finally:
-            with self._lock:
-                self._thread = None
-
-    def cancel(self) -> None:
-        """Raise it now, or when the last shield ends."""
-        with self._lock:
-            if self._thread is None:
-                return
-            if self._shields:
-                self._pending = True
-            else:
-                self._raise(self._thread)
-
-    @contextlib.contextmanager
-    def shield(self) -> Iterator[None]:
-        """Nothing is raised inside."""
-        with self._lock:
-            self._shields += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._shields -= 1
-                due = self._pending and not self._shields
-                self._pending = self._pending and not due
-            if due:
-                raise CancelledError
-
-    def _raise(self, thread: int) -> None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(CancelledError))
-
-
 @dataclass(eq=False)
 class Attempt:
     """One attempt of an activity, as its code sees it."""
@@ -130,7 +80,7 @@ class Attempt:
     cancelled: Flag = field(default_factory=Flag)
     shutdown: Flag = field(default_factory=Flag)
     details: ActivityCancellationDetails | None = None
-    raiser: ThreadRaiser | None = None
+    raiser: ThreadCancel | None = None
 
     def cancel(self, details: ActivityCancellationDetails) -> None:
         """Tell the activity that it is to end."""

@@ -70,7 +70,7 @@ def error_of(failure: Failure, codec: Reads) -> errors.FailureError:
                 identity="",
                 activity_type=_fact(facts, "activity"),
                 activity_id=_fact(facts, "activity_id"),
-                retry_state=_STATES.get(_fact(facts, "retry_state")),
+                retry_state=_state(facts),
             )
         case "child":
             return exceptions.ChildWorkflowError(
@@ -81,8 +81,14 @@ def error_of(failure: Failure, codec: Reads) -> errors.FailureError:
                 workflow_type=_fact(facts, "workflow"),
                 initiated_event_id=0,
                 started_event_id=0,
-                retry_state=_STATES.get(_fact(facts, "retry_state"), exceptions.RetryState.RETRY_POLICY_NOT_SET),
+                retry_state=_state(facts) or exceptions.RetryState.RETRY_POLICY_NOT_SET,
             )
+
+
+def _state(facts: Mapping[str, str | int | None]) -> exceptions.RetryState | None:
+    """memflow's word, or the number of one that has been Temporal's error meanwhile."""
+    word = _fact(facts, "retry_state")
+    return exceptions.RetryState(int(word)) if word.isdigit() else _STATES.get(word)
 
 
 def _activity_message(cause: Failure | None) -> str:
@@ -182,7 +188,7 @@ def message_of(failure: Failure) -> Message:
             activity.SetInParent()
             activity.activity_type.name = _fact(facts, "activity")
             activity.activity_id = _fact(facts, "activity_id")
-            activity.retry_state = int(_STATES.get(_fact(facts, "retry_state"), 0))
+            activity.retry_state = int(_state(facts) or 0)
             message.message = _activity_message(failure.cause)
         case "child":
             child = message.child_workflow_execution_failure_info

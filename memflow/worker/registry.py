@@ -14,6 +14,9 @@ from memflow.workflow.define import definition_of, is_workflow
 
 T = TypeVar("T", Definition, ActivityDefinition)
 
+ANY = "*"
+"""The name of a workflow that runs every type which has no definition of its own here."""
+
 
 class Registry:
     """The workflows and activities of one worker, by name.
@@ -49,7 +52,9 @@ class Registry:
         if known is not None:
             return known
         activity = standalone.activity_of(name)
-        if activity is None or self.activity(activity) is None:
+        if activity is None:
+            return self.workflows.get(ANY)
+        if self.activity(activity) is None:
             return None
         found = self._standalone.get(activity)
         if found is None:

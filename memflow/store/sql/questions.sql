@@ -6,7 +6,7 @@ select memflow.ask_question($1::uuid, $2::text, $3::text, $4::text, $5::text, $6
 -- Take queries that can be answered now. A run that has begun is asked when it has read what came before the question; who
 -- has it in memory is preferred for a second. A question that was taken and not answered in 5 s is free again; nobody waits
 -- for one that is older than a minute. There is always a first row: it tells how many cannot be answered yet.
--- $1 worker, $2 namespace, $3 queues, $4 workflow types, $5 limit
+-- $1 worker, $2 namespace, $3 queues, $4 workflow types (* is any), $5 limit
 with found as materialized (
   select q.id,
          (r.status not in ('running', 'paused') or (r.length > 0 and r.consumed >= q.arrived))
@@ -16,7 +16,7 @@ with found as materialized (
     left join memflow.wakes w on w.run = r.id
    where q.namespace = $2::text and q.outcome is null and q.asked_at > memflow.now() - interval '1 minute'
      and (q.taken_at is null or q.taken_at < memflow.now() - interval '5 seconds')
-     and r.task_queue = any($3::text[]) and r.workflow = any($4::text[])
+     and r.task_queue = any($3::text[]) and (r.workflow = any($4::text[]) or '*' = any($4::text[]))
    order by q.asked_at, q.id
    limit $5::int
      for update of q skip locked

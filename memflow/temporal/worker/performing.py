@@ -11,7 +11,6 @@ import inspect
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from memflow import activity as engine
@@ -19,10 +18,10 @@ from memflow.activity import ActivityDefinition as EngineActivity
 from memflow.errors import PayloadError
 from memflow.options import ActivityOptions
 from memflow.payload import Payload as Stored
-from memflow.temporal.activity import ActivityDefinition, CompleteAsync, Info
-from memflow.temporal.attempt import ATTEMPT, ActivityCancellationDetails, Attempt, Flag, ThreadRaiser
+from memflow.temporal.activity import ActivityDefinition, Info
+from memflow.temporal.attempt import ATTEMPT, ActivityCancellationDetails, Attempt, Flag
 from memflow.temporal.client import Client
-from memflow.temporal.common import Priority, RawValue
+from memflow.temporal.common import Priority, RawValue, policy_of
 from memflow.temporal.exceptions import CancelledError
 from memflow.temporal.interception import (
     ActivityInboundInterceptor,
@@ -34,6 +33,7 @@ from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.stored import ConvertingCodec, Raw, headers_in, loaded_arguments
 from memflow.temporal.worker.shared import SharedStateManager, perform_in_process
 from memflow.temporal.worker.turning import DYNAMIC
+from memflow.worker.injection import ThreadCancel
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ class Performers:
             is_async=True,
             required_arguments=1,
             types=lambda: ((Raw,), Any),
+            dynamic=declared.name is None,
         )
 
     def _check(self, declared: ActivityDefinition, fn: Any) -> None:
@@ -108,15 +109,7 @@ class Performers:
             inbound = each.intercept_activity(inbound)
         outbound = _Outbound(attempt)
         inbound.init(outbound)
-        try:
-            result = await inbound.execute_activity(given)
-        except CompleteAsync:
-            complete_async()
-        except CancelledError as error:
-            if attempt.cancelled.is_set():       # raised in a thread, on our behalf
-                raise asyncio.CancelledError from error
-            raise
-        return codec.encode(result)
+        return codec.encode(await inbound.execute_activity(given))
 
     def _arguments(self, declared: ActivityDefinition, codec: ConvertingCodec, input: Stored) -> Sequence[Any]:
         if declared.name is None:
@@ -156,7 +149,7 @@ class _Inbound(ActivityInboundInterceptor):
             return await self._in_task(input)
         assert input.executor is not None, "a sync activity has an executor"
         if isinstance(input.executor, concurrent.futures.ThreadPoolExecutor):
-            raiser = ThreadRaiser() if not self._declared.no_thread_cancel_exception else None
+            raiser = ThreadCancel(CancelledError) if not self._declared.no_thread_cancel_exception else None
             attempt.raiser = raiser
             runs = input.fn if raiser is None else functools.partial(raiser.run, input.fn)
             call = functools.partial(contextvars.copy_context().run, runs, *input.args)
@@ -180,7 +173,7 @@ class _Inbound(ActivityInboundInterceptor):
             return await task
 
 
-async def _watched(call: asyncio.Future[Any], attempt: Attempt, raiser: ThreadRaiser | None) -> Any:
+async def _watched(call: asyncio.Future[Any], attempt: Attempt, raiser: ThreadCancel | None) -> Any:
     """Wait for a thread or process. When cancelled, tell it, and wait on for what it makes of that."""
     hold_slot(call)
     while True:
@@ -199,11 +192,6 @@ async def _watched(call: asyncio.Future[Any], attempt: Attempt, raiser: ThreadRa
 
 
 # ------------------------------------------------------------------------------------------------- memflow's side
-
-
-def complete_async() -> None:
-    """Leave the attempt open."""
-    engine.raise_complete_async()
 
 
 def hold_slot(call: asyncio.Future[Any]) -> None:
@@ -226,7 +214,7 @@ def why() -> ActivityCancellationDetails:
 
 def info_of(facts: engine.Info) -> Info:
     """The facts of an attempt as Temporal's programs read them."""
-    started = facts.workflow_id is not None
+    started = facts.in_workflow
     return Info(
         activity_id=facts.activity_id,
         activity_type=facts.activity,
@@ -236,21 +224,17 @@ def info_of(facts: engine.Info) -> Info:
         heartbeat_timeout=facts.heartbeat_timeout,
         is_local=bool(facts.is_local),
         namespace=facts.namespace,
-        schedule_to_close_timeout=None,
+        schedule_to_close_timeout=facts.schedule_to_close_timeout,
         scheduled_time=facts.scheduled_at,
-        start_to_close_timeout=None,
+        start_to_close_timeout=facts.start_to_close_timeout,
         started_time=facts.started_at,
         task_queue=facts.task_queue,
-        task_token=b"",
-        workflow_id=facts.workflow_id,
+        task_token=facts.task_token,
+        workflow_id=facts.workflow_id if started else None,
         workflow_namespace=facts.namespace if started else None,
-        workflow_run_id=facts.run_id,
-        workflow_type=facts.workflow,
+        workflow_run_id=facts.run_id if started else None,
+        workflow_type=facts.workflow if started else None,
         priority=Priority.default,
-        retry_policy=None,
+        retry_policy=policy_of(facts.retry),
+        activity_run_id=None if started else facts.run_id,
     )
-
-
-def throttle(seconds: timedelta) -> float:
-    """How often heartbeats are told at most."""
-    return max(0.0, seconds.total_seconds())

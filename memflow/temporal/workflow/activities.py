@@ -13,7 +13,9 @@ from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, Activity
 from memflow.core.interrupts import CancelActivity, ScheduleActivity
 from memflow.core.loop import TurnLoop
 from memflow.core.ordering import WorkflowTask
+from memflow.errors import ConfigurationError
 from memflow.failure import exception_of
+from memflow.names import check_name
 from memflow.options import ActivityOptions, CancellationType
 from memflow.retry import DEFAULT_RETRY
 from memflow.temporal.activity import name_and_types
@@ -23,6 +25,7 @@ from memflow.temporal.exceptions import ActivityError, CancelledError, RetryStat
 from memflow.temporal.interception import StartActivityInput, StartLocalActivityInput
 from memflow.temporal.workflow.running import Running, current
 from memflow.temporal.workflow.words import ACTIVITY_WORDS, ActivityCancellationType, VersioningIntent
+from memflow.workflow.local_activities import DEFAULT_THRESHOLD
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -180,11 +183,26 @@ def schedule(running: Running, input: StartActivityInput | StartLocalActivityInp
         None if remote is None else remote.heartbeat_timeout,
         DEFAULT_RETRY if policy is None else policy,
         how,
+        input.activity_id,
+        None if remote is not None else _threshold(input),
     )
     payload = running.codec.write_arguments(input.args, input.headers)
+    if input.activity_id is not None:
+        _check_free(running, input.activity_id)
     op = replay.next_op()
     replay.ask(ScheduleActivity(op, input.activity, payload, options))
     return Operation(running, op, input.activity, how, Any if input.ret_type is None else input.ret_type)
+
+
+def _threshold(input: StartActivityInput | StartLocalActivityInput) -> timedelta:
+    asked = input.local_retry_threshold if isinstance(input, StartLocalActivityInput) else None
+    return DEFAULT_THRESHOLD if asked is None else asked
+
+
+def _check_free(running: Running, activity_id: str) -> None:
+    check_name(activity_id, what="activity_id")
+    if any(each.options.activity_id == activity_id for each in running.replay.open_activities.values()):
+        raise ConfigurationError(f"activity_id: {activity_id!r} is the id of another activity that this run waits for")
 
 
 def begin(operation: Operation, name: str) -> ActivityHandle[Any]:
