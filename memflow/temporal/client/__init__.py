@@ -1,6 +1,7 @@
 """Clients as Temporal's programs make them."""
 
 from memflow.temporal.attempt import ActivityCancellationDetails
+from memflow.temporal.client.activities import ActivityHandle, AsyncActivityHandle, AsyncActivityIDReference
 from memflow.temporal.client.client import Client, ClientConfig, ClientConnectConfig
 from memflow.temporal.client.describing import (
     WorkflowExecution,
@@ -8,6 +9,7 @@ from memflow.temporal.client.describing import (
     WorkflowExecutionStatus,
 )
 from memflow.temporal.client.errors import (
+    ActivityExecutionStatus,
     ActivityFailureError,
     AsyncActivityCancelledError,
     RPCTimeoutOrCancelledError,
@@ -33,6 +35,7 @@ from memflow.temporal.client.listing import (
     WorkflowExecutionCountAggregationGroup,
 )
 from memflow.temporal.client.plugins import Plugin
+from memflow.temporal.client.with_start import WithStartWorkflowOperation
 from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage
 from memflow.temporal.service import (
     ConnectConfig,

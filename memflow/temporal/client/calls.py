@@ -11,6 +11,7 @@ from uuid import uuid4
 from memflow import errors
 from memflow.client import Client as EngineClient
 from memflow.runs import Status
+from memflow.temporal.client.activities import AsyncActivityCalls
 from memflow.temporal.client.describing import STATUSES, WorkflowExecutionDescription, description_of
 from memflow.temporal.client.errors import (
     WorkflowContinuedAsNewError,
@@ -24,15 +25,20 @@ from memflow.temporal.client.handle import WorkflowHandle
 from memflow.temporal.client.histories import WorkflowHistoryEventAsyncIterator
 from memflow.temporal.client.inputs import (
     CancelWorkflowInput,
+    CompleteAsyncActivityInput,
     CountWorkflowsInput,
     DescribeWorkflowInput,
+    FailAsyncActivityInput,
     FetchWorkflowHistoryEventsInput,
+    HeartbeatAsyncActivityInput,
     ListWorkflowsInput,
     OutboundInterceptor,
     QueryWorkflowInput,
+    ReportCancellationAsyncActivityInput,
     SignalWorkflowInput,
     StartWorkflowInput,
     StartWorkflowUpdateInput,
+    StartWorkflowUpdateWithStartInput,
     TerminateWorkflowInput,
 )
 from memflow.temporal.client.listing import WorkflowExecutionAsyncIterator, WorkflowExecutionCount, counted
@@ -134,6 +140,7 @@ class Root(OutboundInterceptor):
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._activities = AsyncActivityCalls(client)
 
     async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:
         client = self._client
@@ -272,11 +279,56 @@ class Root(OutboundInterceptor):
             return await counted(self._client, input.query)
 
 
+    async def start_update_with_start_workflow(
+        self, input: StartWorkflowUpdateWithStartInput
+    ) -> WorkflowUpdateHandle[Any]:
+        start, update = input.start_workflow_input, input.update_workflow_input
+        try:
+            # The start is kept or found first; the update has an id of its own, so that either may be repeated.
+            handle = await self.start_workflow(
+                StartWorkflowInput(
+                    **vars(start),
+                    start_signal=None,
+                    start_signal_args=[],
+                    rpc_metadata=input.rpc_metadata,
+                    rpc_timeout=input.rpc_timeout,
+                    request_eager_start=False,
+                )
+            )
+        except BaseException as error:
+            input.on_start_error(error)
+            raise
+        input.on_start(handle)
+        return await self.start_workflow_update(
+            StartWorkflowUpdateInput(
+                id=start.id,
+                run_id=None,
+                first_execution_run_id=handle.first_execution_run_id,
+                rpc_metadata=input.rpc_metadata,
+                rpc_timeout=input.rpc_timeout,
+                **vars(update),
+            )
+        )
+
+    async def heartbeat_async_activity(self, input: HeartbeatAsyncActivityInput) -> None:
+        await self._activities.heartbeat(input)
+
+    async def complete_async_activity(self, input: CompleteAsyncActivityInput) -> None:
+        await self._activities.complete(input)
+
+    async def fail_async_activity(self, input: FailAsyncActivityInput) -> None:
+        await self._activities.fail(input)
+
+    async def report_cancellation_async_activity(self, input: ReportCancellationAsyncActivityInput) -> None:
+        await self._activities.report_cancellation(input)
+
+
 def _query_message(error: errors.QueryFailedError) -> str:
     cause = error.cause
     message = str(cause) if cause is not None else str(error)
     if isinstance(cause, errors.ApplicationError):
         message = cause.message
         if cause.type == "UnknownHandler":
-            message = message[:1].upper() + message[1:].replace(", ", " ").replace(" known queries", ", known queries")
+            said, listed, names = message.partition("known queries: ")
+            message = said[:1].upper() + said[1:] + listed + names.replace(", ", " ")
     return message
