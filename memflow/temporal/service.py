@@ -18,6 +18,7 @@ from memflow.store.base import Store
 from memflow.temporal.exceptions import TemporalError
 from memflow.temporal.missing import not_offered
 from memflow.temporal.runtime import Runtime
+from memflow.worker.worker import Worker as EngineWorker
 
 __all__ = [
     "ConnectConfig",
@@ -228,12 +229,16 @@ class ServiceClient:
         self._others.append(made)
         return made
 
+    def worker(self, client: EngineClient, **options: Any) -> EngineWorker:
+        """A worker of memflow's."""
+        return EngineWorker(client, **options)
+
     async def check_health(
         self,
         *,
         service: str = "",
         retry: bool = False,
-        metadata: Mapping[str, str | bytes] = {},  # noqa: B006
+        metadata: Mapping[str, str | bytes] = {},
         timeout: timedelta | None = None,
     ) -> bool:
         """Whether the database answers."""

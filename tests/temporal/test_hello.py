@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import threading
 import time
 from collections.abc import Sequence
@@ -242,7 +243,7 @@ class Timers:
         events.append("slept" if workflow.now() - started >= timedelta(milliseconds=50) else "too early")
         try:
             await workflow.wait_condition(lambda: False, timeout=timedelta(milliseconds=30))
-        except asyncio.TimeoutError:
+        except builtins.TimeoutError:
             events.append("timeout")
         done, pending = await workflow.wait(
             [asyncio.create_task(asyncio.sleep(0.01)), asyncio.create_task(asyncio.sleep(10))],

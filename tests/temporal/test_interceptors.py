@@ -7,7 +7,9 @@ from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from memflow.temporal import activity, client as clients, worker as workers, workflow
+from memflow.temporal import activity, workflow
+from memflow.temporal import client as clients
+from memflow.temporal import worker as workers
 from memflow.temporal.api.common.v1 import Payload
 from memflow.temporal.client import Client
 from memflow.temporal.converter import default

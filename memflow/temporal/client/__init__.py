@@ -27,16 +27,16 @@ from memflow.temporal.client.histories import (
     WorkflowHistoryEventAsyncIterator,
     WorkflowHistoryEventFilterType,
 )
-from memflow.temporal.client.inputs import Interceptor, OutboundInterceptor
 from memflow.temporal.client.inputs import *  # noqa: F403
+from memflow.temporal.client.inputs import Interceptor, OutboundInterceptor
 from memflow.temporal.client.listing import (
     WorkflowExecutionAsyncIterator,
     WorkflowExecutionCount,
     WorkflowExecutionCountAggregationGroup,
 )
 from memflow.temporal.client.plugins import Plugin
-from memflow.temporal.client.with_start import WithStartWorkflowOperation
 from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage
+from memflow.temporal.client.with_start import WithStartWorkflowOperation
 from memflow.temporal.service import (
     ConnectConfig,
     HttpConnectProxyConfig,

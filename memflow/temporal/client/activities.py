@@ -89,7 +89,7 @@ class AsyncActivityHandle:
         self,
         error: Exception,
         *,
-        last_heartbeat_details: Sequence[Any] = [],  # noqa: B006
+        last_heartbeat_details: Sequence[Any] = [],
         rpc_metadata: Metadata = {},  # noqa: B006
         rpc_timeout: timedelta | None = None,
     ) -> None:
@@ -289,7 +289,7 @@ class StandaloneCalls:
         activity: str | Callable[..., Awaitable[R]] | Callable[..., R],
         arg: Any = UNSET,
         *,
-        args: Sequence[Any] = [],  # noqa: B006
+        args: Sequence[Any] = [],
         id: str,
         task_queue: str,
         result_type: type | None = None,

@@ -11,7 +11,7 @@ from typing import Any, Final, Self, TypeVar, cast, overload
 from typing_extensions import TypedDict, Unpack
 
 from memflow.client import Client as EngineClient
-from memflow.temporal.arguments import UNSET, arg_or_args, checked, with_options
+from memflow.temporal.arguments import UNSET, with_options
 from memflow.temporal.client.activities import StandaloneCalls
 from memflow.temporal.client.calls import Calls
 from memflow.temporal.client.errors import ScheduleAlreadyRunningError
@@ -21,7 +21,6 @@ from memflow.temporal.client.inputs import (
     Interceptor,
     ListWorkflowsInput,
     OutboundInterceptor,
-    StartWorkflowInput,
 )
 from memflow.temporal.client.listing import WorkflowExecutionAsyncIterator, WorkflowExecutionCount
 from memflow.temporal.client.plugins import Plugin
@@ -29,14 +28,7 @@ from memflow.temporal.client.starting import START_OPTIONS, StartOptions, start_
 from memflow.temporal.client.with_start import UpdateWithStart
 from memflow.temporal.common import (
     HeaderCodecBehavior,
-    Priority,
     QueryRejectCondition,
-    RetryPolicy,
-    SearchAttributes,
-    TypedSearchAttributes,
-    VersioningOverride,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
 )
 from memflow.temporal.converter import DataConverter
 from memflow.temporal.runtime import Runtime
@@ -114,8 +106,8 @@ class Client(Calls, StandaloneCalls, UpdateWithStart):
         *,
         namespace: str = "default",
         data_converter: DataConverter = DataConverter.default,
-        plugins: Sequence[Plugin] = [],  # noqa: B006
-        interceptors: Sequence[Interceptor] = [],  # noqa: B006
+        plugins: Sequence[Plugin] = [],
+        interceptors: Sequence[Interceptor] = [],
         default_workflow_query_reject_condition: QueryRejectCondition | None = None,
         header_codec_behavior: HeaderCodecBehavior = HeaderCodecBehavior.NO_CODEC,
     ) -> None:
@@ -156,14 +148,14 @@ class Client(Calls, StandaloneCalls, UpdateWithStart):
         namespace: str = "default",
         api_key: str | None = None,
         data_converter: DataConverter = DataConverter.default,
-        plugins: Sequence[Plugin] = [],  # noqa: B006
-        interceptors: Sequence[Interceptor] = [],  # noqa: B006
+        plugins: Sequence[Plugin] = [],
+        interceptors: Sequence[Interceptor] = [],
         default_workflow_query_reject_condition: QueryRejectCondition | None = None,
         tls: bool | TLSConfig | None = None,
         retry_config: RetryConfig | None = None,
         keep_alive_config: KeepAliveConfig | None = KeepAliveConfig(),  # noqa: B008
         connect_timeout: timedelta | None = None,
-        rpc_metadata: Mapping[str, str | bytes] = {},  # noqa: B006
+        rpc_metadata: Mapping[str, str | bytes] = {},
         identity: str | None = None,
         lazy: bool = False,
         runtime: Runtime | None = None,
@@ -346,7 +338,7 @@ class Client(Calls, StandaloneCalls, UpdateWithStart):
         **options: Unpack[StartOptions],
     ) -> WorkflowHandle[Any, Any]: ...
     @with_options({**_NAMED, **START_OPTIONS}, "id", "task_queue")
-    async def start_workflow(self, workflow: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:  # noqa: B006
+    async def start_workflow(self, workflow: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
         """Start a workflow and return a handle on it, once Postgres has it.
 
         Raises:
@@ -386,7 +378,7 @@ class Client(Calls, StandaloneCalls, UpdateWithStart):
         **options: Unpack[StartOptions],
     ) -> Any: ...
     @with_options({**_NAMED, **START_OPTIONS}, "id", "task_queue")
-    async def execute_workflow(self, workflow: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:  # noqa: B006
+    async def execute_workflow(self, workflow: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
         """Start a workflow and wait for its result.
 
         Raises:
@@ -449,7 +441,7 @@ class Client(Calls, StandaloneCalls, UpdateWithStart):
         limit: int | None = None,
         page_size: int = 1000,
         next_page_token: bytes | None = None,
-        rpc_metadata: Mapping[str, str | bytes] = {},  # noqa: B006
+        rpc_metadata: Mapping[str, str | bytes] = {},
         rpc_timeout: timedelta | None = None,
     ) -> WorkflowExecutionAsyncIterator:
         """The workflows that match, read as they are asked for: `WorkflowType = 'x' AND ExecutionStatus = 'Running'`."""
@@ -460,7 +452,7 @@ class Client(Calls, StandaloneCalls, UpdateWithStart):
     async def count_workflows(
         self,
         query: str | None = None,
-        rpc_metadata: Mapping[str, str | bytes] = {},  # noqa: B006
+        rpc_metadata: Mapping[str, str | bytes] = {},
         rpc_timeout: timedelta | None = None,
     ) -> WorkflowExecutionCount:
         """How many workflows match; with `GROUP BY ExecutionStatus` for each status."""

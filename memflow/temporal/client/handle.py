@@ -220,7 +220,7 @@ class WorkflowHandle(Generic[S, R]):
         signal: Any,
         arg: Any = UNSET,
         *,
-        args: Sequence[Any] = [],  # noqa: B006
+        args: Sequence[Any] = [],
         rpc_metadata: Metadata = {},  # noqa: B006
         rpc_timeout: timedelta | None = None,
     ) -> None:
@@ -280,7 +280,7 @@ class WorkflowHandle(Generic[S, R]):
         query: Any,
         arg: Any = UNSET,
         *,
-        args: Sequence[Any] = [],  # noqa: B006
+        args: Sequence[Any] = [],
         result_type: Any = None,
         reject_condition: QueryRejectCondition | None = None,
         rpc_metadata: Metadata = {},  # noqa: B006
@@ -373,7 +373,7 @@ class WorkflowHandle(Generic[S, R]):
         update: Any,
         arg: Any = UNSET,
         *,
-        args: Sequence[Any] = [],  # noqa: B006
+        args: Sequence[Any] = [],
         id: str | None = None,
         result_type: Any = None,
         rpc_metadata: Metadata = {},  # noqa: B006
@@ -463,7 +463,7 @@ class WorkflowHandle(Generic[S, R]):
         arg: Any = UNSET,
         *,
         wait_for_stage: WorkflowUpdateStage,
-        args: Sequence[Any] = [],  # noqa: B006
+        args: Sequence[Any] = [],
         id: str | None = None,
         result_type: Any = None,
         rpc_metadata: Metadata = {},  # noqa: B006

@@ -368,7 +368,7 @@ class UpdateScheduleInput:
     """A schedule to change."""
 
     id: str
-    updater: Callable[[ScheduleUpdateInput], ScheduleUpdate | None | Awaitable[ScheduleUpdate | None]]
+    updater: Callable[[ScheduleUpdateInput], ScheduleUpdate | Awaitable[ScheduleUpdate | None] | None]
     rpc_metadata: Metadata
     rpc_timeout: timedelta | None
 

@@ -107,7 +107,7 @@ class WorkflowExecutionAsyncIterator:
         *,
         event_filter_type: WorkflowHistoryEventFilterType = WorkflowHistoryEventFilterType.ALL_EVENT,
         skip_archival: bool = False,
-        rpc_metadata: Mapping[str, str | bytes] = {},  # noqa: B006
+        rpc_metadata: Mapping[str, str | bytes] = {},
         rpc_timeout: timedelta | None = None,
     ) -> AsyncIterator[WorkflowHistory]:
         """The history of each."""

@@ -70,7 +70,7 @@ class WorkflowUpdateHandle(Generic[R]):
     async def result(
         self,
         *,
-        rpc_metadata: Mapping[str, str | bytes] = {},  # noqa: B006
+        rpc_metadata: Mapping[str, str | bytes] = {},
         rpc_timeout: timedelta | None = None,
     ) -> R:
         """What its handler returned.

@@ -38,7 +38,7 @@ class WithStartWorkflowOperation(Generic[S, R]):
         workflow: str | Callable[..., Awaitable[R]],
         arg: Any = UNSET,
         *,
-        args: Sequence[Any] = [],  # noqa: B006
+        args: Sequence[Any] = [],
         id: str,
         task_queue: str,
         id_conflict_policy: WorkflowIDConflictPolicy,
@@ -83,10 +83,10 @@ class UpdateWithStart:
         arg: Any = UNSET,
         *,
         start_workflow_operation: WithStartWorkflowOperation[Any, Any],
-        args: Sequence[Any] = [],  # noqa: B006
+        args: Sequence[Any] = [],
         id: str | None = None,
         result_type: type | None = None,
-        rpc_metadata: Mapping[str, str | bytes] = {},  # noqa: B006
+        rpc_metadata: Mapping[str, str | bytes] = {},
         rpc_timeout: timedelta | None = None,
     ) -> Any:
         """Start the workflow if it is not there, send it an update, and wait for what its handler returns.
@@ -107,10 +107,10 @@ class UpdateWithStart:
         *,
         start_workflow_operation: WithStartWorkflowOperation[Any, Any],
         wait_for_stage: WorkflowUpdateStage,
-        args: Sequence[Any] = [],  # noqa: B006
+        args: Sequence[Any] = [],
         id: str | None = None,
         result_type: type | None = None,
-        rpc_metadata: Mapping[str, str | bytes] = {},  # noqa: B006
+        rpc_metadata: Mapping[str, str | bytes] = {},
         rpc_timeout: timedelta | None = None,
     ) -> WorkflowUpdateHandle[Any]:
         """Start the workflow if it is not there, send it an update, and wait until that is accepted, or has ended.

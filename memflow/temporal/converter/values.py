@@ -38,7 +38,7 @@ class JSONTypeConverter(ABC):
 JSONTypeConverterUnhandled = NewType("JSONTypeConverterUnhandled", object)
 
 
-def value_to_type(hint: Any, value: Any, custom_converters: Sequence[JSONTypeConverter] = []) -> Any:  # noqa: B006
+def value_to_type(hint: Any, value: Any, custom_converters: Sequence[JSONTypeConverter] = []) -> Any:
     """`value`, plain JSON, as `hint` wants it.
 
     Raises:

@@ -1,5 +1,6 @@
 """Workers as Temporal's programs make them."""
 
+from memflow.temporal.common import WorkerDeploymentVersion
 from memflow.temporal.interception import (
     ActivityInboundInterceptor,
     ActivityOutboundInterceptor,
@@ -43,7 +44,6 @@ from memflow.temporal.worker.tuning import (
     WorkerTuner,
     WorkflowSlotInfo,
 )
-from memflow.temporal.common import WorkerDeploymentVersion
 from memflow.temporal.worker.worker import PatchActivationInput, Worker, WorkerConfig, WorkerDeploymentConfig
 
 __all__ = [

@@ -304,7 +304,7 @@ class Worker:
         activities = config["max_concurrent_activities"] or (tuner.activity_slots if tuner else DEFAULT_ACTIVITIES)
         rates = [config["max_activities_per_second"], config["max_task_queue_activities_per_second"]]
         limits = [rate for rate in rates if rate is not None]
-        return EngineWorker(
+        return self._client.service_client.worker(
             await self._client.engine(),
             task_queue=self.task_queue,
             workflows=self._definitions,

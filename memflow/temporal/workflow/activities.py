@@ -319,7 +319,7 @@ def start_activity(
 ) -> ActivityHandle[Any]: ...
 @with_options(_OPTIONS)
 def start_activity(
-    activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any  # noqa: B006
+    activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any
 ) -> Any:
     """Start an activity. The handle is a task.
 
@@ -354,7 +354,7 @@ async def execute_activity(
 ) -> Any: ...
 @with_options(_OPTIONS)
 async def execute_activity(
-    activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any  # noqa: B006
+    activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any
 ) -> Any:
     """Run an activity and give its result.
 
@@ -396,7 +396,7 @@ def start_local_activity(
 ) -> ActivityHandle[Any]: ...
 @with_options(_LOCAL_OPTIONS)
 def start_local_activity(
-    activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any  # noqa: B006
+    activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any
 ) -> Any:
     """Start an activity on the worker that runs this workflow.
 
@@ -435,7 +435,7 @@ async def execute_local_activity(
 ) -> Any: ...
 @with_options(_LOCAL_OPTIONS)
 async def execute_local_activity(
-    activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any  # noqa: B006
+    activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any
 ) -> Any:
     """Run an activity on the worker that runs this workflow, and give its result.
 

@@ -50,7 +50,7 @@ def start_activity_class(
     activity: type[Callable[..., R]], *, args: Sequence[Any], **options: Unpack[ActivityConfig]
 ) -> ActivityHandle[R]: ...
 @with_options(_OPTIONS)
-def start_activity_class(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:  # noqa: B006
+def start_activity_class(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Start an activity that is a class with `__call__`. The handle is a task.
 
     Raises:
@@ -84,7 +84,7 @@ def start_activity_method(
     activity: Callable[..., R], *, args: Sequence[Any], **options: Unpack[ActivityConfig]
 ) -> ActivityHandle[R]: ...
 @with_options(_OPTIONS)
-def start_activity_method(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:  # noqa: B006
+def start_activity_method(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Start an activity that is a method, named without an instance. The handle is a task.
 
     Raises:
@@ -118,7 +118,7 @@ async def execute_activity_class(
     activity: type[Callable[..., R]], *, args: Sequence[Any], **options: Unpack[ActivityConfig]
 ) -> R: ...
 @with_options(_OPTIONS)
-async def execute_activity_class(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:  # noqa: B006
+async def execute_activity_class(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Run an activity that is a class with `__call__`, and give its result.
 
     Raises:
@@ -152,7 +152,7 @@ async def execute_activity_method(
     activity: Callable[..., R], *, args: Sequence[Any], **options: Unpack[ActivityConfig]
 ) -> R: ...
 @with_options(_OPTIONS)
-async def execute_activity_method(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:  # noqa: B006
+async def execute_activity_method(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Run an activity that is a method, named without an instance, and give its result.
 
     Raises:
@@ -186,7 +186,7 @@ def start_local_activity_class(
     activity: type[Callable[..., R]], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
 ) -> ActivityHandle[R]: ...
 @with_options(_LOCAL_OPTIONS)
-def start_local_activity_class(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:  # noqa: B006
+def start_local_activity_class(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Start an activity that is a class with `__call__` on this workflow's worker. The handle is a task.
 
     Raises:
@@ -220,7 +220,7 @@ def start_local_activity_method(
     activity: Callable[..., R], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
 ) -> ActivityHandle[R]: ...
 @with_options(_LOCAL_OPTIONS)
-def start_local_activity_method(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:  # noqa: B006
+def start_local_activity_method(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Start an activity that is a method, named without an instance on this workflow's worker. The handle is a task.
 
     Raises:
@@ -254,7 +254,7 @@ async def execute_local_activity_class(
     activity: type[Callable[..., R]], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
 ) -> R: ...
 @with_options(_LOCAL_OPTIONS)
-async def execute_local_activity_class(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:  # noqa: B006
+async def execute_local_activity_class(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Run an activity that is a class with `__call__` on this workflow's worker, and give its result.
 
     Raises:
@@ -288,7 +288,7 @@ async def execute_local_activity_method(
     activity: Callable[..., R], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
 ) -> R: ...
 @with_options(_LOCAL_OPTIONS)
-async def execute_local_activity_method(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:  # noqa: B006
+async def execute_local_activity_method(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Run an activity that is a method, named without an instance on this workflow's worker, and give its result.
 
     Raises:

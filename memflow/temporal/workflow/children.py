@@ -194,7 +194,7 @@ class ChildWorkflowHandle(_Task[S, R]):
         signal: str | Callable[..., Any],
         arg: Any = UNSET,
         *,
-        args: Sequence[Any] = [],  # noqa: B006
+        args: Sequence[Any] = [],
         event_groups: Sequence[Any] | None = None,
     ) -> None:
         """Send it a signal."""
@@ -327,7 +327,7 @@ async def start_child_workflow(
 ) -> ChildWorkflowHandle[Any, Any]: ...
 @with_options(_OPTIONS)
 async def start_child_workflow(
-    workflow: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any  # noqa: B006
+    workflow: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any
 ) -> Any:
     """Start a child and wait until it exists. The handle is a task that ends as the child does.
 
@@ -360,7 +360,7 @@ async def execute_child_workflow(
 ) -> Any: ...
 @with_options(_OPTIONS)
 async def execute_child_workflow(
-    workflow: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any  # noqa: B006
+    workflow: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any
 ) -> Any:
     """Start a child and give what it returns.
 
@@ -391,7 +391,7 @@ class ExternalWorkflowHandle(Generic[S]):
         signal: str | Callable[..., Any],
         arg: Any = UNSET,
         *,
-        args: Sequence[Any] = [],  # noqa: B006
+        args: Sequence[Any] = [],
         event_groups: Sequence[Any] | None = None,
     ) -> None:
         """Send it a signal, when this turn commits."""

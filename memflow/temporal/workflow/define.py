@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from memflow.signatures import hints_of, parameters_of
 from memflow.temporal.common import VersioningBehavior
@@ -176,7 +176,7 @@ def defn(
     name: str | None = None,
     sandboxed: bool = True,
     dynamic: bool = False,
-    failure_exception_types: Sequence[type[BaseException]] = [],  # noqa: B006 - never changed; Temporal's default
+    failure_exception_types: Sequence[type[BaseException]] = [],
     versioning_behavior: VersioningBehavior = VersioningBehavior.UNSPECIFIED,
 ) -> Any:
     """Declare a class to be a workflow.

@@ -9,7 +9,7 @@ from memflow.temporal.workflow.running import current, current_or_none
 from memflow.temporal.workflow.words import SandboxImportNotificationPolicy
 
 
-class unsafe:  # noqa: N801 - Temporal's name
+class unsafe:
     """Things to know and to do with care."""
 
     def __init__(self) -> None:

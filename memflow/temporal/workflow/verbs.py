@@ -81,7 +81,7 @@ def deprecate_patch(id: str, *, event_groups: Sequence[Any] | None = None) -> No
 def continue_as_new(
     arg: Any = UNSET,
     *,
-    args: Sequence[Any] = [],  # noqa: B006
+    args: Sequence[Any] = [],
     workflow: Callable[..., Any] | str | None = None,
     task_queue: str | None = None,
     run_timeout: timedelta | None = None,
