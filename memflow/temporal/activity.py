@@ -96,7 +96,7 @@ class ActivityDefinition:
     @cached_property
     def types(self) -> tuple[tuple[Any, ...], Any]:
         """The declared types of the parameters and of the result, without `self`."""
-        called: Any = self.fn.__call__ if inspect.isclass(self.fn) else self.fn  # type: ignore[operator]
+        called: Any = self.fn.__call__ if inspect.isclass(self.fn) else self.fn
         listed = list(inspect.signature(called).parameters)
         parameters = parameters_of(called, what="activity", skip_self=bool(listed) and listed[0] == "self")
         return hints_of(called, parameters)
@@ -144,7 +144,7 @@ def defn(
             raise TypeError("Activity is not callable")
         if hasattr(found, _DEFINITION) and _DEFINITION in vars(found):
             raise ValueError("Function already contains activity definition")
-        called: Any = found.__call__ if inspect.isclass(found) else found  # type: ignore[operator]
+        called: Any = found.__call__ if inspect.isclass(found) else found
         if not callable(called):
             raise TypeError("Activity is not callable")
         for parameter in inspect.signature(called).parameters.values():

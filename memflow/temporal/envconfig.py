@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from typing_extensions import TypedDict
 
@@ -188,7 +188,7 @@ class ClientConfig:
     @classmethod
     def from_dict(cls, d: Mapping[str, Mapping[str, Any]]) -> Self:
         """Read from a file's tables."""
-        return cls({name: ClientConfigProfile.from_dict(ClientConfigProfileDict(**each)) for name, each in d.items()})
+        return cls({name: ClientConfigProfile.from_dict(cast("ClientConfigProfileDict", each)) for name, each in d.items()})
 
     @staticmethod
     def load(

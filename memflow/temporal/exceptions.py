@@ -87,7 +87,7 @@ class ApplicationError(FailureError, errors.ApplicationError):
     ) -> None:
         super().__init__(message, exc_args=(message if not type else f"{type}: {message}",))
         self.details: Sequence[Any] = details
-        self.type = type                         # type: ignore[assignment]  # Temporal's may be None
+        self.type: Any = type                    # Temporal's may be None
         self.non_retryable = non_retryable
         self.next_retry_delay = next_retry_delay
         self._category = category
@@ -213,7 +213,7 @@ class ActivityError(FailureError, errors.ActivityError):
         return self.activity
 
     @property
-    def retry_state(self) -> RetryState | None:  # type: ignore[override]  # memflow keeps a word, Temporal an enum
+    def retry_state(self) -> Any:                # memflow keeps a word, Temporal a RetryState or None
         """Why there was no further attempt."""
         return self._retry_state
 

@@ -13,6 +13,7 @@ from memflow.temporal.common import Priority, RetryPolicy
 
 if TYPE_CHECKING:
     from memflow.temporal import activity, workflow
+    from memflow.temporal.workflow.words import ActivityCancellationType, ChildWorkflowCancellationType, ParentClosePolicy
 
 Headers = Mapping[str, Payload]
 
@@ -200,7 +201,7 @@ class StartActivityInput:
     start_to_close_timeout: timedelta | None
     heartbeat_timeout: timedelta | None
     retry_policy: RetryPolicy | None
-    cancellation_type: workflow.ActivityCancellationType
+    cancellation_type: ActivityCancellationType
     headers: Headers
     disable_eager_execution: bool
     versioning_intent: Any
@@ -223,7 +224,7 @@ class StartLocalActivityInput:
     start_to_close_timeout: timedelta | None
     retry_policy: RetryPolicy | None
     local_retry_threshold: timedelta | None
-    cancellation_type: workflow.ActivityCancellationType
+    cancellation_type: ActivityCancellationType
     headers: Headers
     summary: str | None
     event_groups: Any = None
@@ -239,8 +240,8 @@ class StartChildWorkflowInput:
     args: Sequence[Any]
     id: str
     task_queue: str | None
-    cancellation_type: workflow.ChildWorkflowCancellationType
-    parent_close_policy: workflow.ParentClosePolicy
+    cancellation_type: ChildWorkflowCancellationType
+    parent_close_policy: ParentClosePolicy
     execution_timeout: timedelta | None
     run_timeout: timedelta | None
     task_timeout: timedelta | None

@@ -149,7 +149,7 @@ class MetricMeter(ABC):
 
 class Metric(
     MetricCounter, MetricHistogram, MetricHistogramFloat, MetricHistogramTimedelta, MetricGauge, MetricGaugeFloat
-):  # type: ignore[misc]  # the three `record`s differ in their argument alone
+):
     """Any metric: it hands each value to a sink."""
 
     def __init__(

@@ -22,7 +22,8 @@ def not_offered(module: str, instead: Mapping[str, str]) -> Callable[[str], Any]
 
     def missing(name: str) -> NoReturn:
         if name in instead:
-            raise AttributeError(f"not offered by memflow.temporal: {module.removeprefix('memflow.temporal.')}.{name}; {instead[name]}")
+            short = module.removeprefix("memflow.temporal").lstrip(".")
+            raise AttributeError(f"not offered by memflow.temporal: {short}.{name}; {instead[name]}".replace(": .", ": "))
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
     missing.left_out = dict(instead)  # type: ignore[attr-defined]  # read by the reference page

@@ -6,20 +6,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar, cast
 
-from memflow.temporal import client, worker
 from memflow.temporal.client import ClientConfig, WorkflowHistory
+from memflow.temporal.client import Interceptor as ClientInterceptor
+from memflow.temporal.client import Plugin as ClientPlugin
 from memflow.temporal.converter import DataConverter
 from memflow.temporal.interception import Interceptor as WorkerInterceptor
 from memflow.temporal.service import ConnectConfig, ServiceClient
+from memflow.temporal.worker import Plugin as WorkerPlugin
 from memflow.temporal.worker import Replayer, ReplayerConfig, Worker, WorkerConfig, WorkflowReplayResult, WorkflowRunner
 
 __all__ = ["SimplePlugin"]
 
 T = TypeVar("T")
-Parameter = T | Callable[[T | None], T] | None
 
 
-class SimplePlugin(client.Plugin, worker.Plugin):
+class SimplePlugin(ClientPlugin, WorkerPlugin):
     """A plugin for client, worker and replayer. Each argument is a value, or a function of what was there before."""
 
     def __init__(
@@ -27,7 +28,7 @@ class SimplePlugin(client.Plugin, worker.Plugin):
         name: str,
         *,
         data_converter: DataConverter | Callable[[DataConverter | None], DataConverter] | None = None,
-        interceptors: Sequence[client.Interceptor | WorkerInterceptor] | None = None,
+        interceptors: Sequence[ClientInterceptor | WorkerInterceptor] | None = None,
         activities: Any = None,
         nexus_service_handlers: Any = None,
         workflows: Any = None,
@@ -50,7 +51,7 @@ class SimplePlugin(client.Plugin, worker.Plugin):
     def configure_client(self, config: ClientConfig) -> ClientConfig:
         changed = config.copy()
         changed["data_converter"] = _one(config["data_converter"], self._data_converter)
-        own = [each for each in self._interceptors if isinstance(each, client.Interceptor)]
+        own = [each for each in self._interceptors if isinstance(each, ClientInterceptor)]
         changed["interceptors"] = [*config["interceptors"], *own]
         return changed
 
@@ -71,7 +72,7 @@ class SimplePlugin(client.Plugin, worker.Plugin):
         own = [
             each
             for each in self._interceptors
-            if isinstance(each, WorkerInterceptor) and not isinstance(each, client.Interceptor)
+            if isinstance(each, WorkerInterceptor) and not isinstance(each, ClientInterceptor)
         ]
         changed["interceptors"] = [*config["interceptors"], *own]
         return changed

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
-from typing import ClassVar, NewType, Protocol
+from typing import Any, ClassVar, NewType, Protocol
 
 from memflow.temporal.metrics import Metric, MetricAttributes, MetricMeter, SinkMeter
 
@@ -269,11 +269,11 @@ class _OpenTelemetry:
         key = metric.kind, name
         made = self._made.get(key)
         if made is None:
-            make = {
+            makers: dict[str, Any] = {
                 "counter": self._meter.create_counter,
                 "histogram": self._meter.create_histogram,
                 "gauge": self._meter.create_gauge,
-            }[metric.kind]
-            made = self._made[key] = make(name, unit=unit, description=description)
+            }
+            made = self._made[key] = makers[metric.kind](name, unit=unit, description=description)
         verb = {"counter": "add", "histogram": "record", "gauge": "set"}[metric.kind]
         getattr(made, verb)(value, attributes=dict(attributes))

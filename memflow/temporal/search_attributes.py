@@ -1,4 +1,4 @@
-"""Typed search attributes. They live in the run's record, as plain JSON values; text with a meaning beyond that keeps its type."""
+"""Typed search attributes. They live in the run's record as plain JSON values; what JSON does not tell keeps its type beside."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
+from itertools import pairwise
 from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar, cast, overload
 
 SearchAttributeValue = str | int | float | bool | datetime | Sequence[str]
@@ -134,7 +135,7 @@ class TypedSearchAttributes(Collection[SearchAttributePair[Any]]):
 
     def __post_init__(self) -> None:
         listed = sorted(self.search_attributes, key=lambda pair: pair.key.name)
-        for one, other in zip(listed, listed[1:], strict=False):
+        for one, other in pairwise(listed):
             if one.key.name == other.key.name:
                 raise ValueError(f"Duplicate search attribute entries found for key {one.key.name}")
         object.__setattr__(self, "search_attributes", listed)
@@ -273,7 +274,7 @@ def _put(fields: dict[str, Any], types: dict[str, str], key: SearchAttributeKey[
 def _untyped(name: str, values: Any) -> tuple[SearchAttributeKey[Any] | None, Any]:
     if not isinstance(values, list):
         raise TypeError("Search attribute values must be lists")
-    listed = cast("list[Any]", values)
+    listed: list[Any] = values
     if not listed:
         return None, None
     kinds = SearchAttributeIndexedValueType
@@ -299,7 +300,7 @@ def _kind_of(value: Any) -> SearchAttributeIndexedValueType | None:
         case str():
             return kinds.KEYWORD
         case list():
-            listed = cast("list[Any]", value)
+            listed: list[Any] = value
             return kinds.KEYWORD_LIST if all(isinstance(each, str) for each in listed) else None
         case _:
             return None

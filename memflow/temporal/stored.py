@@ -73,7 +73,8 @@ class ConvertingCodec:
             if type(value) is not list:
                 raise
             # Details of failures and heartbeats come as a list, whose members the converter may know one by one.
-            return stored_arguments(Arguments(self._to_payloads(cast("list[Any]", value))))
+            listed: list[Any] = value
+            return stored_arguments(Arguments(self._to_payloads(listed)))
 
     def decode(self, payload: Stored, hint: Any = Any) -> Any:
         """The value of `encode`."""
@@ -227,7 +228,8 @@ def loaded_arguments(payload: Stored) -> Arguments:
     values = _loaded(payload.data)
     if not isinstance(values, list):
         raise PayloadError("the stored arguments are no JSON array")
-    return Arguments([_payload_of(value) for value in cast("list[Any]", values)])
+    listed: list[Any] = values
+    return Arguments([_payload_of(value) for value in listed])
 
 
 def stored_signal(arguments: Arguments) -> Stored:

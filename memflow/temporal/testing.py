@@ -70,8 +70,8 @@ class WorkflowEnvironment:
         *,
         namespace: str = "default",
         data_converter: DataConverter = DataConverter.default,
-        interceptors: Sequence[Interceptor] = [],  # noqa: B006
-        plugins: Sequence[Plugin] = [],  # noqa: B006
+        interceptors: Sequence[Interceptor] = [],
+        plugins: Sequence[Plugin] = [],
         default_workflow_query_reject_condition: QueryRejectCondition | None = None,
         retry_config: Any = None,
         rpc_metadata: Any = None,
@@ -108,8 +108,8 @@ class WorkflowEnvironment:
     async def start_time_skipping(
         *,
         data_converter: DataConverter = DataConverter.default,
-        interceptors: Sequence[Interceptor] = [],  # noqa: B006
-        plugins: Sequence[Plugin] = [],  # noqa: B006
+        interceptors: Sequence[Interceptor] = [],
+        plugins: Sequence[Plugin] = [],
         default_workflow_query_reject_condition: QueryRejectCondition | None = None,
         retry_config: Any = None,
         rpc_metadata: Any = None,

@@ -85,10 +85,10 @@ ID = UUID("11111111-2222-4333-8444-555555555555")
         (str, "text"),
         (bool, True),
         (type(None), None),
-        (Optional[int], None),
-        (Optional[int], 5),
+        (Optional[int], None),  # noqa: UP045 - both spellings are met
+        (int | None, None),
         (int | str, "x"),
-        (Union[Inner, str], "x"),
+        (Union[Inner, str], "x"),  # noqa: UP007
         (list[int], [1, 2]),
         (Sequence[int], [1, 2]),
         (set[int], {1, 2}),

@@ -455,7 +455,8 @@ class FailingChild:
 
 async def test_a_failing_child_is_caught_by_its_parent(client: Client, queue: str) -> None:
     async with Worker(client, task_queue=queue, workflows=[FailingParent, FailingChild]):
-        assert await client.execute_workflow(FailingParent.run, id="fp", task_queue=queue) == "FailingChild: no luck [{'left': 3}]"
+        result = await client.execute_workflow(FailingParent.run, id="fp", task_queue=queue)
+    assert result == "FailingChild: no luck [{'left': 3}]"
 
 
 @activity.defn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import functools
 import multiprocessing
 import os
@@ -223,7 +224,7 @@ class UpdatableTimer:
             self.changed = False
             try:
                 await workflow.wait_condition(lambda: self.changed, timeout=left)
-            except asyncio.TimeoutError:
+            except builtins.TimeoutError:
                 return
 
     def move(self, wake_up: datetime) -> None:

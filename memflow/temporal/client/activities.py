@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 from memflow import errors
 from memflow.temporal.activity import name_and_types
 from memflow.temporal.arguments import UNSET, arg_or_args
+from memflow.temporal.attempt import ActivityCancellationDetails
 from memflow.temporal.client.errors import (
-    ActivityCancellationDetails,
     ActivityFailureError,
     AsyncActivityCancelledError,
     as_rpc_errors,
@@ -137,7 +137,7 @@ class AsyncActivityCalls:
             try:
                 await (await self._handle(input.id_or_token)).heartbeat(*input.details)
             except errors.AsyncActivityCancelledError as error:
-                told = error.details
+                told: Any = error.details
                 raise AsyncActivityCancelledError(
                     ActivityCancellationDetails(
                         told.not_found, told.cancel_requested, told.paused, told.reset, told.timed_out, told.worker_shutdown

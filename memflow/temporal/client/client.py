@@ -50,6 +50,7 @@ __all__ = ["Client", "ClientConfig", "ClientConnectConfig", "ScheduleAlreadyRunn
 
 S = TypeVar("S")
 R = TypeVar("R")
+Connect = Callable[[ConnectConfig], Awaitable[ServiceClient]]
 P = TypeVar("P")
 
 
@@ -193,7 +194,7 @@ class Client(Calls, StandaloneCalls, UpdateWithStart):
             namespace=namespace,
         )
 
-        connect: Callable[[ConnectConfig], Awaitable[ServiceClient]] = ServiceClient.connect
+        connect: Connect = ServiceClient.connect
         for plugin in reversed(plugins):
             connect = _through(plugin, connect)
         return cls(
@@ -459,5 +460,5 @@ class Client(Calls, StandaloneCalls, UpdateWithStart):
         return await self._chain.count_workflows(CountWorkflowsInput(query, rpc_metadata, rpc_timeout))
 
 
-def _through(plugin: Plugin, connect: Callable[[ConnectConfig], Awaitable[ServiceClient]]) -> Callable[[ConnectConfig], Awaitable[ServiceClient]]:
+def _through(plugin: Plugin, connect: Connect) -> Connect:
     return lambda config: plugin.connect_service_client(config, connect)

@@ -116,7 +116,8 @@ def _failure(failure: Failure) -> dict[str, Any]:
 def _read(value: Any, *, key: str = "") -> Any:
     match value:
         case {"payloads": list() as listed}:
-            return Payloads(payloads=[_read(each) for each in cast("list[Any]", listed)])
+            held: list[Any] = listed
+            return Payloads(payloads=[_read(each) for each in held])
         case {"metadata": {**metadata}, **rest} if set(rest) <= {"data"}:
             return Payload(
                 metadata={str(name): b64decode(str(each)) for name, each in metadata.items()},
@@ -126,7 +127,8 @@ def _read(value: Any, *, key: str = "") -> Any:
             named = cast("Mapping[str, Any]", value)
             return {_snake(name): _read(each, key=name) for name, each in named.items()}
         case list():
-            return [_read(each) for each in cast("list[Any]", value)]
+            several: list[Any] = value
+            return [_read(each) for each in several]
         case str() if key.endswith("EventId") and value.isdigit():
             return int(value)
         case _:

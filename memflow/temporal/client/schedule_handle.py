@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from memflow.temporal.client.client import Client
 
 Metadata = Mapping[str, str | bytes]
-Updater = Callable[[ScheduleUpdateInput], ScheduleUpdate | None | Awaitable[ScheduleUpdate | None]]
+Updater = Callable[[ScheduleUpdateInput], ScheduleUpdate | Awaitable[ScheduleUpdate | None] | None]
 
 
 class ScheduleHandle:
@@ -179,7 +179,7 @@ class SchedulingClient:
         schedule: Schedule,
         *,
         trigger_immediately: bool = False,
-        backfill: Sequence[ScheduleBackfill] = [],  # noqa: B006
+        backfill: Sequence[ScheduleBackfill] = [],
         memo: Mapping[str, Any] | None = None,
         search_attributes: TypedSearchAttributes | SearchAttributes | None = None,
         static_summary: str | None = None,

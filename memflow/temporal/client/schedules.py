@@ -112,7 +112,7 @@ class ScheduleActionStartWorkflow(ScheduleAction):
         workflow: str | Callable[..., Awaitable[Any]],
         arg: Any = UNSET,
         *,
-        args: Sequence[Any] = [],  # noqa: B006
+        args: Sequence[Any] = [],
         id: str | None = None,
         task_queue: str | None = None,
         execution_timeout: timedelta | None = None,

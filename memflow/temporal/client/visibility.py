@@ -207,8 +207,8 @@ class _Reader:
         kind, text = self._next()
         if kind != "text":
             _refuse(f"STARTS_WITH takes a text, found {text!r}")
-        prefix = _unquoted(text)
-        return f'({field} >= "{_escaped(prefix)}" and {field} <= "{_escaped(prefix)}\U0010fffd" and {field} ~ "{_escaped(prefix)}")'
+        prefix = _escaped(_unquoted(text))
+        return f'({field} >= "{prefix}" and {field} <= "{prefix}\U0010fffd" and {field} ~ "{prefix}")'
 
     def _values(self, field: str) -> str:
         self._need_mark("(")

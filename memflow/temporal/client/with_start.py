@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -72,10 +73,13 @@ class WithStartWorkflowOperation(Generic[S, R]):
         return await asyncio.shield(self.started())
 
 
-class UpdateWithStart:
+class UpdateWithStart(ABC):
     """What a client offers for it."""
 
-    chain: OutboundInterceptor
+    @property
+    @abstractmethod
+    def chain(self) -> OutboundInterceptor:
+        """The interceptors of the client."""
 
     async def execute_update_with_start_workflow(
         self,

@@ -62,7 +62,7 @@ class DataConverter(WithSerializationContext):
         return self.failure_converter.from_failure(failure, self.payload_converter)
 
     def with_context(self, context: SerializationContext) -> DataConverter:
-        parts = (self.payload_converter, self.payload_codec, self.failure_converter)
+        parts: tuple[object, ...] = (self.payload_converter, self.payload_codec, self.failure_converter)
         if not any(isinstance(part, WithSerializationContext) for part in parts):
             return self
         told: list[Any] = [part.with_context(context) if isinstance(part, WithSerializationContext) else part for part in parts]

@@ -160,7 +160,8 @@ def _error(failure: Failure, converter: PayloadConverter) -> exceptions.FailureE
             last_heartbeat_details=_values(converter, timed.last_heartbeat_details),
         )
     if failure.HasField("canceled_failure_info"):
-        return exceptions.CancelledError(failure.message or "Cancelled", *_values(converter, failure.canceled_failure_info.details))
+        details = _values(converter, failure.canceled_failure_info.details)
+        return exceptions.CancelledError(failure.message or "Cancelled", *details)
     if failure.HasField("terminated_failure_info"):
         return exceptions.TerminatedError(failure.message or "Terminated")
     if failure.HasField("server_failure_info"):

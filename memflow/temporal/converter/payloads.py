@@ -245,7 +245,8 @@ class AdvancedJSONEncoder(json.JSONEncoder):
         if callable(dump):
             return dump()
         if not isinstance(o, list) and isinstance(o, Iterable):
-            return list(cast("Iterable[Any]", o))
+            listed: Iterable[Any] = o
+            return list(listed)
         if isinstance(o, UUID):
             return str(o)
         return super().default(o)

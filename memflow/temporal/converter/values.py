@@ -61,7 +61,7 @@ def value_to_type(hint: Any, value: Any, custom_converters: Sequence[JSONTypeCon
         return _of_type_var(hint, value, custom_converters)
     if hasattr(hint, "__supertype__"):
         return value_to_type(hint.__supertype__, value, custom_converters)
-    if isinstance(hint, getattr(typing, "TypeAliasType", ())):
+    if type(hint).__name__ == "TypeAliasType":   # since 3.12
         return value_to_type(hint.__value__, value, custom_converters)
     origin = get_origin(hint)
     arguments = get_args(hint)
@@ -158,7 +158,8 @@ def _of_dataclass(hint: Any, value: Any, custom: Sequence[JSONTypeConverter]) ->
     for each in dataclasses.fields(hint):
         if each.init and each.name in given:
             fields[each.name] = _member(each.name, hint, hints[each.name], given[each.name], custom)
-    return hint(**fields)
+    made: Any = hint
+    return made(**fields)
 
 
 def _of_typed_dict(hint: Any, value: Any, custom: Sequence[JSONTypeConverter]) -> Any:

@@ -137,7 +137,8 @@ class _Reader:
         match event.event_type:
             case T.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                 op = self._next(event)
-                return interrupts.ScheduleActivity(op, _named(told, "activity_type"), _arguments(told.get("input")), ActivityOptions())
+                input = _arguments(told.get("input"))
+                return interrupts.ScheduleActivity(op, _named(told, "activity_type"), input, ActivityOptions())
             case T.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED:
                 return interrupts.CancelActivity(self._answered(event, "scheduled_event_id"))
             case T.EVENT_TYPE_TIMER_STARTED:

@@ -9,7 +9,7 @@ import contextvars
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -154,10 +154,13 @@ class _Inbound(ActivityInboundInterceptor):
             runs = input.fn if raiser is None else functools.partial(raiser.run, input.fn)
             call = functools.partial(contextvars.copy_context().run, runs, *input.args)
             return await _watched(asyncio.get_running_loop().run_in_executor(input.executor, call), attempt, raiser)
-        assert self._performers.shared_state is not None, "looked at when the worker was made"
-        return await perform_in_process(
-            self._performers.shared_state, input.executor, input.fn, input.args, attempt, lambda call: _watched(call, attempt, None)
-        )
+        shared = self._performers.shared_state
+        assert shared is not None, "looked at when the worker was made"
+
+        def watch(call: asyncio.Future[Any]) -> Awaitable[Any]:
+            return _watched(call, attempt, None)
+
+        return await perform_in_process(shared, input.executor, input.fn, input.args, attempt, watch)
 
     async def _in_task(self, input: ExecuteActivityInput) -> Any:
         """The activity runs in this task; its flag is set before the cancellation reaches its code."""

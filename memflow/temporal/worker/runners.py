@@ -9,7 +9,7 @@ from collections.abc import Sequence
 class WorkflowRunner(ABC):  # noqa: B024 - as Temporal's
     """How workflows are run."""
 
-    def set_worker_level_failure_exception_types(self, types: Sequence[type[BaseException]]) -> None:
+    def set_worker_level_failure_exception_types(self, types: Sequence[type[BaseException]]) -> None:  # noqa: B027
         """Accepted: the worker knows them itself."""
 
 

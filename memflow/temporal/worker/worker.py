@@ -15,11 +15,10 @@ from typing_extensions import TypedDict, Unpack
 
 from memflow.temporal.arguments import checked, with_options
 from memflow.temporal.client import Client
-from memflow.temporal.client import Interceptor as ClientInterceptor
-from memflow.temporal.client import Plugin as ClientPlugin
 from memflow.temporal.common import VersioningBehavior, WorkerDeploymentVersion
 from memflow.temporal.interception import Interceptor
 from memflow.temporal.metrics import MetricMeter
+from memflow.temporal.missing import NotOffered
 from memflow.temporal.worker.performing import Performers
 from memflow.temporal.worker.plugins import Plugin
 from memflow.temporal.worker.runners import UnsandboxedWorkflowRunner, WorkflowRunner
@@ -47,10 +46,9 @@ class WorkerDeploymentConfig:
     default_versioning_behavior: VersioningBehavior = VersioningBehavior.UNSPECIFIED
 
 
-class WorkerConfig(TypedDict, total=False):
-    """What a worker is made of."""
+class WorkerOptions(TypedDict, total=False):
+    """Options of a worker."""
 
-    client: Client
     task_queue: str
     activities: Sequence[Callable[..., Any]]
     nexus_service_handlers: Sequence[Any]
@@ -98,8 +96,14 @@ class WorkerConfig(TypedDict, total=False):
     max_workflow_task_external_storage_concurrency: int
 
 
+class WorkerConfig(WorkerOptions, total=False):
+    """What a worker is made of."""
+
+    client: Client
+
+
 OPTIONS: Final[Mapping[str, Any]] = {
-    **{name: None for name in WorkerConfig.__annotations__ if name != "client"},
+    **dict.fromkeys(WorkerOptions.__annotations__),
     "activities": [],
     "nexus_service_handlers": [],
     "workflows": [],
@@ -139,12 +143,12 @@ class Worker:
     """
 
     @with_options(OPTIONS, "task_queue")
-    def __init__(self, client: Client, **options: Unpack[WorkerConfig]) -> None:
+    def __init__(self, client: Client, **options: Unpack[WorkerOptions]) -> None:
         if "task_queue" not in options:
             raise TypeError("Worker.__init__() missing 1 required keyword-only argument: 'task_queue'")
         config = cast("WorkerConfig", {"client": client, **checked("Worker.__init__", options, OPTIONS)})
         self._given = config.copy()
-        from_client = [each for each in cast("Sequence[ClientPlugin]", client.plugins) if isinstance(each, Plugin)]
+        from_client = [each for each in client.plugins if isinstance(each, Plugin)]
         self._plugins: list[Plugin] = [*from_client, *config["plugins"]]
         for plugin in self._plugins:
             config = plugin.configure_worker(config)
@@ -165,7 +169,7 @@ class Worker:
     def _check(self) -> None:
         config = self._config
         if config["nexus_service_handlers"]:
-            raise ValueError("not offered by memflow.temporal: nexus_service_handlers; call the other side's client in an activity")
+            raise NotOffered("nexus_service_handlers", "call the other side's client in an activity")
         if not config["activities"] and not config["workflows"]:
             raise ValueError("At least one activity, Nexus service, or workflow must be specified")
         if config["use_worker_versioning"] and not config["build_id"]:
@@ -193,7 +197,7 @@ class Worker:
     @property
     def _interceptors(self) -> list[Interceptor]:
         from_client = [
-            each for each in cast("Sequence[ClientInterceptor]", self._client.interceptors) if isinstance(each, Interceptor)
+            each for each in self._client.interceptors if isinstance(each, Interceptor)
         ]
         return [*from_client, *self._config["interceptors"]]
 

@@ -345,7 +345,9 @@ def _validator_of(update: HandlerDefinition) -> Callable[[Any], Any]:
         if inspect.iscoroutinefunction(vfunc):
             raise RuntimeError(f"Update validator method {vfunc.__name__} must not be async")
         if list(inspect.signature(vfunc).parameters) != list(inspect.signature(update.fn).parameters):
-            raise ValueError(f"Update validator method {vfunc.__name__} parameters do not match update method {update.fn.__name__}")
+            raise ValueError(
+                f"Update validator method {vfunc.__name__} parameters do not match update method {update.fn.__name__}"
+            )
         update.validator = vfunc
         return vfunc
 
@@ -386,7 +388,8 @@ def handler_name(target: Any, kind: str) -> tuple[str, Any]:
     title = kind.capitalize()
     found = handler_of(target, kind)
     if found is None:
-        raise RuntimeError(f"{title} definition not found on {getattr(target, '__qualname__', target)}, is it decorated with @workflow.{kind}?")
+        label = getattr(target, "__qualname__", target)
+        raise RuntimeError(f"{title} definition not found on {label}, is it decorated with @workflow.{kind}?")
     if found.name is None:
         raise RuntimeError(f"Cannot invoke dynamic {kind} definition")
     return found.name, found.ret_type

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MethodType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from memflow.core.definition import Handler
 from memflow.core.handlers import CURRENT_UPDATE
@@ -263,7 +263,7 @@ def current() -> Running:
         raise NotInWorkflowEventLoopError(
             f"workflow {replay.info.workflow!r} is one of memflow, not of memflow.temporal; call memflow.workflow's verbs in it"
         )
-    return cast("Running", running)
+    return running
 
 
 def current_or_none() -> Running | None:

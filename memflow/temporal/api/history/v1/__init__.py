@@ -66,5 +66,6 @@ class Attributes(SimpleNamespace):
 
 
 _MESSAGES = frozenset(
-    {"activity_type", "workflow_type", "workflow_execution", "task_queue", "input", "result", "failure", "header", "memo", "details"}
+    {"activity_type", "workflow_type", "workflow_execution", "task_queue", "input", "result", "failure", "header", "memo"}
+    | {"details"}
 )
