@@ -50,9 +50,10 @@ class SimplePlugin(ClientPlugin, WorkerPlugin):
 
     def configure_client(self, config: ClientConfig) -> ClientConfig:
         changed = config.copy()
-        changed["data_converter"] = _one(config["data_converter"], self._data_converter)
+        before = cast("dict[str, Any]", config)
+        changed["data_converter"] = _one(before["data_converter"], self._data_converter)
         own = [each for each in self._interceptors if isinstance(each, ClientInterceptor)]
-        changed["interceptors"] = [*config["interceptors"], *own]
+        changed["interceptors"] = [*before["interceptors"], *own]
         return changed
 
     async def connect_service_client(
@@ -62,11 +63,12 @@ class SimplePlugin(ClientPlugin, WorkerPlugin):
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
         changed = config.copy()
-        changed["activities"] = _several(config["activities"], self._activities)
-        changed["workflows"] = _several(config["workflows"], self._workflows)
-        changed["workflow_runner"] = _one(config["workflow_runner"], self._workflow_runner)
+        before = cast("dict[str, Any]", config)
+        changed["activities"] = _several(before["activities"], self._activities)
+        changed["workflows"] = _several(before["workflows"], self._workflows)
+        changed["workflow_runner"] = _one(before["workflow_runner"], self._workflow_runner)
         changed["workflow_failure_exception_types"] = _several(
-            config["workflow_failure_exception_types"], self._failure_types
+            before["workflow_failure_exception_types"], self._failure_types
         )
         # One that is a client interceptor too comes to the worker with its client.
         own = [
@@ -74,18 +76,19 @@ class SimplePlugin(ClientPlugin, WorkerPlugin):
             for each in self._interceptors
             if isinstance(each, WorkerInterceptor) and not isinstance(each, ClientInterceptor)
         ]
-        changed["interceptors"] = [*config["interceptors"], *own]
+        changed["interceptors"] = [*before["interceptors"], *own]
         return changed
 
     def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
         changed = config.copy()
-        changed["data_converter"] = _one(config["data_converter"], self._data_converter)
-        changed["workflows"] = _several(config["workflows"], self._workflows)
+        before = cast("dict[str, Any]", config)
+        changed["data_converter"] = _one(before["data_converter"], self._data_converter)
+        changed["workflows"] = _several(before["workflows"], self._workflows)
         changed["workflow_failure_exception_types"] = _several(
-            config["workflow_failure_exception_types"], self._failure_types
+            before["workflow_failure_exception_types"], self._failure_types
         )
         own = [each for each in self._interceptors if isinstance(each, WorkerInterceptor)]
-        changed["interceptors"] = [*config["interceptors"], *own]
+        changed["interceptors"] = [*before["interceptors"], *own]
         return changed
 
     async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:

@@ -9,6 +9,8 @@ from enum import IntEnum
 from itertools import pairwise
 from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar, cast, overload
 
+from memflow.temporal.arguments import as_list
+
 SearchAttributeValue = str | int | float | bool | datetime | Sequence[str]
 SearchAttributeValues = list[str] | list[int] | list[float] | list[bool] | list[datetime]
 SearchAttributes = Mapping[str, SearchAttributeValues]
@@ -253,7 +255,7 @@ def typed_from(record: Mapping[str, Any]) -> TypedSearchAttributes:
 def untyped_from(record: Mapping[str, Any]) -> dict[str, Any]:
     """The same, each value in a list, as programs of before typed ones read them."""
     return {
-        pair.key.name: list(pair.value) if isinstance(pair.value, list) else [pair.value] for pair in typed_from(record)
+        pair.key.name: as_list(pair.value) if isinstance(pair.value, list) else [pair.value] for pair in typed_from(record)
     }
 
 
@@ -274,7 +276,7 @@ def _put(fields: dict[str, Any], types: dict[str, str], key: SearchAttributeKey[
 def _untyped(name: str, values: Any) -> tuple[SearchAttributeKey[Any] | None, Any]:
     if not isinstance(values, list):
         raise TypeError("Search attribute values must be lists")
-    listed: list[Any] = values
+    listed = as_list(values)
     if not listed:
         return None, None
     kinds = SearchAttributeIndexedValueType
@@ -300,7 +302,7 @@ def _kind_of(value: Any) -> SearchAttributeIndexedValueType | None:
         case str():
             return kinds.KEYWORD
         case list():
-            listed: list[Any] = value
+            listed = as_list(value)
             return kinds.KEYWORD_LIST if all(isinstance(each, str) for each in listed) else None
         case _:
             return None
@@ -312,6 +314,6 @@ def _check(key: SearchAttributeKey[Any], value: Any) -> None:
     if wanted is float:
         fits = isinstance(value, int | float) and not isinstance(value, bool)
     if wanted is Sequence:
-        fits = not isinstance(value, str) and all(isinstance(each, str) for each in value)
+        fits = isinstance(value, list | tuple) and all(isinstance(each, str) for each in as_list(value))
     if not fits:
         raise TypeError(f"Value type of {type(value)} not instance of {wanted} for search attribute {key.name}")

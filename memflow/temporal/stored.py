@@ -21,6 +21,7 @@ from memflow.payload import NO_ARGUMENTS, NOTHING
 from memflow.payload import Payload as Stored
 from memflow.temporal import failures
 from memflow.temporal.api.common.v1 import Payload
+from memflow.temporal.arguments import as_list
 from memflow.temporal.converter import DataConverter, DefaultFailureConverter, DefaultPayloadConverter
 from memflow.temporal.converter.values import value_to_type
 
@@ -73,8 +74,7 @@ class ConvertingCodec:
             if type(value) is not list:
                 raise
             # Details of failures and heartbeats come as a list, whose members the converter may know one by one.
-            listed: list[Any] = value
-            return stored_arguments(Arguments(self._to_payloads(listed)))
+            return stored_arguments(Arguments(self._to_payloads(as_list(value))))
 
     def decode(self, payload: Stored, hint: Any = Any) -> Any:
         """The value of `encode`."""
@@ -228,8 +228,7 @@ def loaded_arguments(payload: Stored) -> Arguments:
     values = _loaded(payload.data)
     if not isinstance(values, list):
         raise PayloadError("the stored arguments are no JSON array")
-    listed: list[Any] = values
-    return Arguments([_payload_of(value) for value in listed])
+    return Arguments([_payload_of(value) for value in as_list(values)])
 
 
 def stored_signal(arguments: Arguments) -> Stored:

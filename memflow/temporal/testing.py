@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -174,7 +174,7 @@ class WorkflowEnvironment:
         return self._beneath is not None and self._beneath.supports_time_skipping
 
     @contextmanager
-    def auto_time_skipping_disabled(self) -> Iterator[None]:
+    def auto_time_skipping_disabled(self) -> Generator[None]:
         """Inside, awaiting a result skips no time."""
         if self._beneath is None:
             yield
@@ -262,7 +262,7 @@ class _AssertionInbound(WorkflowInboundInterceptor):
 
 
 @contextmanager
-def _as_failure() -> Iterator[None]:
+def _as_failure() -> Generator[None]:
     try:
         yield
     except AssertionError as error:

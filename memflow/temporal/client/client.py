@@ -125,14 +125,15 @@ class Client(Calls, StandaloneCalls, UpdateWithStart):
         for plugin in plugins:
             config = plugin.configure_client(config)
         self._active = config
+        known = cast("dict[str, Any]", config)
         self._facts = _Facts(
-            config["service_client"],
-            config["namespace"],
-            config["data_converter"],
-            config["plugins"],
-            config["interceptors"],
-            config["default_workflow_query_reject_condition"],
-            config["header_codec_behavior"],
+            known["service_client"],
+            known["namespace"],
+            known["data_converter"],
+            known["plugins"],
+            known["interceptors"],
+            known["default_workflow_query_reject_condition"],
+            known["header_codec_behavior"],
         )
         self._codec = ConvertingCodec(self._facts.data_converter)
         self._engine: EngineClient | None = None
@@ -216,8 +217,8 @@ class Client(Calls, StandaloneCalls, UpdateWithStart):
     def config(self, *, active_config: bool = False) -> ClientConfig:
         """What this client was made of; with `active_config` as its plugins have changed it."""
         config = self._active.copy() if active_config else self._given.copy()
-        config["interceptors"] = list(config["interceptors"])
-        config["plugins"] = list(config["plugins"])
+        config["interceptors"] = list(config.get("interceptors", ()))
+        config["plugins"] = list(config.get("plugins", ()))
         return config
 
     # ------------------------------------------------------------------------------------------------- parts

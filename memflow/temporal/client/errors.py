@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -143,7 +143,7 @@ def rpc_error(status: RPCStatusCode, message: str) -> RPCError:
 
 
 @contextmanager
-def as_rpc_errors() -> Iterator[None]:
+def as_rpc_errors() -> Generator[None]:
     """memflow's errors inside come out as Temporal's."""
     try:
         yield

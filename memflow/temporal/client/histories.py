@@ -124,4 +124,5 @@ class WorkflowHistoryEventAsyncIterator:
 
     @property
     def _ended(self) -> bool:
-        return bool(self._page) and self._page is not None and self._page[-1].event_type in CLOSING
+        page = self._page
+        return bool(page) and page[-1].event_type in CLOSING

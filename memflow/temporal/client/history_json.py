@@ -12,6 +12,7 @@ from memflow.temporal.api.common.v1 import Payload, Payloads
 from memflow.temporal.api.enums.v1 import EventType
 from memflow.temporal.api.failure.v1 import Failure
 from memflow.temporal.api.history.v1 import ATTRIBUTES, HistoryEvent
+from memflow.temporal.arguments import as_list
 
 
 def event_to_json(event: HistoryEvent) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def event_from_json(body: Mapping[str, Any]) -> HistoryEvent:
     """The event of some JSON; names of types are taken in both of Temporal's spellings."""
     kind = _event_type(str(body["eventType"]))
     name = ATTRIBUTES.get(kind)
-    attributes = {} if name is None else _read(body.get(_camel(name)) or {})
+    attributes: dict[str, Any] = {} if name is None else _read(body.get(_camel(name)) or {})
     return HistoryEvent(
         int(body["eventId"]),
         kind,
@@ -115,9 +116,8 @@ def _failure(failure: Failure) -> dict[str, Any]:
 
 def _read(value: Any, *, key: str = "") -> Any:
     match value:
-        case {"payloads": list() as listed}:
-            held: list[Any] = listed
-            return Payloads(payloads=[_read(each) for each in held])
+        case {"payloads": list() as listed}:  # pyright: ignore[reportUnknownVariableType]
+            return Payloads(payloads=[_read(each) for each in as_list(listed)])  # pyright: ignore[reportUnknownArgumentType]
         case {"metadata": {**metadata}, **rest} if set(rest) <= {"data"}:
             return Payload(
                 metadata={str(name): b64decode(str(each)) for name, each in metadata.items()},
@@ -127,8 +127,7 @@ def _read(value: Any, *, key: str = "") -> Any:
             named = cast("Mapping[str, Any]", value)
             return {_snake(name): _read(each, key=name) for name, each in named.items()}
         case list():
-            several: list[Any] = value
-            return [_read(each) for each in several]
+            return [_read(each) for each in as_list(value)]
         case str() if key.endswith("EventId") and value.isdigit():
             return int(value)
         case _:

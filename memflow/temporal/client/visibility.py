@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from memflow.client import RunSummary
@@ -97,6 +98,10 @@ def compiled(text: str | None) -> Query:
     return _Reader(_tokens(text)).whole()
 
 
+def _of_record(name: str, run: RunSummary) -> Any:
+    return run.record.get(name)
+
+
 def _refuse(problem: str) -> NoReturn:
     raise RPCError(f"invalid query: {problem}", RPCStatusCode.INVALID_ARGUMENT, b"")
 
@@ -138,14 +143,11 @@ class _Reader:
 
     def _order(self) -> Order:
         name = self._name()
-        value = _ORDERS.get(name)
+        value: Callable[[RunSummary], Any] | None = _ORDERS.get(name)
         if value is None:
             if name in FIELDS:
                 _refuse(f"cannot be ordered by {name}; {', '.join(_ORDERS)} can")
-
-            def value(run: RunSummary) -> Any:
-                return run.record.get(name)
-
+            value = partial(_of_record, name)
         descending = self._take_word("desc")
         if not descending:
             self._take_word("asc")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from memflow.temporal.api.common.v1 import Payload, Payloads
 from memflow.temporal.api.failure.v1 import Failure
@@ -36,8 +36,7 @@ class PayloadCodec(ABC):
         """Decode the payloads of a failure and of its causes in place."""
         await self._each(failure, self.decode_wrapper)
 
-    async def _each(self, failure: Failure, change: object) -> None:
-        assert callable(change)
+    async def _each(self, failure: Failure, change: Callable[[Payloads], Awaitable[None]]) -> None:
         current: Failure | None = failure
         while current is not None:
             if current.HasField("encoded_attributes"):

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self, cast
 from uuid import UUID
 
 from memflow.temporal.api.common.v1 import Payload, Payloads
+from memflow.temporal.arguments import as_list
 from memflow.temporal.converter.contexts import SerializationContext, WithSerializationContext
 from memflow.temporal.converter.values import JSONTypeConverter, value_to_type
 
@@ -122,7 +123,7 @@ class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
         if told is None:
             return self
         made = type(self).__new__(type(self))
-        made.__dict__.update(self.__dict__)
+        vars(made).update(vars(self))
         made._take(*told)
         return made
 
@@ -240,13 +241,12 @@ class AdvancedJSONEncoder(json.JSONEncoder):
         if isinstance(o, datetime):
             return o.isoformat()
         if dataclasses.is_dataclass(o) and not isinstance(o, type):
-            return dataclasses.asdict(o)
+            return dataclasses.asdict(cast("Any", o))
         dump = getattr(o, "model_dump", None) or getattr(o, "dict", None)
         if callable(dump):
             return dump()
         if not isinstance(o, list) and isinstance(o, Iterable):
-            listed: Iterable[Any] = o
-            return list(listed)
+            return list(as_list(o))
         if isinstance(o, UUID):
             return str(o)
         return super().default(o)

@@ -105,7 +105,7 @@ def _of_class(hint: Any, value: Any, custom: Sequence[JSONTypeConverter]) -> Any
     if not inspect.isclass(hint):
         return value
     if dataclasses.is_dataclass(hint):
-        return _of_dataclass(hint, value, custom)
+        return _of_dataclass(hint, value, custom)  # pyright: ignore[reportUnknownArgumentType]
     if typing_extensions.is_typeddict(hint):
         return _of_typed_dict(hint, value, custom)
     if issubclass(hint, datetime):

@@ -192,8 +192,9 @@ def _result(value: Any) -> Stored:
 
 
 def _failure(told: Any, kind: Any) -> Failure:
-    body = told.get("failure") or {}
-    inner = Failure("application", str(body.get("message", "")), type=(body.get("application_failure_info") or {}).get("type"))
+    body: Any = told.get("failure") or {}
+    info: Any = body.get("application_failure_info") or {}
+    inner = Failure("application", str(body.get("message", "")), type=info.get("type"))
     return inner if kind == "application" else Failure(kind, str(body.get("message", "")), cause=inner)
 
 

@@ -86,11 +86,12 @@ class Replayer:
 
     @with_options(_OPTIONS, "workflows")
     def __init__(self, **options: Unpack[ReplayerConfig]) -> None:
-        config = cast("ReplayerConfig", checked("Replayer.__init__", options, _OPTIONS))
-        self._given = config.copy()
-        for plugin in config["plugins"]:
-            config = plugin.configure_replayer(config)
-        self._config = config
+        given = cast("ReplayerConfig", checked("Replayer.__init__", options, _OPTIONS))
+        self._given = given.copy()
+        for plugin in given.get("plugins", ()):
+            given = plugin.configure_replayer(given)
+        self._active = given
+        config = self._config = cast("dict[str, Any]", given)
         if not config["workflows"]:
             raise ValueError("At least one workflow must be specified")
         settings = settings_of(
@@ -105,7 +106,7 @@ class Replayer:
 
     def config(self, *, active_config: bool = False) -> ReplayerConfig:
         """What this replayer was made of; with `active_config` as its plugins have changed it."""
-        return (self._config if active_config else self._given).copy()
+        return (self._active if active_config else self._given).copy()
 
     async def replay_workflow(
         self, history: WorkflowHistory, *, raise_on_replay_failure: bool = True

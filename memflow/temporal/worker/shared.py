@@ -14,7 +14,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from memflow.temporal.activity import Info
 from memflow.temporal.attempt import ATTEMPT, Attempt, Flag
@@ -172,6 +172,6 @@ def _run(
     result = fn(*args)
     if inspect.isawaitable(result):
         raise TypeError("an async activity cannot run in another process")
-    return cast("Any", result)
+    return result
 
 

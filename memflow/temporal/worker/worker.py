@@ -149,16 +149,17 @@ class Worker:
         config = cast("WorkerConfig", {"client": client, **checked("Worker.__init__", options, OPTIONS)})
         self._given = config.copy()
         from_client = [each for each in client.plugins if isinstance(each, Plugin)]
-        self._plugins: list[Plugin] = [*from_client, *config["plugins"]]
+        self._plugins: list[Plugin] = [*from_client, *config.get("plugins", ())]
         for plugin in self._plugins:
             config = plugin.configure_worker(config)
-        self._config = config
-        self._client = config["client"]
+        self._active = config
+        self._config = cast("dict[str, Any]", config)
+        self._client: Client = self._config["client"]
         self._check()
         self._engine: EngineWorker | None = None
         self._performers = self._make_performers()
         self._definitions = self._make_definitions()
-        self._activities = [self._performers.definition(fn) for fn in config["activities"]]
+        self._activities = [self._performers.definition(fn) for fn in self._config["activities"]]
         self._check_activities()
         self._running: asyncio.Task[None] | None = None
         self._body: asyncio.Task[Any] | None = None
@@ -182,7 +183,7 @@ class Worker:
             "max_concurrent_local_activities",
             "max_concurrent_nexus_tasks",
         )
-        if config["tuner"] is not None and any(config[name] is not None for name in tuned):  # type: ignore[literal-required]
+        if config["tuner"] is not None and any(config[name] is not None for name in tuned):
             raise ValueError(
                 "Cannot specify max_concurrent_workflow_tasks, max_concurrent_activities, max_concurrent_local_activities, or"
                 " max_concurrent_nexus_tasks when also specifying tuner"
@@ -196,7 +197,7 @@ class Worker:
 
     @property
     def _interceptors(self) -> list[Interceptor]:
-        from_client = [
+        from_client: list[Interceptor] = [
             each for each in self._client.interceptors if isinstance(each, Interceptor)
         ]
         return [*from_client, *self._config["interceptors"]]
@@ -229,21 +230,23 @@ class Worker:
 
     @property
     def _version(self) -> str | None:
-        deployment = self._config["deployment_config"]
+        deployment: WorkerDeploymentConfig | None = self._config["deployment_config"]
         if deployment is not None:
             return deployment.version.to_canonical_string() if deployment.use_worker_versioning else None
-        return self._config["build_id"] if self._config["use_worker_versioning"] else None
+        build_id: str | None = self._config["build_id"]
+        return build_id if self._config["use_worker_versioning"] else None
 
     # ------------------------------------------------------------------------------------------------- facts
 
     def config(self, *, active_config: bool = False) -> WorkerConfig:
         """What this worker was made of; with `active_config` as its plugins have changed it."""
-        return (self._config if active_config else self._given).copy()
+        return (self._active if active_config else self._given).copy()
 
     @property
     def task_queue(self) -> str:
         """The queue it serves."""
-        return self._config["task_queue"]
+        queue: str = self._config["task_queue"]
+        return queue
 
     @property
     def client(self) -> Client:

@@ -63,12 +63,12 @@ class LocalActivityConfig(TypedDict, total=False):
     event_groups: Sequence[Any] | None
 
 
-_OPTIONS: Final[Mapping[str, Any]] = {
+OPTIONS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(ActivityConfig.__annotations__),
     "cancellation_type": ActivityCancellationType.TRY_CANCEL,
     "priority": Priority.default,
 }
-_LOCAL_OPTIONS: Final[Mapping[str, Any]] = {
+LOCAL_OPTIONS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(LocalActivityConfig.__annotations__),
     "cancellation_type": ActivityCancellationType.TRY_CANCEL,
 }
@@ -215,7 +215,7 @@ def begin(operation: Operation, name: str) -> ActivityHandle[Any]:
 
 
 def _input(activity: Any, arg: Any, args: Sequence[Any], result_type: Any, given: Mapping[str, Any]) -> StartActivityInput:
-    options = checked("start_activity", given, _OPTIONS)
+    options = checked("start_activity", given, OPTIONS)
     name, types, ret_type = name_and_types(activity)
     return StartActivityInput(
         activity=name,
@@ -242,7 +242,7 @@ def _input(activity: Any, arg: Any, args: Sequence[Any], result_type: Any, given
 def _local_input(
     activity: Any, arg: Any, args: Sequence[Any], result_type: Any, given: Mapping[str, Any]
 ) -> StartLocalActivityInput:
-    options = checked("start_local_activity", given, _LOCAL_OPTIONS)
+    options = checked("start_local_activity", given, LOCAL_OPTIONS)
     name, types, ret_type = name_and_types(activity)
     return StartLocalActivityInput(
         activity=name,
@@ -317,7 +317,7 @@ def start_activity(
     result_type: type | None = None,
     **options: Unpack[ActivityConfig],
 ) -> ActivityHandle[Any]: ...
-@with_options(_OPTIONS)
+@with_options(OPTIONS)
 def start_activity(
     activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any
 ) -> Any:
@@ -352,7 +352,7 @@ async def execute_activity(
     result_type: type | None = None,
     **options: Unpack[ActivityConfig],
 ) -> Any: ...
-@with_options(_OPTIONS)
+@with_options(OPTIONS)
 async def execute_activity(
     activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any
 ) -> Any:
@@ -394,7 +394,7 @@ def start_local_activity(
     result_type: type | None = None,
     **options: Unpack[LocalActivityConfig],
 ) -> ActivityHandle[Any]: ...
-@with_options(_LOCAL_OPTIONS)
+@with_options(LOCAL_OPTIONS)
 def start_local_activity(
     activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any
 ) -> Any:
@@ -433,7 +433,7 @@ async def execute_local_activity(
     result_type: type | None = None,
     **options: Unpack[LocalActivityConfig],
 ) -> Any: ...
-@with_options(_LOCAL_OPTIONS)
+@with_options(LOCAL_OPTIONS)
 async def execute_local_activity(
     activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any
 ) -> Any:

@@ -8,9 +8,15 @@ from typing import Any, TypeVar, overload
 from typing_extensions import Unpack
 
 from memflow.temporal.arguments import UNSET, with_options
+from memflow.temporal.types import (
+    CallableAsyncNoParam,
+    CallableAsyncSingleParam,
+    CallableSyncNoParam,
+    CallableSyncSingleParam,
+)
 from memflow.temporal.workflow.activities import (
-    _LOCAL_OPTIONS,  # pyright: ignore[reportPrivateUsage]
-    _OPTIONS,  # pyright: ignore[reportPrivateUsage]
+    LOCAL_OPTIONS,
+    OPTIONS,
     ActivityConfig,
     ActivityHandle,
     LocalActivityConfig,
@@ -27,29 +33,25 @@ S = TypeVar("S")
 
 @overload
 def start_activity_class(
-    activity: type[Callable[[], Awaitable[R]]], **options: Unpack[ActivityConfig]
+    activity: type[CallableAsyncNoParam[R]], **options: Unpack[ActivityConfig]
 ) -> ActivityHandle[R]: ...
 @overload
 def start_activity_class(
-    activity: type[Callable[[], R]], **options: Unpack[ActivityConfig]
+    activity: type[CallableSyncNoParam[R]], **options: Unpack[ActivityConfig]
 ) -> ActivityHandle[R]: ...
 @overload
 def start_activity_class(
-    activity: type[Callable[[P], Awaitable[R]]], arg: P, **options: Unpack[ActivityConfig]
+    activity: type[CallableAsyncSingleParam[P, R]], arg: P, **options: Unpack[ActivityConfig]
 ) -> ActivityHandle[R]: ...
 @overload
 def start_activity_class(
-    activity: type[Callable[[P], R]], arg: P, **options: Unpack[ActivityConfig]
+    activity: type[CallableSyncSingleParam[P, R]], arg: P, **options: Unpack[ActivityConfig]
 ) -> ActivityHandle[R]: ...
 @overload
 def start_activity_class(
-    activity: type[Callable[..., Awaitable[R]]], *, args: Sequence[Any], **options: Unpack[ActivityConfig]
-) -> ActivityHandle[R]: ...
-@overload
-def start_activity_class(
-    activity: type[Callable[..., R]], *, args: Sequence[Any], **options: Unpack[ActivityConfig]
-) -> ActivityHandle[R]: ...
-@with_options(_OPTIONS)
+    activity: type[Any], *, args: Sequence[Any], **options: Unpack[ActivityConfig]
+) -> ActivityHandle[Any]: ...
+@with_options(OPTIONS)
 def start_activity_class(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Start an activity that is a class with `__call__`. The handle is a task.
 
@@ -83,7 +85,7 @@ def start_activity_method(
 def start_activity_method(
     activity: Callable[..., R], *, args: Sequence[Any], **options: Unpack[ActivityConfig]
 ) -> ActivityHandle[R]: ...
-@with_options(_OPTIONS)
+@with_options(OPTIONS)
 def start_activity_method(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Start an activity that is a method, named without an instance. The handle is a task.
 
@@ -95,29 +97,25 @@ def start_activity_method(activity: Any, arg: Any = UNSET, *, args: Sequence[Any
 
 @overload
 async def execute_activity_class(
-    activity: type[Callable[[], Awaitable[R]]], **options: Unpack[ActivityConfig]
+    activity: type[CallableAsyncNoParam[R]], **options: Unpack[ActivityConfig]
 ) -> R: ...
 @overload
 async def execute_activity_class(
-    activity: type[Callable[[], R]], **options: Unpack[ActivityConfig]
+    activity: type[CallableSyncNoParam[R]], **options: Unpack[ActivityConfig]
 ) -> R: ...
 @overload
 async def execute_activity_class(
-    activity: type[Callable[[P], Awaitable[R]]], arg: P, **options: Unpack[ActivityConfig]
+    activity: type[CallableAsyncSingleParam[P, R]], arg: P, **options: Unpack[ActivityConfig]
 ) -> R: ...
 @overload
 async def execute_activity_class(
-    activity: type[Callable[[P], R]], arg: P, **options: Unpack[ActivityConfig]
+    activity: type[CallableSyncSingleParam[P, R]], arg: P, **options: Unpack[ActivityConfig]
 ) -> R: ...
 @overload
 async def execute_activity_class(
-    activity: type[Callable[..., Awaitable[R]]], *, args: Sequence[Any], **options: Unpack[ActivityConfig]
-) -> R: ...
-@overload
-async def execute_activity_class(
-    activity: type[Callable[..., R]], *, args: Sequence[Any], **options: Unpack[ActivityConfig]
-) -> R: ...
-@with_options(_OPTIONS)
+    activity: type[Any], *, args: Sequence[Any], **options: Unpack[ActivityConfig]
+) -> Any: ...
+@with_options(OPTIONS)
 async def execute_activity_class(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Run an activity that is a class with `__call__`, and give its result.
 
@@ -151,7 +149,7 @@ async def execute_activity_method(
 async def execute_activity_method(
     activity: Callable[..., R], *, args: Sequence[Any], **options: Unpack[ActivityConfig]
 ) -> R: ...
-@with_options(_OPTIONS)
+@with_options(OPTIONS)
 async def execute_activity_method(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Run an activity that is a method, named without an instance, and give its result.
 
@@ -163,29 +161,25 @@ async def execute_activity_method(activity: Any, arg: Any = UNSET, *, args: Sequ
 
 @overload
 def start_local_activity_class(
-    activity: type[Callable[[], Awaitable[R]]], **options: Unpack[LocalActivityConfig]
+    activity: type[CallableAsyncNoParam[R]], **options: Unpack[LocalActivityConfig]
 ) -> ActivityHandle[R]: ...
 @overload
 def start_local_activity_class(
-    activity: type[Callable[[], R]], **options: Unpack[LocalActivityConfig]
+    activity: type[CallableSyncNoParam[R]], **options: Unpack[LocalActivityConfig]
 ) -> ActivityHandle[R]: ...
 @overload
 def start_local_activity_class(
-    activity: type[Callable[[P], Awaitable[R]]], arg: P, **options: Unpack[LocalActivityConfig]
+    activity: type[CallableAsyncSingleParam[P, R]], arg: P, **options: Unpack[LocalActivityConfig]
 ) -> ActivityHandle[R]: ...
 @overload
 def start_local_activity_class(
-    activity: type[Callable[[P], R]], arg: P, **options: Unpack[LocalActivityConfig]
+    activity: type[CallableSyncSingleParam[P, R]], arg: P, **options: Unpack[LocalActivityConfig]
 ) -> ActivityHandle[R]: ...
 @overload
 def start_local_activity_class(
-    activity: type[Callable[..., Awaitable[R]]], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
-) -> ActivityHandle[R]: ...
-@overload
-def start_local_activity_class(
-    activity: type[Callable[..., R]], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
-) -> ActivityHandle[R]: ...
-@with_options(_LOCAL_OPTIONS)
+    activity: type[Any], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
+) -> ActivityHandle[Any]: ...
+@with_options(LOCAL_OPTIONS)
 def start_local_activity_class(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Start an activity that is a class with `__call__` on this workflow's worker. The handle is a task.
 
@@ -219,7 +213,7 @@ def start_local_activity_method(
 def start_local_activity_method(
     activity: Callable[..., R], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
 ) -> ActivityHandle[R]: ...
-@with_options(_LOCAL_OPTIONS)
+@with_options(LOCAL_OPTIONS)
 def start_local_activity_method(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Start an activity that is a method, named without an instance on this workflow's worker. The handle is a task.
 
@@ -231,29 +225,25 @@ def start_local_activity_method(activity: Any, arg: Any = UNSET, *, args: Sequen
 
 @overload
 async def execute_local_activity_class(
-    activity: type[Callable[[], Awaitable[R]]], **options: Unpack[LocalActivityConfig]
+    activity: type[CallableAsyncNoParam[R]], **options: Unpack[LocalActivityConfig]
 ) -> R: ...
 @overload
 async def execute_local_activity_class(
-    activity: type[Callable[[], R]], **options: Unpack[LocalActivityConfig]
+    activity: type[CallableSyncNoParam[R]], **options: Unpack[LocalActivityConfig]
 ) -> R: ...
 @overload
 async def execute_local_activity_class(
-    activity: type[Callable[[P], Awaitable[R]]], arg: P, **options: Unpack[LocalActivityConfig]
+    activity: type[CallableAsyncSingleParam[P, R]], arg: P, **options: Unpack[LocalActivityConfig]
 ) -> R: ...
 @overload
 async def execute_local_activity_class(
-    activity: type[Callable[[P], R]], arg: P, **options: Unpack[LocalActivityConfig]
+    activity: type[CallableSyncSingleParam[P, R]], arg: P, **options: Unpack[LocalActivityConfig]
 ) -> R: ...
 @overload
 async def execute_local_activity_class(
-    activity: type[Callable[..., Awaitable[R]]], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
-) -> R: ...
-@overload
-async def execute_local_activity_class(
-    activity: type[Callable[..., R]], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
-) -> R: ...
-@with_options(_LOCAL_OPTIONS)
+    activity: type[Any], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
+) -> Any: ...
+@with_options(LOCAL_OPTIONS)
 async def execute_local_activity_class(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Run an activity that is a class with `__call__` on this workflow's worker, and give its result.
 
@@ -287,7 +277,7 @@ async def execute_local_activity_method(
 async def execute_local_activity_method(
     activity: Callable[..., R], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
 ) -> R: ...
-@with_options(_LOCAL_OPTIONS)
+@with_options(LOCAL_OPTIONS)
 async def execute_local_activity_method(activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], **options: Any) -> Any:
     """Run an activity that is a method, named without an instance on this workflow's worker, and give its result.
 

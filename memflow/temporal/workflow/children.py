@@ -285,7 +285,7 @@ def _input(workflow: Any, arg: Any, args: Sequence[Any], result_type: Any, given
         headers={},
         arg_types=None,
         ret_type=ret_type if result_type is None else result_type,
-        **{**options, "id": options["id"] or str(uuid4())},
+        **cast("dict[str, Any]", {**options, "id": options["id"] or str(uuid4())}),
     )
 
 

@@ -82,21 +82,21 @@ class WorkflowDefinition:
         return hints_of_function(self.run_fn, is_method=True)[1]
 
     @staticmethod
-    def from_class(cls: Any) -> WorkflowDefinition | None:
+    def from_class(decorated: Any) -> WorkflowDefinition | None:
         """The definition of a decorated class; a subclass needs the decorator itself."""
-        found = vars(cls).get(_DEFINITION) if inspect.isclass(cls) else None
+        found = vars(decorated).get(_DEFINITION) if inspect.isclass(decorated) else None
         return found if isinstance(found, WorkflowDefinition) else None
 
     @staticmethod
-    def must_from_class(cls: Any) -> WorkflowDefinition:
+    def must_from_class(decorated: Any) -> WorkflowDefinition:
         """The same.
 
         Raises:
             ValueError: the class is not decorated.
         """
-        found = WorkflowDefinition.from_class(cls)
+        found = WorkflowDefinition.from_class(decorated)
         if found is None:
-            name = getattr(cls, "__qualname__", None) or repr(cls)
+            name = getattr(decorated, "__qualname__", None) or repr(decorated)
             raise ValueError(f"Workflow {name} missing attributes, was it decorated with @workflow.defn?")
         return found
 

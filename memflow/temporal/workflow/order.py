@@ -44,5 +44,6 @@ def as_completed(fs: Iterable[Awaitable[T]], *, timeout: float | None = None) ->
     if asyncio.isfuture(fs) or asyncio.iscoroutine(fs):
         raise TypeError(f"Expect an iterable of futures, not {type(fs).__name__}")
     # memflow's loop orders asyncio's own sets, so asyncio's version repeats too.
-    found: Iterator[Any] = iter(asyncio.as_completed(list(fs), timeout=timeout))
+    each: Any = asyncio.as_completed
+    found: Iterator[Any] = iter(each(list(fs), timeout=timeout))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from memflow.temporal.workflow.running import current, current_or_none
@@ -43,7 +43,7 @@ class unsafe:
 
     @staticmethod
     @contextmanager
-    def sandbox_unrestricted() -> Iterator[None]:
+    def sandbox_unrestricted() -> Generator[None]:
         """Nothing is refused inside. What it does must not change the workflow."""
         from memflow.core.replay import CURRENT
 
@@ -60,7 +60,7 @@ class unsafe:
 
     @staticmethod
     @contextmanager
-    def imports_passed_through() -> Iterator[None]:
+    def imports_passed_through() -> Generator[None]:
         """Imports inside are as any other."""
         yield
 
@@ -71,6 +71,6 @@ class unsafe:
 
     @staticmethod
     @contextmanager
-    def sandbox_import_notification_policy(policy: SandboxImportNotificationPolicy) -> Iterator[None]:
+    def sandbox_import_notification_policy(policy: SandboxImportNotificationPolicy) -> Generator[None]:
         """Accepted: there is nothing to notify of."""
         yield

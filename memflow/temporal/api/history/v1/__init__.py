@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from memflow.core.entries import JournalEntry
 from memflow.temporal.api.enums.v1 import EventType
@@ -50,7 +50,7 @@ class Attributes(SimpleNamespace):
     """What belongs to an event. A field that is not there is empty."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
-        super().__init__(**{name: Attributes(value) if isinstance(value, Mapping) else value for name, value in fields.items()})
+        super().__init__(**{name: _nested(value) for name, value in fields.items()})
 
     def HasField(self, name: str) -> bool:
         """Whether the field is set."""
@@ -63,6 +63,10 @@ class Attributes(SimpleNamespace):
 
     def __bool__(self) -> bool:
         return bool(vars(self))
+
+
+def _nested(value: Any) -> Any:
+    return Attributes(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else value
 
 
 _MESSAGES = frozenset(
