@@ -92,6 +92,11 @@ class ScheduleCalendar:
         """Whether it recurs within the hour or day, and so follows elapsed time when the clock jumps."""
         return len(self.minute) == 60 or len(self.hour) == 24
 
+    @property
+    def whole_days(self) -> bool:
+        """Whether it matches every second of the days it matches."""
+        return (len(self.hour), len(self.minute), len(self.second)) == (24, 60, 60)
+
     def matches(self, wall: datetime) -> bool:
         """Whether every field matches this second."""
         return (

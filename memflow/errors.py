@@ -14,6 +14,8 @@
     ├── WorkflowAlreadyStartedError       the workflow id is taken
     ├── WorkflowNotFoundError             no run has that id
     ├── WorkflowClosedError               the run has ended and takes nothing more
+    ├── ScheduleAlreadyExistsError        the schedule id is taken
+    ├── ScheduleNotFoundError             no schedule has that id
     ├── PayloadError                      a value cannot be encoded or decoded
     ├── OutcomeUnknownError               the connection broke while Postgres was committing
     ├── NotInWorkflowError                a workflow verb was called outside a workflow
@@ -215,6 +217,22 @@ class WorkflowClosedError(MemflowError):
         self.status = status
         ended = "has ended" if status is None else f"is {status}"
         super().__init__(f"workflow {workflow_id!r} {ended} and takes nothing more")
+
+
+class ScheduleAlreadyExistsError(MemflowError):
+    """A schedule of that id is there already. Change it with `handle.update`, or say `create_or_update`."""
+
+    def __init__(self, schedule_id: str, *, namespace: str = "default") -> None:
+        self.schedule_id = schedule_id
+        super().__init__(f"there is a schedule {schedule_id!r} in namespace {namespace!r} already; update it, or choose another id")
+
+
+class ScheduleNotFoundError(MemflowError):
+    """No schedule has that id in this namespace. It may have been deleted, or the id is misspelt."""
+
+    def __init__(self, schedule_id: str, *, namespace: str = "default") -> None:
+        self.schedule_id = schedule_id
+        super().__init__(f"no schedule {schedule_id!r} in namespace {namespace!r}")
 
 
 class PayloadError(MemflowError):

@@ -15,15 +15,15 @@ from memflow import cron
 from memflow.calendars import ScheduleCalendar, calendar_from_json
 from memflow.duration import Duration, to_text, to_timedelta
 from memflow.errors import ConfigurationError
-from memflow.zones import next_elapsed, next_fixed, wall_clock, zone_named
+from memflow.zones import instant_of, next_elapsed, next_fixed, wall_clock, zone_named
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 SHORTEST = timedelta(milliseconds=100)
 """The shortest interval. Each firing is a transaction and a run; what is to happen more often is a loop in one run."""
 
-_MOST_SKIPPED = 100_000
-"""Instants in a row that skip calendars may take away before a schedule counts as one that never fires."""
+_MOST_SKIPPED = 50_000
+"""Instants in a row that skip calendars may take away (whole days count as one) before a schedule counts as one that never comes."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -135,9 +135,10 @@ class ScheduleSpec:
             found = self._soonest(at)
             if found is None or (self.end_at is not None and found > self.end_at):
                 return None
-            if not self._skipped(found):
+            skipped_until = self._skipped_until(found)
+            if skipped_until is None:
                 return found
-            at = found
+            at = max(found, skipped_until)
         return None
 
     def _soonest(self, at: datetime) -> datetime | None:
@@ -153,11 +154,15 @@ class ScheduleSpec:
             return next_elapsed(after, zone, next_wall=calendar.next_wall, matches=calendar.matches)
         return next_fixed(after, zone, next_wall=calendar.next_wall)
 
-    def _skipped(self, at: datetime) -> bool:
+    def _skipped_until(self, at: datetime) -> datetime | None:
+        """None for an instant that is not skipped, else one up to which all are: itself, or the last of a day that is skipped whole."""
         if not self.skip:
-            return False
-        wall = wall_clock(at, zone_named(self.zone))
-        return any(each.matches(wall) for each in self.skip)
+            return None
+        zone = zone_named(self.zone)
+        wall = wall_clock(at, zone)
+        if any(each.whole_days and each.matches_day(wall) for each in self.skip):
+            return instant_of(datetime(wall.year, wall.month, wall.day) + timedelta(days=1), zone) - timedelta(microseconds=1)
+        return at if any(each.matches(wall) for each in self.skip) else None
 
     def instants(self, after: datetime, until: datetime) -> Iterator[datetime]:
         """The instants in (after, until], in order."""

@@ -70,6 +70,9 @@ class RunSummary:
     length: int
     record: Mapping[str, Any]
     memo: Any
+    schedule: str | None
+    """The schedule that started it, and for which instant."""
+    scheduled_at: datetime | None
 
     @property
     def is_open(self) -> bool:
@@ -189,6 +192,8 @@ def _shared(row: RunRow, codec: Codec, waiting: tuple[WaitingFor, ...]) -> dict[
         "length": row.length,
         "record": row.record,
         "memo": None if row.memo is None else codec.decode(row.memo),
+        "schedule": row.schedule,
+        "scheduled_at": row.scheduled_at,
     }
 
 

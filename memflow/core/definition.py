@@ -10,6 +10,11 @@ from typing import Any
 from memflow.payload import Payload
 
 
+SCHEDULE_HEADER = "memflow-schedule-id"
+SCHEDULED_AT_HEADER = "memflow-scheduled-at"
+"""Headers that tell a run which schedule started it, and for which instant."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handler:
     """Code that answers a signal, query or update by name; `name` None: one of any name that has no handler of its own.
@@ -65,3 +70,14 @@ class RunInfo:
     """The run before this one in its chain: it continued as new, or failed and is tried again."""
     given_record: Payload | None = field(default=None, repr=False)
     given_memo: Payload | None = field(default=None, repr=False)
+
+    @property
+    def schedule_id(self) -> str | None:
+        """The schedule that started this run, or the run that it goes on from."""
+        return (self.headers or {}).get(SCHEDULE_HEADER)
+
+    @property
+    def scheduled_at(self) -> datetime | None:
+        """The instant for which that schedule started it; it may begin later (jitter, catching up, waiting for another run)."""
+        text = (self.headers or {}).get(SCHEDULED_AT_HEADER)
+        return None if text is None else datetime.fromisoformat(text)

@@ -17,10 +17,12 @@ from memflow.core.arrivals import Arrival, SignalReceived
 from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import AnswerUpdate, AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther
 from memflow.filters import Filter
+from memflow.firing import Action, ScheduleState
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
 from memflow.retry import RetryPolicy
 from memflow.runs import Status
+from memflow.store.schedule_values import ScheduleRow, Served
 
 # ------------------------------------------------------------------------------------------------- client to store
 
@@ -174,6 +176,8 @@ class RunRow:
     result: Payload | None             # of a completed run; a failed one has its failure here, encoding "failure"
     record: Mapping[str, Any]
     memo: Payload | None
+    schedule: str | None = None        # that started it, and for which instant
+    scheduled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,6 +462,26 @@ class Store(Protocol):
 
     async def answers(self, ids: Sequence[UUID]) -> list[Answer]: ...
 
+    # -- schedules
+    async def create_schedule(self, row: ScheduleRow) -> bool:
+        """Put a new schedule, due when its state says. False: its id is taken."""
+        ...
+
+    async def find_schedule(self, id: str) -> ScheduleRow | None: ...
+    async def list_schedules(self, *, after: str | None, limit: int) -> list[ScheduleRow]: ...
+    async def edit_schedule(self, id: str, change: Callable[[ScheduleRow], ScheduleRow]) -> ScheduleRow | None:
+        """Change a schedule while nobody else does; `change` may be called again. None: there is none of that id."""
+        ...
+
+    async def delete_schedule(self, id: str) -> bool: ...
+    async def running_of(self, state: ScheduleState) -> list[Action]:
+        """Those of a schedule's runs that are open."""
+        ...
+
+    async def serve_schedules(self, *, limit: int) -> Served:
+        """Look at up to `limit` schedules that are due or had a run end, and do what is to be done: one transaction."""
+        ...
+
     # -- workers
     async def register_worker(
         self, *, identity: str, task_queues: Sequence[str], types: Sequence[str], lease: timedelta, version: str | None
@@ -490,7 +514,8 @@ class Store(Protocol):
         """Call back when `ear` rings. Returns how to stop.
 
         `queue:NAME` (a run is due there), `activities:NAME` (an activity is), `worker:ID` (mail, a cancelled activity),
-        `questions:NAME` (a run of that queue is asked), `reply` (a query or update was answered), `done` (a run closed), `event`.
+        `questions:NAME` (a run of that queue is asked), `reply` (a query or update was answered), `done` (a run closed), `event`,
+        `schedules` (one was changed, or a run of one ended).
         """
         ...
 

@@ -15,8 +15,9 @@ from uuid import UUID
 from memflow.core.entries import JournalEntry
 from memflow.errors import ConfigurationError
 from memflow.filters import Filter
+from memflow.firing import Action, ScheduleState
 from memflow.payload import Payload
-from memflow.store import activities, commit, events, inbox, journal, migrate, questions, records, workers
+from memflow.store import activities, commit, events, inbox, journal, migrate, questions, records, schedules, workers
 from memflow.store import runs as run_rows
 from memflow.store import signals as signal_rows
 from memflow.store.base import (
@@ -44,6 +45,7 @@ from memflow.store.base import (
 )
 from memflow.store.database import Database
 from memflow.store.notify import Listener
+from memflow.store.schedule_values import ScheduleRow, Served
 from memflow.store.sql import Statements
 
 
@@ -148,6 +150,29 @@ class PostgresStore:
 
     async def answers(self, ids: Sequence[UUID]) -> list[Answer]:
         return await questions.answers(self._database, ids)
+
+    # -- schedules
+
+    async def create_schedule(self, row: ScheduleRow) -> bool:
+        return await schedules.create_schedule(self._database, self.namespace, row)
+
+    async def find_schedule(self, id: str) -> ScheduleRow | None:
+        return await schedules.find_schedule(self._database, self.namespace, id)
+
+    async def list_schedules(self, *, after: str | None, limit: int) -> list[ScheduleRow]:
+        return await schedules.list_schedules(self._database, self.namespace, after=after, limit=limit)
+
+    async def edit_schedule(self, id: str, change: Callable[[ScheduleRow], ScheduleRow]) -> ScheduleRow | None:
+        return await schedules.edit_schedule(self._database, self.namespace, id, change)
+
+    async def delete_schedule(self, id: str) -> bool:
+        return await schedules.delete_schedule(self._database, self.namespace, id)
+
+    async def running_of(self, state: ScheduleState) -> list[Action]:
+        return await schedules.running_now(self._database, self.namespace, state)
+
+    async def serve_schedules(self, *, limit: int) -> Served:
+        return await schedules.serve_schedules(self._database, self.namespace, limit=limit)
 
     # -- workers
 

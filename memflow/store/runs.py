@@ -176,4 +176,6 @@ def run_row(row: Record) -> RunRow:
         result=payload(row["result"], row["result_encoding"]),
         record={} if row["record"] is None else json.loads(row["record"]),
         memo=payload(row["memo"], row["memo_encoding"]),
+        schedule=row["schedule"],
+        scheduled_at=row["scheduled_at"],
     )

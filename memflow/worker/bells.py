@@ -28,6 +28,11 @@ class Bell:
         if seconds < self._poll_seconds * 1.2:
             asyncio.get_running_loop().call_later(seconds, self._rung.set)
 
+    @property
+    def rung(self) -> bool:
+        """Whether it has rung since it was hushed."""
+        return self._rung.is_set()
+
     def hush(self) -> bool:
         """Before looking: what rings from now on counts again. Says whether it had rung."""
         rung = self._rung.is_set()

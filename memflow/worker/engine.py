@@ -34,6 +34,7 @@ from memflow.worker.queries import Queries
 from memflow.worker.queued import Queued
 from memflow.worker.registry import Registry
 from memflow.worker.resident import Acts, Resident
+from memflow.worker.schedules import Schedules
 from memflow.worker.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -108,9 +109,10 @@ class Engine:
         store, settings = self._store, self._settings
         guard.install()
         self._clock = DatabaseClock(await store.now())
-        self._run_bell, self._activity_bell, self._mail_bell, self._query_bell = (
-            Bell(self._clock, settings.poll_interval) for _ in range(4)
+        self._run_bell, self._activity_bell, self._mail_bell, self._query_bell, self._schedule_bell = (
+            Bell(self._clock, settings.poll_interval) for _ in range(5)
         )
+        self._schedules = Schedules(store, self._clock, self._schedule_bell)
         self._runner = Runner(
             store,
             self._codec,
@@ -151,6 +153,7 @@ class Engine:
             await self._store.listen(f"activities:{queue}", self._activity_bell.ring),
             await self._store.listen(f"worker:{self._worker}", self._mail_bell.ring),
             await self._store.listen(f"questions:{queue}", self._query_bell.ring),
+            await self._store.listen("schedules", self._schedule_bell.ring),
         ]
 
     async def live(self) -> None:
@@ -166,6 +169,7 @@ class Engine:
             group.create_task(self._liveness.look(worker))
             group.create_task(keep_house(self._store))
             group.create_task(self._forever("read mail", self._fetch_mail))
+            self._takers.append(group.create_task(self._forever("serve schedules", self._schedules.step)))
             if self._registry.workflows:
                 self._takers.append(group.create_task(self._forever("claim runs", self._take_runs)))
                 self._takers.append(group.create_task(self._forever("answer queries", self._answer_queries)))

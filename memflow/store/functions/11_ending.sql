@@ -49,7 +49,24 @@ begin
   select array_agg(distinct 'worker:' || o.owner) into v_ears from o where o.owner is not null;
   delete from memflow.signals s where s.run = any(p_runs);
   delete from memflow.inbox i where i.run = any(p_runs);
-  return coalesce(v_ears, '{}') || '{done}';
+  return coalesce(v_ears, '{}') || '{done}' || memflow.tell_schedules(p_runs);
+end
+$body$;
+
+-- Leave word for the schedules that started these runs, which have ended and are not gone on with. Only an insert: whoever
+-- serves a schedule holds its row and may want those of runs, so nobody who holds a run's may want a schedule's.
+create or replace function memflow.tell_schedules(p_runs bigint[]) returns text[]
+language plpgsql
+as $body$
+declare
+  v_told bigint;
+begin
+  insert into memflow.schedule_ends (namespace, schedule, run)
+  select r.namespace, r.schedule, r.id
+    from memflow.runs r
+   where r.id = any(p_runs) and r.schedule is not null and r.next_run_id is null;
+  get diagnostics v_told = row_count;
+  return case when v_told > 0 then '{schedules}'::text[] else '{}' end;
 end
 $body$;
 

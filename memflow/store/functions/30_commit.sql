@@ -29,6 +29,7 @@ declare
   v_effects boolean := e_member is not null;
   v_any_closing boolean := true = any(p_closing);
   v_relatives boolean := false;
+  v_scheduled boolean := false;
   v_goes_on boolean[] := array_fill(false, array[v_size]);   -- ends, and the next run of its chain takes the unread mail
   v_won boolean[] := array_fill(false, array[v_size]);
   v_members int[];
@@ -47,11 +48,11 @@ begin
     v_lock := v_lock || memflow.lock_effects(p_namespace, e_what, e_name, e_workflow_id, e_run_id);
   end if;
   if v_any_closing then
-    select true into v_relatives
+    select coalesce(bool_or(r.parent is not null or r.has_children), false), coalesce(bool_or(r.schedule is not null), false)
+      into v_relatives, v_scheduled
       from unnest(p_run, p_closing) u(run, closing)
       join memflow.runs r on r.id = u.run
-     where u.closing and (r.parent is not null or r.has_children)
-     limit 1;
+     where u.closing and (r.parent is not null or r.has_children or r.schedule is not null);
     if v_relatives then
       v_lock := v_lock || memflow.family((select array_agg(u.run) from unnest(p_run, p_closing) u(run, closing) where u.closing));
     end if;
@@ -185,6 +186,9 @@ begin
   end if;
   if v_closed is not null and v_relatives then
     v_ears := v_ears || memflow.closed(v_closed, p_terminated);
+  end if;
+  if v_closed is not null and v_scheduled then
+    v_ears := v_ears || memflow.tell_schedules(v_closed);
   end if;
 
   -- Arrivals that this commit brought its own members: such a run stays with its owner, who is told here and needs no bell.

@@ -36,7 +36,8 @@ begin
     insert into memflow.runs (
       namespace, workflow_id, run_id, first_run_id, continued_run_id, workflow, task_queue, started_at, last_at, deadline,
       deadline_kind, run_timeout, execution_deadline, retry, attempt, priority, parent, parent_op, parent_policy,
-      parent_workflow_id, parent_run_id, input, input_encoding, memo, memo_encoding, search, search_encoding, headers, version, expire)
+      parent_workflow_id, parent_run_id, input, input_encoding, memo, memo_encoding, search, search_encoding, headers, version, expire,
+      schedule, scheduled_at)
     values (
       p_namespace, v_old.workflow_id, e_run_id[i], v_old.first_run_id, v_old.run_id, coalesce(e_name[i], v_old.workflow), v_queue,
       memflow.now(), v_due, v_deadline, case when v_deadline = v_due + v_limit then 'run' when v_deadline is not null then 'execution' end,
@@ -44,7 +45,7 @@ begin
       v_old.parent, v_old.parent_op, v_old.parent_policy, v_old.parent_workflow_id, v_old.parent_run_id,
       coalesce(e_data[i], v_old.input), case when e_data[i] is null then v_old.input_encoding else e_encoding[i] end,
       decode(v_about ->> 'memo', 'base64'), v_about ->> 'memo_encoding', v_search, v_about ->> 'search_encoding', v_old.headers,
-      v_old.version, v_old.expire)
+      v_old.version, v_old.expire, v_old.schedule, v_old.scheduled_at)
     returning id into v_new;
     insert into memflow.inbox (run, position, at, kind, attributes, encoding, data, dedupe)
     select v_new, row_number() over (order by x.part, x.n), x.at, x.kind, x.attributes, x.encoding, x.data, x.dedupe
