@@ -151,9 +151,7 @@ class ScheduleCalendar:
         """The calendar in a line, for people."""
         if self.comment:
             return self.comment
-        parts = [
-            f"{name}={','.join(map(str, numbers))}" for name, numbers in self.to_json().items() if isinstance(numbers, list)
-        ]
+        parts = [f"{name}={_shown(name, getattr(self, name))}" for name in _FIELDS if name in self.to_json()]
         return f"calendar {' '.join(parts)}" if parts else "calendar 00:00:00"
 
     def to_json(self) -> dict[str, Any]:
@@ -182,6 +180,16 @@ def _numbers(name: str, value: object) -> tuple[int, ...]:
     if not found:
         raise ConfigurationError(f"{name}: nothing is given; leave it out for its default, or say \"*\" for all")
     return tuple(sorted(found))
+
+
+def _shown(name: str, numbers: tuple[int, ...]) -> str:
+    """Numbers as they would be written: `*`, `1-5`, `0,30`."""
+    least, most, _ = _FIELDS[name]
+    if numbers == tuple(range(least, (6 if name == "day_of_week" else most) + 1)):
+        return "*"
+    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"{numbers[0]}-{numbers[-1]}"
+    return ",".join(map(str, numbers))
 
 
 def _range(name: str, value: object, least: int, most: int, names: tuple[str, ...]) -> Iterable[int]:

@@ -1,8 +1,9 @@
 """Cron lines: five fields, names, ranges, steps and @daily; and when one is due next, on a wall clock that may jump.
 
-croniter reads the line and counts on a wall clock without zone. What a jump of the clock means is decided here, because croniter
-meets a time that the clock shows twice twice: a line with a fixed hour and minute is met once per day (a skipped time at the first
-instant after the gap, a repeated one the first time), one whose minute or hour begins with `*` follows elapsed time.
+croniter reads the line and counts on a wall clock without zone. What a jump of the clock means is decided here, because
+croniter fires twice at a time that the clock shows twice: a line with a fixed hour and minute is met once per day (a skipped
+time at the first instant after the gap, a repeated one the first time), one whose minute or hour begins with `*` follows
+elapsed time.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ NICKNAMES = {
     "@hourly": "0 * * * *",
 }
 
-_HELP = '5 fields are needed: minute hour day-of-month month day-of-week, as in "0 9 * * MON-FRI"; or one of ' + " ".join(NICKNAMES)
+_HELP = (
+    '5 fields are needed: minute hour day-of-month month day-of-week, as in "0 9 * * MON-FRI"; or one of '
+    + " ".join(NICKNAMES)
+)
 
 _NAMES = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat"
 # croniter also knows H and R, which it fills in by chance: a schedule must say the same each time it is asked.
@@ -93,8 +97,8 @@ def parse(text: str) -> Cron:
     fields = line.split()
     if len(fields) in (6, 7):
         raise ConfigurationError(
-            f"cron: {shown} has {len(fields)} fields, and programs disagree about what a sixth means (seconds? at which end? years?); "
-            'give 5, and for seconds every="10 seconds" or a ScheduleCalendar'
+            f"cron: {shown} has {len(fields)} fields, and programs disagree about what a sixth means (seconds, at which end?"
+            ' years?); give 5, and for seconds every="10 seconds" or a ScheduleCalendar'
         )
     if len(fields) != 5:
         raise ConfigurationError(f"cron: {shown} has {len(fields)} {'field' if len(fields) == 1 else 'fields'}; {_HELP}")

@@ -224,7 +224,7 @@ class ScheduleAlreadyExistsError(MemflowError):
 
     def __init__(self, schedule_id: str, *, namespace: str = "default") -> None:
         self.schedule_id = schedule_id
-        super().__init__(f"there is a schedule {schedule_id!r} in namespace {namespace!r} already; update it, or choose another id")
+        super().__init__(f"there is a schedule {schedule_id!r} in namespace {namespace!r}; update it, or choose another id")
 
 
 class ScheduleNotFoundError(MemflowError):

@@ -1,7 +1,7 @@
 """What a schedule does when it is looked at: which runs it starts, which it stops, and what it remembers. Pure.
 
-A worker that holds a schedule's row calls `decide` with the present and with what became of the runs it had started, does what the
-`Decision` says, tells it by `started` which runs came about, and writes the state back, all in one transaction.
+A worker that holds a schedule's row calls `decide` with the present and with what became of the runs it had started, does what
+the `Decision` says, tells it by `started` which runs came about, and writes the state back, all in one transaction.
 """
 
 from __future__ import annotations
@@ -136,9 +136,16 @@ def workflow_id(schedule_id: str, at: datetime) -> str:
 
 
 def decide(
-    id: str, spec: ScheduleSpec, policy: Policy, state: ScheduleState, *, now: datetime, ended: Mapping[str, Status | None], most: int
+    id: str,
+    spec: ScheduleSpec,
+    policy: Policy,
+    state: ScheduleState,
+    *,
+    now: datetime,
+    ended: Mapping[str, Status | None],
+    most: int,
 ) -> Decision:
-    """Look at a schedule. `ended` has the run ids of `state.running` that are not open any more, with how they ended (None: gone).
+    """Look at a schedule. `ended` tells of the runs of `state.running` that are not open, by run id, how they ended (None: gone).
 
     At most about `most` instants are dealt with at a time; where there are more, `look_at` is now.
     """
@@ -232,13 +239,13 @@ def _backfilled(spec: ScheduleSpec, state: ScheduleState, *, now: datetime, most
         return state, False
     first, *others = state.backfills
     wanted = list(state.wanted)
-    at: datetime | None = first.start
+    at = first.start
     for _ in range(most):
-        assert at is not None, "the loop ends with the last instant"
         # An instant that has not come is the schedule's own business.
-        at = spec.next_after(at)
-        if at is None or at > min(first.end, now):
+        following = spec.next_after(at)
+        if following is None or following > min(first.end, now):
             return replace(state, wanted=tuple(wanted), backfills=tuple(others)), bool(others)
+        at = following
         wanted.append(Wanted(at, first.overlap, manual=True))
     left = replace(first, start=at)
     return replace(state, wanted=tuple(wanted), backfills=(left, *others)), True

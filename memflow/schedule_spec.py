@@ -23,7 +23,7 @@ SHORTEST = timedelta(milliseconds=100)
 """The shortest interval. Each firing is a transaction and a run; what is to happen more often is a loop in one run."""
 
 _MOST_SKIPPED = 50_000
-"""Instants in a row that skip calendars may take away (whole days count as one) before a schedule counts as one that never comes."""
+"""Instants in a row that skip calendars may take away (a whole day counts as one), before it counts as never coming again."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -114,7 +114,8 @@ class ScheduleSpec:
             _line(line)
         if not (self.cron or self.intervals or self.calendars):
             raise ConfigurationError(
-                'nothing says when: give a cron line as spec="0 9 * * MON-FRI", every="10 minutes", or ScheduleSpec(calendars=[...])'
+                'nothing says when: give a cron line as spec="0 9 * * MON-FRI", every="10 minutes",'
+                " or ScheduleSpec(calendars=[...])"
             )
         if self.start_at is not None and self.end_at is not None and self.end_at < self.start_at:
             raise ConfigurationError(f"end_at: {self.end_at.isoformat()} is before start_at ({self.start_at.isoformat()})")
@@ -155,7 +156,7 @@ class ScheduleSpec:
         return next_fixed(after, zone, next_wall=calendar.next_wall)
 
     def _skipped_until(self, at: datetime) -> datetime | None:
-        """None for an instant that is not skipped, else one up to which all are: itself, or the last of a day that is skipped whole."""
+        """None for an instant that is not skipped, else one up to which all are: itself, or the last of a whole skipped day."""
         if not self.skip:
             return None
         zone = zone_named(self.zone)

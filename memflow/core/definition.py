@@ -9,7 +9,6 @@ from typing import Any
 
 from memflow.payload import Payload
 
-
 SCHEDULE_HEADER = "memflow-schedule-id"
 SCHEDULED_AT_HEADER = "memflow-scheduled-at"
 """Headers that tell a run which schedule started it, and for which instant."""
