@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     demo.set_defaults(command="demo:run")
 
     _add_run(commands.add_parser("run", help="look at runs"), shared)
+    _add_schedule(commands.add_parser("schedule", help="start runs by the clock"), shared)
     db = commands.add_parser("db", help="the schema in the database").add_subparsers(metavar="COMMAND", required=True)
     migrate = db.add_parser("migrate", parents=[shared], help="install or upgrade the schema")
     migrate.set_defaults(command="db:migrate")
@@ -83,6 +84,60 @@ def _add_run(run: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> N
         each.add_argument("id", metavar="ID", help="workflow id")
         each.add_argument("--run-id", help="one run of that id (default: the latest)")
         each.set_defaults(command=command)
+
+
+def _add_schedule(schedule: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> None:
+    verbs = schedule.add_subparsers(metavar="COMMAND", required=True)
+    output = argparse.ArgumentParser(add_help=False)
+    output.add_argument("-o", "--output", choices=["table", "json"], default="table", help="(default: %(default)s)")
+    overlaps = ["skip", "buffer_one", "buffer_all", "cancel_other", "terminate_other", "allow_all"]
+
+    create = verbs.add_parser("create", parents=[shared, output], help="create a schedule")
+    create.add_argument("id", metavar="ID")
+    create.add_argument("workflow", metavar="WORKFLOW", help="the workflow's name")
+    create.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="JSON, or else text as it is")
+    create.add_argument("--cron", action="append", help="""such as '0 9 * * MON-FRI'; may be given again""")
+    create.add_argument("--every", help="""such as '10 minutes'""")
+    create.add_argument("--offset", help="what moves --every")
+    create.add_argument("--zone", default="UTC", help="time zone of --cron (default: %(default)s)")
+    create.add_argument("--jitter", default="0 seconds", help="each run begins up to this much later")
+    create.add_argument("--queue", default="default", help="task queue of the runs (default: %(default)s)")
+    create.add_argument("--overlap", choices=overlaps, default="skip", help="if a run is still open (default: %(default)s)")
+    create.add_argument("--catchup", default="365 days", help="how late a missed run is made up for (default: %(default)s)")
+    create.add_argument("--limit", type=int, help="end after so many runs")
+    create.add_argument("--pause-on-failure", action="store_true", help="pause when a run fails")
+    create.add_argument("--paused", action="store_true", help="begin paused")
+    create.add_argument("--note", help="a line for people")
+    create.set_defaults(command="schedules:create")
+
+    listing = verbs.add_parser("list", parents=[shared, output], help="list schedules")
+    listing.add_argument("--limit", type=int, default=50, help="(default: %(default)s)")
+    listing.set_defaults(command="schedules:list_schedules")
+
+    describe = verbs.add_parser("describe", parents=[shared, output], help="tell all about a schedule")
+    pause = verbs.add_parser("pause", parents=[shared], help="start nothing more")
+    resume = verbs.add_parser("resume", parents=[shared], help="go on")
+    trigger = verbs.add_parser("trigger", parents=[shared], help="start a run now")
+    backfill = verbs.add_parser("backfill", parents=[shared], help="start the runs of a time that has passed")
+    delete = verbs.add_parser("delete", parents=[shared], help="delete a schedule; its runs go on")
+    named = {"describe": describe, "pause": pause, "resume": resume, "trigger": trigger, "backfill": backfill, "delete": delete}
+    for command, each in named.items():
+        each.add_argument("id", metavar="ID")
+        each.set_defaults(command=f"schedules:{command}")
+    for each in (pause, resume):
+        each.add_argument("--note", help="a line for people")
+    for each in (trigger, backfill):
+        each.add_argument("--overlap", choices=overlaps, help="if a run is still open")
+    backfill.add_argument("start", metavar="START", help="first instant, such as 2026-01-31T00:00+01:00")
+    backfill.add_argument("end", metavar="END", help="last instant")
+
+    following = verbs.add_parser("next", parents=[output], help="say when a cron line is due; asks no database")
+    following.add_argument("cron", metavar="EXPR", help="""such as '0 9 * * MON-FRI'""")
+    following.add_argument("--zone", default="UTC", help="(default: %(default)s)")
+    following.add_argument("--after", help="an instant (default: now)")
+    following.add_argument("--count", type=int, default=10, help="(default: %(default)s)")
+    following.add_argument("-v", "--verbose", action="store_true", help="tracebacks of errors")
+    following.set_defaults(command="schedules:next_times")
 
 
 class _ShowVersion(argparse.Action):

@@ -172,7 +172,8 @@ async def test_a_thousand_schedules_that_are_due_at_once_are_all_served(client: 
         """
         insert into schedules (namespace, id, spec, zone, plan, policy, start, state, next_at, look_at)
         select s.namespace, 'c' || n, s.spec, s.zone, s.plan, s.policy, s.start,
-               jsonb_set(s.state::jsonb, '{wanted}', jsonb_build_array(jsonb_build_array(now(), null, true)))::text, s.next_at, now()
+               jsonb_set(s.state::jsonb, '{wanted}', jsonb_build_array(jsonb_build_array(now(), null, true)))::text,
+               s.next_at, now()
           from schedules s, generate_series(1, 1000) n where s.id = 's0000'
         """
     )
@@ -207,7 +208,8 @@ async def test_an_outage_is_made_up_for_within_the_window(client: Client, sql: A
     await sql.execute(
         """
         update schedules
-           set state = jsonb_set(state::jsonb, '{cursor}', to_jsonb(to_char(now() - interval '1 hour', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"')))::text,
+           set state = jsonb_set(state::jsonb, '{cursor}', to_jsonb(
+                         to_char((now() - interval '1 hour') at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"')))::text,
                look_at = now() - interval '1 hour'
         """
     )
@@ -298,7 +300,7 @@ async def test_a_failure_pauses_the_schedule(client: Client, worker: Worker) -> 
     described = await handle.describe()
     assert described.note is not None and described.recent[-1].workflow_id.startswith("s-") and "failed" in described.note
     await handle.resume(note="mended")
-    assert (await handle.describe()).note in ("mended", described.note) or (await handle.describe()).paused
+    assert len(await actions(handle, described.actions + 1)) > 0
 
 
 async def test_a_limit_ends_a_schedule(client: Client, worker: Worker) -> None:
@@ -358,7 +360,8 @@ async def test_updating_changes_what_is_given_and_leaves_the_rest(client: Client
     await handle.update(lambda now: {"catchup": now.catchup * 2, "every": "1 hour"}, zone="UTC")
     described = await handle.describe()
     assert (described.spec.to_text(), described.zone, described.catchup) == ("every 1 hour", "UTC", timedelta(days=730))
-    for options, says in (({"spec": "* * * * * *"}, "sixth"), ({"overlap": "buffer"}, "buffer_one"), ({"zone": "Nowhere"}, "zone")):
+    mistakes = (({"spec": "* * * * * *"}, "sixth"), ({"overlap": "buffer"}, "buffer_one"), ({"zone": "Nowhere"}, "zone"))
+    for options, says in mistakes:
         with pytest.raises(ConfigurationError, match=says):
             await handle.update(**options)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="did you mean 'overlap'"):
@@ -380,9 +383,8 @@ async def test_creating_or_updating_keeps_what_was_done(client: Client, worker: 
         handle = await client.schedule.create_or_update("s", notes, text, spec=FAR, trigger_immediately=True)
     [id] = await actions(handle, 1)
     described = await handle.describe()
-    assert (described.arguments, described.actions, await client.get_handle(id).result()) == (["y"], 1, described.arguments and (
-        await client.get_handle(id).result()
-    ))  # fmt: skip
+    assert (described.arguments, described.actions) == (["y"], 1)
+    assert (await client.get_handle(id).result()).partition(" ")[0] in ("x", "y")
 
 
 async def test_a_deleted_schedule_leaves_its_runs(client: Client, worker: Worker) -> None:
