@@ -10,6 +10,7 @@ from typing import Any, Protocol, assert_type
 from uuid import UUID
 
 from memflow import RetryPolicy, activity, workflow
+from memflow.client import Client, ScheduleCalendar, ScheduleDescription, ScheduleHandle, ScheduleInterval, ScheduleSpec
 from memflow.client.handle import Handle
 from memflow.client.updates import UpdateHandle
 from tests.typing import shop
@@ -233,3 +234,19 @@ async def talking(handle: Handle[None], order: Order) -> None:
     await workflow.signal("id", 5)
     workflow.set_signal_handler("late", lambda: None)
     assert_type(workflow.all_handlers_finished(), bool)
+
+
+async def by_the_clock(client: Client, order: Order) -> None:
+    assert_type(await client.schedule.create("a", child, order, 2, spec="0 9 * * MON-FRI", zone="Europe/Berlin"), ScheduleHandle)
+    await client.schedule.create("b", Ship.run, order, every="10 minutes", overlap="buffer_one", catchup=60, search={"a": 1})
+    await client.schedule.create("c", "by name", order, 5, spec=["@daily", "0 12 * * *"], limited_actions=3)
+    await client.schedule.create("d", child, args=[order], spec=ScheduleSpec(calendars=[ScheduleCalendar(hour=9)], jitter="5s"))
+    await client.schedule.create_or_update("d", child, order, spec=ScheduleSpec(intervals=[ScheduleInterval("1h")]), paused=True)
+    handle = client.schedule.get_handle("a")
+    assert_type(await handle.describe(), ScheduleDescription)
+    await handle.trigger(overlap="allow_all")
+    await handle.backfill(datetime(2026, 1, 1), datetime(2026, 1, 2), overlap="buffer_all")
+    await handle.update(spec="@hourly", note="more often", args=[order, 3])
+    await handle.update(lambda now: {"catchup": now.catchup * 2})
+    async for found in client.schedule.list(limit=5):
+        assert_type(found, ScheduleDescription)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from memflow import RetryPolicy, activity, workflow
+from memflow.client import Client, ScheduleCalendar, ScheduleHandle, ScheduleSpec
 from memflow.client.handle import Handle
 from tests.typing.right_uses import Cart, Elsewhere, Mail, Order, Ship, charge, child, undecorated, weigh
 
@@ -78,3 +79,16 @@ async def talking(handle: Handle[None], order: Order) -> None:
     await handle.update(Cart.add, "order")  # wrong
     await handle.start_update(Cart.add, order, wait_for="begun")  # wrong
     workflow.query(unfinished_policy="abandon")  # wrong
+
+
+async def by_the_clock(client: Client, handle: ScheduleHandle, order: Order) -> None:
+    await client.schedule.create("a", child, "order", spec="@daily")  # wrong
+    await client.schedule.create("a", Ship.run, order, 5, spec="@daily")  # wrong
+    await client.schedule.create("a", child, order, cron="@daily")  # wrong
+    await client.schedule.create("a", child, order, spec=5)  # wrong
+    await client.schedule.create("a", not_async, order, spec="@daily")  # wrong
+    await handle.trigger("allow_all")  # wrong
+    await handle.backfill("2026-01-01", "2026-01-02")  # wrong
+    await handle.update(trigger_immediately=True)  # wrong
+    ScheduleCalendar(hours=9)  # wrong
+    ScheduleSpec(interval=5)  # wrong

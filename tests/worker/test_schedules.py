@@ -180,7 +180,7 @@ async def test_a_thousand_schedules_that_are_due_at_once_are_all_served(client: 
     async with Worker(client, task_queue="none", workflows=WORKFLOWS), Worker(client, task_queue="none", workflows=WORKFLOWS):
 
         async def all_started() -> bool:
-            return await sql.fetchval("select count(*) from runs where schedule like 'c%'") == 1000
+            return bool(await sql.fetchval("select count(*) from runs where schedule like 'c%'") == 1000)
 
         await until(all_started, seconds=30)
     assert await sql.fetchval("select count(distinct schedule) from runs") == 1000
@@ -251,7 +251,7 @@ async def test_a_chain_of_runs_counts_as_one_until_its_last_has_ended(client: Cl
         await end(client, first)
 
         async def continued(left: int = left) -> bool:
-            return (await client.get_handle(first).describe()).arguments == [left - 1]
+            return bool((await client.get_handle(first).describe()).arguments == [left - 1])
 
         await until(continued)
         described = await handle.describe()
@@ -461,7 +461,7 @@ async def test_other_mistakes_are_refused_at_the_call(client: Client) -> None:
     with pytest.raises(TypeError, match="did you mean 'overlap'"):
         await client.schedule.create("s", notes, "x", spec=FAR, overlop="skip")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="takes 1 argument, 2 given"):
-        await client.schedule.create("s", notes, "x", "y", spec=FAR)  # type: ignore[call-overload]
+        await client.schedule.create("s", notes, "x", "y", spec=FAR)  # type: ignore[call-arg, arg-type]
     with pytest.raises(PayloadError):
         await client.schedule.create("s", notes, args=[5], spec=FAR)
     for id in ("", "a\0b", "x" * 500, " x"):
