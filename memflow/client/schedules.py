@@ -7,7 +7,13 @@ from dataclasses import replace
 from typing import Any, TypeVar, TypeVarTuple, Unpack, overload
 
 from memflow.client.link import Link
-from memflow.client.schedule_handle import ScheduleDescription, ScheduleHandle, description_of, triggered
+from memflow.client.schedule_handle import (
+    NEXT_TIMES_IN_LISTS,
+    ScheduleDescription,
+    ScheduleHandle,
+    description_of,
+    triggered,
+)
 from memflow.client.schedule_options import (
     ALL,
     ScheduleOptions,
@@ -150,7 +156,7 @@ class Schedules:
             size = SCHEDULES_PER_PAGE if left is None else min(SCHEDULES_PER_PAGE, left)
             page = await self._link.store.list_schedules(after=last, limit=size)
             for row in page:
-                yield description_of(self._link, row, row.state.running)
+                yield description_of(self._link, row, row.state.running, times=NEXT_TIMES_IN_LISTS)
             if len(page) < size:
                 return
             last = page[-1].id

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
+from uuid import UUID, uuid4
 
 from memflow import firing
 from memflow.core.arrivals import CancelRequested, RunTerminated
@@ -48,12 +49,18 @@ _REPLACED = "the next run of its schedule is due"
 async def create_schedule(database: Database, namespace: str, row: ScheduleRow) -> bool:
     """Put a new schedule. False: its id is taken."""
     state, look_at = firing.refreshed(row.id, row.spec, row.state, row.now)
+    edit = uuid4()
     made: list[bool] = []
 
     async def put(conn: Any) -> None:
-        found = await database.row("create_schedule", namespace, *_columns(replace(row, state=state), look_at), connection=conn)
-        made.append(found is not None)
-        await database.fetch("ring_schedules", namespace, connection=conn)
+        values = (*_columns(replace(row, state=state), look_at), edit)
+        if await database.row("create_schedule", namespace, *values, connection=conn) is not None:
+            await database.fetch("ring_schedules", namespace, connection=conn)
+            made.append(True)
+            return
+        # Somebody else's, or ours, whose COMMIT was done but not heard of.
+        found = await database.row("find_schedule", namespace, row.id, connection=conn)
+        made.append(found is not None and found["edit"] == edit)
 
     await database.in_transaction(put, doing="create_schedule")
     return made[-1]
@@ -74,6 +81,7 @@ async def edit_schedule(
     database: Database, namespace: str, id: str, change: Callable[[ScheduleRow], ScheduleRow]
 ) -> ScheduleRow | None:
     """Change a schedule while nobody else does; `change` may be called again. None: there is none of that id."""
+    token = uuid4()
     after: list[ScheduleRow | None] = []
 
     async def edit(conn: Any) -> None:
@@ -81,10 +89,13 @@ async def edit_schedule(
         if found is None:
             after.append(None)
             return
+        if found["edit"] == token:                       # done, but the answer to COMMIT was lost
+            after.append(_row(found))
+            return
         row = change(_row(found))
         state, look_at = firing.refreshed(row.id, row.spec, row.state, row.now)
         row = replace(row, state=state)
-        await _save(database, namespace, [(row, look_at, True)], conn)
+        await _save(database, namespace, [(row, look_at, token)], conn)
         await database.fetch("ring_schedules", namespace, connection=conn)
         after.append(row)
 
@@ -94,7 +105,7 @@ async def edit_schedule(
 
 async def delete_schedule(database: Database, namespace: str, id: str) -> bool:
     """Delete a schedule; its runs go on. False: there was none."""
-    return await database.row("delete_schedule", namespace, id) is not None
+    return await database.row("delete_schedule", namespace, id, repeat=False) is not None
 
 
 async def running_now(database: Database, namespace: str, state: ScheduleState) -> list[Action]:
@@ -158,7 +169,7 @@ async def _serve_rows(database: Database, namespace: str, rows: Sequence[Schedul
         database,
         namespace,
         [
-            (replace(_with_outcome(row, ended), state=decision.state), decision.look_at, False)
+            (replace(_with_outcome(row, ended), state=decision.state), decision.look_at, None)
             for row, decision in zip(rows, decisions, strict=True)
         ],
         conn,
@@ -240,9 +251,9 @@ async def _stop(database: Database, namespace: str, decision: firing.Decision, c
 
 
 async def _save(
-    database: Database, namespace: str, rows: Sequence[tuple[ScheduleRow, datetime | None, bool]], conn: Any
+    database: Database, namespace: str, rows: Sequence[tuple[ScheduleRow, datetime | None, UUID | None]], conn: Any
 ) -> None:
-    values = [(*_columns(row, look_at), edited) for row, look_at, edited in rows]
+    values = [(*_columns(row, look_at), edit) for row, look_at, edit in rows]
     await database.fetch("save_schedules", namespace, *columns(values, COLUMNS), connection=conn)
 
 

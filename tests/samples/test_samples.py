@@ -1,4 +1,4 @@
-"""Every sample runs as it stands, against a schema of its own, and ends well."""
+"""Every sample runs as it stands, against the database of this test run, and ends well."""
 
 from __future__ import annotations
 

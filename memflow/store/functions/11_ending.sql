@@ -64,6 +64,7 @@ begin
   insert into memflow.schedule_ends (namespace, schedule, run)
   select r.namespace, r.schedule, r.id
     from memflow.runs r
+    join memflow.schedules s on s.namespace = r.namespace and s.id = r.schedule
    where r.id = any(p_runs) and r.schedule is not null and r.next_run_id is null;
   get diagnostics v_told = row_count;
   return case when v_told > 0 then '{schedules}'::text[] else '{}' end;

@@ -35,6 +35,8 @@ begin
    where s.id in (select k.id from memflow.signals k where k.expires_at <= memflow.now() limit p_limit for update skip locked);
   get diagnostics v_gone = row_count;
   v_count := v_count + v_gone;
+  delete from memflow.schedule_ends e                 -- written while their schedule was being deleted
+   where not exists (select from memflow.schedules s where s.namespace = e.namespace and s.id = e.schedule);
   delete from memflow.questions q
    where q.id in (
      select k.id from memflow.questions k where k.asked_at < memflow.now() - interval '5 minutes' limit p_limit for update skip locked);

@@ -8,6 +8,7 @@ alter table memflow.schedules
   add column result          bytea,                          -- of the last run that completed
   add column result_encoding text,
   add column failure         bytea,                          -- of the last run, if it failed
+  add column edit            uuid,                           -- the last change from outside, to know it again after a lost answer
   add column created_at      timestamptz not null default statement_timestamp(),
   add column updated_at      timestamptz not null default statement_timestamp();
 
@@ -17,6 +18,8 @@ create index schedules_due on memflow.schedules (namespace, look_at) where look_
 alter table memflow.runs
   add column schedule        text collate "C",
   add column scheduled_at    timestamptz;
+
+create index runs_by_schedule on memflow.runs (namespace, schedule, id) where schedule is not null;
 
 -- Runs of schedules that have ended, until a worker has told their schedule.
 create table memflow.schedule_ends (
