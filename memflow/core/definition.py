@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +14,23 @@ from memflow.payload import Payload
 SCHEDULE_HEADER = "memflow-schedule-id"
 SCHEDULED_AT_HEADER = "memflow-scheduled-at"
 """Headers that tell a run which schedule started it, and for which instant."""
+
+LAST_RESULT_HEADER = "memflow-last-result"
+LAST_FAILURE_HEADER = "memflow-last-failure"
+"""Headers with what the schedule's run before this one left: `header_of` a payload."""
+
+
+def header_of(payload: Payload) -> str:
+    """A payload as the text of a header."""
+    return json.dumps([base64.b64encode(payload.data).decode(), payload.encoding])
+
+
+def payload_in(header: str | None) -> Payload | None:
+    """The payload that `header_of` wrote."""
+    if header is None:
+        return None
+    data, encoding = json.loads(header)
+    return Payload(base64.b64decode(data), encoding)
 
 
 @dataclass(frozen=True, slots=True)

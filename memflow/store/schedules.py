@@ -18,7 +18,13 @@ from uuid import UUID, uuid4
 
 from memflow import firing
 from memflow.core.arrivals import CancelRequested, RunTerminated
-from memflow.core.definition import SCHEDULE_HEADER, SCHEDULED_AT_HEADER
+from memflow.core.definition import (
+    LAST_FAILURE_HEADER,
+    LAST_RESULT_HEADER,
+    SCHEDULE_HEADER,
+    SCHEDULED_AT_HEADER,
+    header_of,
+)
 from memflow.core.entries import to_row
 from memflow.core.options_json import retry_from_json, retry_to_json
 from memflow.failure import encode_failure
@@ -36,12 +42,15 @@ from memflow.store.schedule_values import ScheduleAction, ScheduleRow, Served
 
 log = logging.getLogger(__name__)
 
-COLUMNS = 15
+COLUMNS = 16
 
 INSTANTS_PER_LOOK = 1_000
 """Instants that one transaction deals with, over all schedules it holds: some 0.2 s of a worker's time for cron lines."""
 
 LEAST_PER_SCHEDULE = 10
+
+LARGEST_HANDED_ON = 64 * 1024
+"""Bytes of a result that the next run is handed. It lies in that run's row, which each claim reads."""
 
 _REPLACED = "the next run of its schedule is due"
 
@@ -149,6 +158,7 @@ async def _serve_rows(database: Database, namespace: str, rows: Sequence[Schedul
     for decision in decisions:
         await _stop(database, namespace, decision, conn)
     wanted = [(n, one) for n, decision in enumerate(decisions) for one in decision.start]
+    rows = [_with_outcome(row, ended) for row in rows]
     runs = [_run_of(namespace, rows[n], one.at) for n, one in wanted]
     made = 0
     if runs:
@@ -169,7 +179,7 @@ async def _serve_rows(database: Database, namespace: str, rows: Sequence[Schedul
         database,
         namespace,
         [
-            (replace(_with_outcome(row, ended), state=decision.state), decision.look_at, None)
+            (replace(row, state=decision.state), decision.look_at, None)
             for row, decision in zip(rows, decisions, strict=True)
         ],
         conn,
@@ -190,13 +200,21 @@ def _run_of(namespace: str, row: ScheduleRow, at: datetime) -> NewRun:
         reuse="reject",
         run_timeout=action.run_timeout,
         execution_timeout=action.execution_timeout,
-        headers={**action.headers, SCHEDULE_HEADER: row.id, SCHEDULED_AT_HEADER: at.isoformat()},
+        headers={**action.headers, SCHEDULE_HEADER: row.id, SCHEDULED_AT_HEADER: at.isoformat(), **_handed_on(row)},
         memo=action.memo,
         search=action.search,
         expire=action.expire,
         priority=action.priority,
         retry=action.retry,
     )
+
+
+def _handed_on(row: ScheduleRow) -> dict[str, str]:
+    """What the next run may know of the last one. It travels with the run, so it has to be small."""
+    known = {LAST_RESULT_HEADER: row.result, LAST_FAILURE_HEADER: row.failure}
+    return {
+        name: header_of(each) for name, each in known.items() if each is not None and len(each.data) <= LARGEST_HANDED_ON
+    }
 
 
 async def _ended(
@@ -273,6 +291,7 @@ def _columns(row: ScheduleRow, look_at: datetime | None) -> tuple[Any, ...]:
         data_of(row.result),
         encoding_of(row.result),
         data_of(row.failure),
+        encoding_of(row.failure),
     )
 
 
@@ -300,7 +319,7 @@ def _row(record: Record) -> ScheduleRow:
         updated_at=record["updated_at"],
         now=record["now"],
         result=payload(record["result"], record["result_encoding"]),
-        failure=payload(record["failure"], "failure"),
+        failure=payload(record["failure"], record["failure_encoding"]),
     )
 
 

@@ -61,6 +61,7 @@ from memflow.workflow.records import (
     upsert_memo,
     upsert_search_attributes,
 )
+from memflow.workflow.recurring import get_last_completion_result, get_last_failure, has_last_completion_result
 from memflow.workflow.signals import signal, wait_condition, wait_for
 from memflow.workflow.timers import now, sleep_for, sleep_until, time
 
@@ -94,9 +95,12 @@ __all__ = [
     "get_dynamic_signal_handler",
     "get_dynamic_update_handler",
     "get_external_handle",
+    "get_last_completion_result",
+    "get_last_failure",
     "get_query_handler",
     "get_signal_handler",
     "get_update_handler",
+    "has_last_completion_result",
     "history_length",
     "in_workflow",
     "info",

@@ -37,3 +37,15 @@ async def fails() -> None:
 @workflow.defn
 async def naps() -> None:
     await workflow.sleep_for(timedelta(hours=1))
+
+
+@workflow.defn
+async def counts_up(fail_at: int) -> int:
+    """Goes on where the run before it stopped; fails once on the way."""
+    failure = workflow.get_last_failure()
+    before = workflow.get_last_completion_result(int) if workflow.has_last_completion_result() else 0
+    await workflow.wait_for(f"end {workflow.info().workflow_id}")
+    assert before == workflow.get_last_completion_result(int) or before == 0
+    if before == fail_at and failure is None:
+        raise ApplicationError(f"failed at {before}", non_retryable=True)
+    return (before or 0) + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from memflow import Client, Worker
+from memflow import Client, Worker, WorkflowFailedError
 from memflow.client import ScheduleCalendar, ScheduleHandle, ScheduleSpec
 from memflow.errors import ConfigurationError, PayloadError, ScheduleAlreadyExistsError, ScheduleNotFoundError
 from memflow.runs import Status
 from memflow.store import schedules as stored
 from tests.polling import until
 from tests.processes import WorkerProcess
-from tests.worker.scheduled_workflows import fails, goes_on, naps, notes, waits
+from tests.worker.scheduled_workflows import counts_up, fails, goes_on, naps, notes, waits
 
 WORKFLOWS = [notes, waits, goes_on, fails, naps]
 FAR = "0 0 1 1 *"
@@ -218,6 +218,27 @@ async def test_an_outage_is_made_up_for_within_the_window(client: Client, sql: A
         described = await made_up.describe()
     assert 10 <= described.actions <= 11
     assert 59 <= described.actions + described.missed <= 61
+
+
+async def test_a_run_knows_what_the_one_before_it_left(client: Client) -> None:
+    """Also when it is rebuilt: no worker keeps a run in memory here."""
+    async with Worker(client, workflows=[counts_up], max_cached_workflows=0):
+        handle = await client.schedule.create("s", counts_up, 2, spec=FAR)
+        ended: list[str] = []
+        for number in range(1, 5):
+            await handle.trigger()
+            id = (await actions(handle, number))[-1]
+            await end(client, id)
+            with suppress(WorkflowFailedError):
+                await client.get_handle(id).result()
+            ended.append(await client.get_handle(id).status())
+
+            async def noticed() -> bool:
+                return not (await client.store.find_schedule("s")).state.running  # type: ignore[union-attr]
+
+            await until(noticed)
+    assert ended == ["completed", "completed", "failed", "completed"]
+    assert await client.get_handle(id).result() == 3
 
 
 # --------------------------------------------------------------------------------------------------- overlap

@@ -8,6 +8,7 @@ alter table memflow.schedules
   add column result          bytea,                          -- of the last run that completed
   add column result_encoding text,
   add column failure         bytea,                          -- of the last run, if it failed
+  add column failure_encoding text,
   add column edit            uuid,                           -- the last change from outside, to know it again after a lost answer
   add column created_at      timestamptz not null default statement_timestamp(),
   add column updated_at      timestamptz not null default statement_timestamp();

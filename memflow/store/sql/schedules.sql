@@ -2,37 +2,38 @@
 -- A new schedule; no row where there is one of that id. $1 namespace, $2 id, then the columns of a schedule
 insert into memflow.schedules (
   namespace, id, spec, zone, plan, policy, start, state, paused, next_at, last_at, look_at, result, result_encoding, failure,
-  edit, created_at, updated_at)
+  failure_encoding, edit, created_at, updated_at)
 values (
   $1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::boolean, $10::timestamptz, $11::timestamptz,
-  $12::timestamptz, $13::bytea, $14::text, $15::bytea, $16::uuid, memflow.now(), memflow.now())
+  $12::timestamptz, $13::bytea, $14::text, $15::bytea, $16::text, $17::uuid, memflow.now(), memflow.now())
     on conflict do nothing
 returning id;
 
 -- name: save_schedules :exec
--- Write schedules whose rows the caller holds. $1 namespace, $2 ids, then the columns of a schedule, $16 the change from outside
+-- Write schedules whose rows the caller holds. $1 namespace, $2 ids, then the columns of a schedule, $17 the change from outside
 update memflow.schedules s
    set spec = u.spec, zone = u.zone, plan = u.plan, policy = u.policy, start = u.start, state = u.state, paused = u.paused,
        next_at = u.next_at, last_at = u.last_at, look_at = u.look_at, result = u.result, result_encoding = u.result_encoding,
-       failure = u.failure, edit = coalesce(u.edit, s.edit),
+       failure = u.failure, failure_encoding = u.failure_encoding, edit = coalesce(u.edit, s.edit),
        updated_at = case when u.edit is null then s.updated_at else memflow.now() end
   from unnest(
          $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::boolean[], $10::timestamptz[],
-         $11::timestamptz[], $12::timestamptz[], $13::bytea[], $14::text[], $15::bytea[], $16::uuid[])
-       u(id, spec, zone, plan, policy, start, state, paused, next_at, last_at, look_at, result, result_encoding, failure, edit)
+         $11::timestamptz[], $12::timestamptz[], $13::bytea[], $14::text[], $15::bytea[], $16::text[], $17::uuid[])
+       u(id, spec, zone, plan, policy, start, state, paused, next_at, last_at, look_at, result, result_encoding, failure,
+         failure_encoding, edit)
  where s.namespace = $1::text and s.id = u.id;
 
 -- name: find_schedule :one
 -- $1 namespace, $2 id
 select s.id, s.spec, s.zone, s.plan, s.policy, s.start, s.state, s.paused, s.next_at, s.last_at, s.result, s.result_encoding, s.failure,
-       s.created_at, s.updated_at, s.edit, memflow.now() as now
+       s.failure_encoding, s.created_at, s.updated_at, s.edit, memflow.now() as now
   from memflow.schedules s
  where s.namespace = $1::text and s.id = $2::text;
 
 -- name: hold_schedule :one
 -- One schedule, for the rest of the transaction nobody else's. $1 namespace, $2 id
 select s.id, s.spec, s.zone, s.plan, s.policy, s.start, s.state, s.paused, s.next_at, s.last_at, s.result, s.result_encoding, s.failure,
-       s.created_at, s.updated_at, s.edit, memflow.now() as now
+       s.failure_encoding, s.created_at, s.updated_at, s.edit, memflow.now() as now
   from memflow.schedules s
  where s.namespace = $1::text and s.id = $2::text
    for no key update;
@@ -40,7 +41,7 @@ select s.id, s.spec, s.zone, s.plan, s.policy, s.start, s.state, s.paused, s.nex
 -- name: list_schedules :many
 -- $1 namespace, $2 after this id, $3 limit
 select s.id, s.spec, s.zone, s.plan, s.policy, s.start, s.state, s.paused, s.next_at, s.last_at, s.result, s.result_encoding, s.failure,
-       s.created_at, s.updated_at, s.edit, memflow.now() as now
+       s.failure_encoding, s.created_at, s.updated_at, s.edit, memflow.now() as now
   from memflow.schedules s
  where s.namespace = $1::text and ($2::text is null or s.id > $2::text)
  order by s.id
@@ -60,7 +61,7 @@ select g.id from gone g;
 -- is locked: the same row read again by this statement could be an older version. $1 namespace, $2 limit
 with due as materialized (
   select s.id, s.spec, s.zone, s.plan, s.policy, s.start, s.state, s.paused, s.next_at, s.last_at, s.result, s.result_encoding, s.failure,
-         s.created_at, s.updated_at, s.edit, memflow.now() as now, s.look_at
+         s.failure_encoding, s.created_at, s.updated_at, s.edit, memflow.now() as now, s.look_at
     from memflow.schedules s
    where s.namespace = $1::text and s.look_at <= memflow.now()
    order by s.look_at, s.id
@@ -68,7 +69,7 @@ with due as materialized (
      for no key update skip locked
 ), ended as materialized (
   select s.id, s.spec, s.zone, s.plan, s.policy, s.start, s.state, s.paused, s.next_at, s.last_at, s.result, s.result_encoding, s.failure,
-         s.created_at, s.updated_at, s.edit, memflow.now() as now, s.look_at
+         s.failure_encoding, s.created_at, s.updated_at, s.edit, memflow.now() as now, s.look_at
     from memflow.schedules s
    where s.namespace = $1::text
      and s.id = any(array(select distinct e.schedule from memflow.schedule_ends e where e.namespace = $1::text limit $2::int))
