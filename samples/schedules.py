@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from memflow import Client, Worker, workflow
-from memflow.client import ScheduleHandle
+from memflow.client import ScheduleDescription, ScheduleHandle
 
 
 @workflow.defn
@@ -30,7 +30,7 @@ async def main() -> None:
             await schedule.delete()
 
 
-async def until_started(schedule: ScheduleHandle, count: int):
+async def until_started(schedule: ScheduleHandle, count: int) -> ScheduleDescription:
     for _ in range(100):
         described = await schedule.describe()
         if described.actions >= count:
