@@ -18,6 +18,7 @@ from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, Activity
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ActivityNotFoundError, AsyncActivityCancelledError, ConfigurationError, WorkflowNotFoundError
 from memflow.failure import Failure, encode_failure, failure_of
+from memflow.judging import judge_attempt
 from memflow.names import check_name, read_task_token
 from memflow.options import ActivityOptions
 from memflow.retry import RetryPolicy, retry_policy
@@ -115,21 +116,20 @@ class PendingActivityHandle:
 
     async def _judge(self, found: FoundActivity, failure: Failure) -> bool:
         """The same verdict as a worker's on an attempt that failed there."""
-        store, options, attempt = self._link.store, found.options, max(1, found.attempt)
-        delay = timedelta() if found.reset else options.retry.delay(attempt, failure)
-        state = "maximum_attempts_reached"
-        if failure.non_retryable or failure.type in options.retry.non_retryable_error_types:
-            state = "non_retryable_failure"
-        if delay is not None and found.close_by is not None and await store.now() + delay >= found.close_by:
-            delay, state = None, "timeout"
-        if delay is not None:
-            return await store.fail_attempt(found, delay, encode_failure(failure))
-        verdict = Failure(
-            "activity",
-            f"activity {found.name!r} failed: {failure.message}",
-            cause=failure,
-            facts={"activity": found.name, "activity_id": found.activity_id, "attempt": attempt, "retry_state": state},
+        store, attempt = self._link.store, max(1, found.attempt)
+        if found.reset:
+            return await store.fail_attempt(found, timedelta(), encode_failure(failure))
+        verdict = judge_attempt(
+            found.options,
+            failure,
+            name=found.name,
+            id=found.activity_id,
+            attempt=attempt,
+            now=await store.now(),
+            close_by=found.close_by,
         )
+        if not isinstance(verdict, Failure):
+            return await store.fail_attempt(found, verdict, encode_failure(failure))
         ends = ActivityTimedOut if failure.kind == "timeout" else ActivityFailed
         return await store.finish_activity(found, ends(found.op, verdict))
 

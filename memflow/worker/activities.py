@@ -21,6 +21,7 @@ from memflow.codec import Codec
 from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut
 from memflow.errors import ApplicationError, CancelledError, PayloadError
 from memflow.failure import Failure, failure_of
+from memflow.judging import judge_attempt
 from memflow.payload import Payload
 from memflow.store.base import Settle, Store
 from memflow.worker import verdicts
@@ -364,7 +365,7 @@ class _JobContext(ActivityContext):
             deadline=min(ends, default=None),
             heartbeat_timeout=options.heartbeat_timeout,
             heartbeat_details=() if job.heartbeat_before is None else tuple(codec.decode(job.heartbeat_before)),
-            is_local=job.token is None,
+            is_local=options.is_local,
             task_token=job.task_token if self.may_open else b"",
             start_to_close_timeout=options.start_to_close_timeout,
             schedule_to_close_timeout=options.schedule_to_close_timeout,
@@ -404,14 +405,10 @@ def _final(failure: Failure) -> Failure:
 
 def verdict_on(errand: Errand, attempt: int, failure: Failure, now: datetime) -> TryAgain | ActivityTimedOut | ActivityFailed:
     """What becomes of an activity whose attempt failed: another one, or its end."""
-    op, options = errand.op, errand.options
-    delay = options.retry.delay(attempt, failure)
-    if delay is not None and errand.close_by is not None and now + delay >= errand.close_by:
-        delay, state = None, "timeout"
-    else:
-        final = failure.non_retryable or failure.type in options.retry.non_retryable_error_types
-        state = "non_retryable_failure" if final else "maximum_attempts_reached"
-    if delay is not None:
-        return TryAgain(delay, failure)
-    verdict = verdicts.activity_failed(errand.name, options.activity_id or op, attempt, state, failure)
-    return ActivityTimedOut(op, verdict) if failure.kind == "timeout" else ActivityFailed(op, verdict)
+    id = errand.options.activity_id or str(errand.op)
+    verdict = judge_attempt(
+        errand.options, failure, name=errand.name, id=id, attempt=attempt, now=now, close_by=errand.close_by
+    )
+    if isinstance(verdict, Failure):
+        return ActivityTimedOut(errand.op, verdict) if failure.kind == "timeout" else ActivityFailed(errand.op, verdict)
+    return TryAgain(verdict, failure)

@@ -282,7 +282,7 @@ async def test_completing_an_attempt_that_runs_stops_it(client: Client) -> None:
         await the_activity(client).complete("no need to go on")
         assert await handle.result(10) == "no need to go on"
         await seen(2)
-        assert SEEN == [1, activity.CancellationDetails(not_found=True)]
+        assert [1, activity.CancellationDetails(not_found=True)] == SEEN
 
 
 async def test_whatever_several_operators_do_at_once_it_ends_once(client: Client) -> None:
