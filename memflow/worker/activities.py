@@ -106,7 +106,8 @@ class Runner:
         job.stopped = why
         if job.context is not None:
             job.context.stop(DETAILS[why])
-        if job.task is not None and (job.definition.is_async or why != "cancel"):
+        # Where another attempt may follow at once, a thread is waited for, so that the two do not run together.
+        if job.task is not None and (job.definition.is_async or why not in ("cancel", "paused", "reset")):
             job.task.cancel()
 
     async def drain(self, grace: timedelta) -> None:
