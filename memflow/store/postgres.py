@@ -219,11 +219,11 @@ class PostgresStore:
     async def find_activity(self, key: ActivityKey) -> FoundActivity | str:
         return await activity_acts.find_activity(self._database, self.namespace, key)
 
-    async def finish_activity(self, found: FoundActivity, arrival: Arrival) -> bool:
-        return await activity_acts.finish_activity(self._database, self.namespace, found, arrival)
+    async def finish_activity(self, found: FoundActivity, arrival: Arrival, *, exact: bool) -> bool:
+        return await activity_acts.finish_activity(self._database, self.namespace, found, arrival, exact=exact)
 
-    async def fail_attempt(self, found: FoundActivity, delay: timedelta, failure: Payload) -> bool:
-        return await activity_acts.fail_attempt(self._database, self.namespace, found, delay, failure)
+    async def fail_attempt(self, found: FoundActivity, delay: timedelta, failure: Payload, *, exact: bool) -> bool:
+        return await activity_acts.fail_attempt(self._database, self.namespace, found, delay, failure, exact=exact)
 
     async def beat_activity(self, found: FoundActivity, details: Payload | None) -> Beaten:
         return await activity_acts.beat_activity(self._database, found, details)
