@@ -12,10 +12,13 @@
     ├── QueryFailedError                  a query was not answered but failed; the reason is its cause
     ├── UpdateFailedError                 an update was rejected or failed; the reason is its cause
     ├── WorkflowAlreadyStartedError       the workflow id is taken
+    ├── ActivityAlreadyStartedError       the id of a standalone activity is taken
     ├── WorkflowNotFoundError             no run has that id
     ├── WorkflowClosedError               the run has ended and takes nothing more
     ├── ScheduleAlreadyExistsError        the schedule id is taken
     ├── ScheduleNotFoundError             no schedule has that id
+    ├── ActivityNotFoundError             no such activity is pending: it ended, or the token is of another attempt
+    ├── AsyncActivityCancelledError       an activity that is completed from outside is asked to stop
     ├── PayloadError                      a value cannot be encoded or decoded
     ├── OutcomeUnknownError               the connection broke while Postgres was committing
     ├── NotInWorkflowError                a workflow verb was called outside a workflow
@@ -198,6 +201,16 @@ class WorkflowAlreadyStartedError(MemflowError):
         super().__init__(f"workflow id {workflow_id!r} is taken: {reason} (run {run_id})")
 
 
+class ActivityAlreadyStartedError(MemflowError):
+    """The id of a standalone activity is taken. Choose another id, or say `on_conflict="use_existing"`."""
+
+    def __init__(self, activity_id: str, *, activity: str, run_id: str | None, reason: str) -> None:
+        self.activity_id = activity_id
+        self.activity = activity
+        self.run_id = run_id
+        super().__init__(f"activity id {activity_id!r} is taken: {reason} (run {run_id})")
+
+
 class WorkflowNotFoundError(MemflowError):
     """No run has that id in this namespace. It may have expired, or the id is misspelt."""
 
@@ -233,6 +246,21 @@ class ScheduleNotFoundError(MemflowError):
     def __init__(self, schedule_id: str, *, namespace: str = "default") -> None:
         self.schedule_id = schedule_id
         super().__init__(f"no schedule {schedule_id!r} in namespace {namespace!r}")
+
+
+class ActivityNotFoundError(MemflowError):
+    """No such activity is pending: it was completed before, its time was up, or the token is that of another attempt."""
+
+
+class AsyncActivityCancelledError(MemflowError):
+    """Answer to a heartbeat from outside: the activity is asked to stop. `details` say why.
+
+    End it with `report_cancellation()`; after `paused` or `reset` just stop, the activity begins another attempt by itself.
+    """
+
+    def __init__(self, message: str, *, details: object = None) -> None:
+        self.details = details
+        super().__init__(message)
 
 
 class PayloadError(MemflowError):

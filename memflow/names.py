@@ -76,5 +76,29 @@ def next_run_id(run_id: str) -> str:
     return str(uuid5(NAMESPACE_OID, f"memflow next {run_id}"))
 
 
+def task_token(run: int, op: int, token: UUID | None) -> bytes:
+    """How somebody outside names one attempt of an activity."""
+    return b"" if token is None else f"{run}.{op}.{token.hex}".encode()
+
+
+def read_task_token(value: bytes | str) -> tuple[int, int, UUID]:
+    """What `task_token` made: run, op, token.
+
+    Raises:
+        ConfigurationError: it is no such token.
+    """
+    try:
+        text = value.decode() if isinstance(value, bytes) else value
+        run, op, token = text.split(".")
+        if not (run.isascii() and run.isdigit() and op.isascii() and op.isdigit()):
+            raise ValueError
+        found = int(run), int(op), UUID(hex=token)
+        if found[0] >= 2**63 or found[1] >= 2**31:
+            raise ValueError
+        return found
+    except (ValueError, UnicodeDecodeError, AttributeError, TypeError):
+        raise ConfigurationError("task token: this is none; give activity.info().task_token as it was") from None
+
+
 def _short(value: str) -> str:
     return repr(value) if len(value) <= 60 else repr(value[:57]) + "..."

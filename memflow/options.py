@@ -46,6 +46,15 @@ class ActivityOptions:
     heartbeat_timeout: timedelta | None = None
     retry: RetryPolicy = DEFAULT_RETRY
     cancellation_type: CancellationType = CancellationType.TRY_CANCEL
+    activity_id: str | None = None
+    """How people and clients name it within its run; None: by its op."""
+    local_retry_threshold: timedelta | None = None
+    """Set: it runs nowhere but in the worker of its workflow. A longer wait between attempts is left to a durable timer."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it runs in the worker of its workflow and is never queued."""
+        return self.local_retry_threshold is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
 
     _add_run(commands.add_parser("run", help="look at runs"), shared)
     _add_schedule(commands.add_parser("schedule", help="start runs by the clock"), shared)
+    _add_activity(commands.add_parser("activity", help="act on pending activities"), shared)
     db = commands.add_parser("db", help="the schema in the database").add_subparsers(metavar="COMMAND", required=True)
     migrate = db.add_parser("migrate", parents=[shared], help="install or upgrade the schema")
     migrate.set_defaults(command="db:migrate")
@@ -138,6 +139,31 @@ def _add_schedule(schedule: argparse.ArgumentParser, shared: argparse.ArgumentPa
     following.add_argument("--count", type=int, default=10, help="(default: %(default)s)")
     following.add_argument("-v", "--verbose", action="store_true", help="tracebacks of errors")
     following.set_defaults(command="schedules:next_times")
+
+
+def _add_activity(activity: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> None:
+    verbs = activity.add_subparsers(metavar="COMMAND", required=True)
+    which = argparse.ArgumentParser(add_help=False)
+    which.add_argument("id", metavar="ID", help="workflow id")
+    which.add_argument("activity_id", metavar="ACTIVITY", help="activity id, or number, as `memflow run describe` shows it")
+    which.add_argument("--run-id", help="one run of that id (default: the latest)")
+
+    def verb(name: str, help: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, parents=[shared, which], help=help)
+        added.set_defaults(command="activities:act", verb=name)
+        return added
+
+    complete = verb("complete", "end it with a result")
+    complete.add_argument("--result", default="null", metavar="JSON", help="(default: %(default)s)")
+    fail = verb("fail", "end its attempt with an error; its retry policy says what follows")
+    fail.add_argument("message", metavar="MESSAGE", help="what went wrong")
+    fail.add_argument("--type", default="Operator", help="type of the error (default: %(default)s)")
+    fail.add_argument("--final", action="store_true", help="no further attempt")
+    verb("pause", "let no further attempt begin")
+    verb("resume", "let attempts begin again")
+    reset = verb("reset", "count attempts from one again; the next is due at once")
+    reset.add_argument("--keep-paused", action="store_true", help="leave a paused one paused")
+    reset.add_argument("--reset-heartbeats", action="store_true", help="forget the details of the last heartbeat")
 
 
 class _ShowVersion(argparse.Action):

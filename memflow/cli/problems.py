@@ -38,6 +38,7 @@ class Problem(Exception):
 _KINDS: tuple[tuple[type[BaseException], str, str, Exit], ...] = (
     (errors.WorkflowNotFoundError, "not found", "memflow run list", Exit.NOT_FOUND),
     (errors.ScheduleNotFoundError, "not found", "memflow schedule list", Exit.NOT_FOUND),
+    (errors.ActivityNotFoundError, "no such activity is pending", "memflow run describe ID", Exit.NOT_FOUND),
     (errors.WorkflowFailedError, "the run did not complete", "memflow run show ID", Exit.RUN_FAILED),
     (errors.NondeterminismError, "the code does not fit the journal", "memflow run describe ID", Exit.MISMATCH),
     (errors.SchemaError, "the database's schema does not fit this version of memflow", "memflow db migrate", Exit.ERROR),

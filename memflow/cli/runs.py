@@ -85,7 +85,7 @@ def describe(options: argparse.Namespace) -> int:
         ("record", ", ".join(f"{name}={value}" for name, value in run.record.items())),
         ("progress", run.progress or ""),
         *(("waiting", one) for one in run.waiting),
-        *(("pending", f"{one.name} (op {one.op}), {one.state}, attempt {one.attempt}") for one in run.activities),
+        *(("pending", f"{one.name} (id {one.activity_id}), {one.state}, attempt {one.attempt}") for one in run.activities),
     ]
     print("\n".join(f"{name:<9}{value}" for name, value in facts if value != ""))
     return Exit.DONE

@@ -10,19 +10,25 @@ from memflow.client.client import Client
 from memflow.client.describe import HistoryEntry, PendingActivity, RunDescription, RunSummary, WaitingFor
 from memflow.client.events import Event, Subscription
 from memflow.client.handle import Handle
+from memflow.client.pending import PendingActivityHandle
 from memflow.client.schedule_handle import ScheduleDescription, ScheduledRun, ScheduleHandle
 from memflow.client.schedule_options import ScheduleOptions
+from memflow.client.standalone import ActivityDescription, ActivityHandle, ActivityStartOptions
 from memflow.client.starting import StartOptions
 from memflow.firing import Overlap
 from memflow.schedule_spec import ScheduleInterval, ScheduleSpec
 
 __all__ = [
+    "ActivityDescription",
+    "ActivityHandle",
+    "ActivityStartOptions",
     "Client",
     "Event",
     "Handle",
     "HistoryEntry",
     "Overlap",
     "PendingActivity",
+    "PendingActivityHandle",
     "RunDescription",
     "RunSummary",
     "ScheduleCalendar",

@@ -47,6 +47,9 @@ class PendingActivity:
     next_attempt_at: datetime | None
     last_failure: FailureError | None
     heartbeat_details: tuple[Any, ...] = ()
+    activity_id: str = ""
+    paused: bool = False
+    """Whether an operator has paused it; the state says so once no attempt runs any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +229,8 @@ def _pending(row: Mapping[str, Any], codec: Codec) -> PendingActivity:
         next_attempt_at=row["next_attempt_at"],
         last_failure=failure_in(row["last_failure"], codec),
         heartbeat_details=() if heartbeat is None else tuple(codec.decode(heartbeat)),
+        activity_id=row["activity_id"],
+        paused=row["paused"],
     )
 
 

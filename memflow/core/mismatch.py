@@ -29,10 +29,13 @@ Identity = tuple[object, ...]
 
 
 def identity(interrupt: Interrupt) -> Identity:
-    """What an interrupt is, apart from its op: kind and name. Inputs, options and times may change with the code."""
+    """What an interrupt is, apart from its op: kind and name. Inputs, options and times may change with the code.
+
+    Not so whether an activity is local: what is under way lies where its kind is looked for, and nowhere else.
+    """
     match interrupt:
-        case ScheduleActivity(name=name):
-            return ScheduleActivity, name
+        case ScheduleActivity(name=name, options=options):
+            return ScheduleActivity, name, options.is_local
         case AwaitSignal(signal_id=signal_id) | CancelWait(signal_id=signal_id):
             return type(interrupt), signal_id
         case SendSignal(name=name, workflow_id=workflow_id):
@@ -56,7 +59,7 @@ def same_as(journal: Interrupt, code: Interrupt) -> bool:
     if type(journal) is not type(code) or _op(journal) != _op(code):
         return False
     if isinstance(journal, ScheduleActivity) and isinstance(code, ScheduleActivity):  # nearly always
-        return journal.name == code.name
+        return journal.name == code.name and journal.options.is_local == code.options.is_local
     return identity(journal) == identity(code)
 
 

@@ -34,8 +34,8 @@ _SHOWN = 40  # characters of an input in a report
 def what(interrupt: Interrupt) -> str:
     """A few words for one interrupt, without its input."""
     match interrupt:
-        case ScheduleActivity(name=name):
-            return f"activity {name}"
+        case ScheduleActivity(name=name, options=options):
+            return f"local activity {name}" if options.is_local else f"activity {name}"
         case CancelActivity(op=op):
             return f"cancellation of activity op {op}"
         case StartTimer(due=due):

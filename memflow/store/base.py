@@ -370,6 +370,7 @@ class ActivityClaim:
     last_failure: Payload | None
     heartbeat: Payload | None
     cancel_requested: bool
+    late: str | None = None            # which time of an open attempt was up: it is to be judged, not run
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,12 +414,69 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Beaten:
-    """`lost`: the row is gone or somebody else's: stop. `cancel_requested`: the run asks it to stop."""
+    """`lost`: the row is gone or somebody else's: stop. `cancel_requested`: the run asks it to stop.
+
+    `paused` and `reset`: an operator did that to the activity.
+    """
 
     run: int
     op: int
     lost: bool
     cancel_requested: bool
+    paused: bool = False
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """An attempt whose function returned without a result: somebody outside ends it, until `attempt_by` at the latest."""
+
+    run: int
+    op: int
+    token: UUID
+    attempt_by: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityKey:
+    """Which activity: by workflow and activity id, or by the token of one attempt (then `run` and `op` are set)."""
+
+    workflow_id: str | None = None
+    run_id: str | None = None
+    activity_id: str | None = None
+    run: int | None = None
+    op: int | None = None
+    token: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundActivity:
+    """A pending activity. `token` None: nobody runs it, and `attempt` attempts have been begun."""
+
+    run: int
+    op: int
+    token: UUID | None
+    name: str
+    activity_id: str
+    workflow_id: str
+    options: ActivityOptions
+    attempt: int
+    scheduled_at: datetime
+    close_by: datetime | None
+    cancel_requested: bool
+    paused: bool
+    reset: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ActOnActivity:
+    """What an operator does: `pause`, `resume`, `reset` or `update`. `delay`: not to begin before that long from now."""
+
+    verb: str
+    delay: timedelta = timedelta()
+    keep_paused: bool = False
+    forget_heartbeats: bool = False
+    options: ActivityOptions | None = None
 
 
 class Store(Protocol):
@@ -499,6 +557,18 @@ class Store(Protocol):
     async def settle_activities(self, settled: Sequence[Settle], *, connection: Any = None) -> list[bool]: ...
     async def retry_activities(self, retries: Sequence[Retry]) -> list[bool]: ...
     async def beat_activities(self, beats: Sequence[Beat]) -> list[Beaten]: ...
+    async def open_activities(self, opened: Sequence[Open]) -> list[bool]: ...
+    async def find_activity(self, key: ActivityKey) -> FoundActivity | str:
+        """The activity, or why there is none: `maybe` (soon, perhaps), `not_found`, `closed` or `missing` (its run)."""
+        ...
+
+    async def finish_activity(self, found: FoundActivity, arrival: Arrival, *, exact: bool) -> bool:
+        """End it from outside. `exact`: this very attempt, else whichever it is at. False: it is gone."""
+        ...
+
+    async def fail_attempt(self, found: FoundActivity, delay: timedelta, failure: Payload, *, exact: bool) -> bool: ...
+    async def beat_activity(self, found: FoundActivity, details: Payload | None) -> Beaten: ...
+    async def act_on_activity(self, found: FoundActivity, act: ActOnActivity) -> bool: ...
     async def take_questions(
         self, worker: int, *, task_queues: Sequence[str], types: Sequence[str], limit: int
     ) -> tuple[list[Question], int]:

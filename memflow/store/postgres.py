@@ -12,24 +12,41 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from memflow.core.arrivals import Arrival
 from memflow.core.entries import JournalEntry
 from memflow.errors import ConfigurationError
 from memflow.filters import Filter
 from memflow.firing import Action, ScheduleState
 from memflow.payload import Payload
-from memflow.store import activities, commit, events, inbox, journal, migrate, questions, records, schedules, workers
+from memflow.store import (
+    activities,
+    activity_acts,
+    commit,
+    events,
+    inbox,
+    journal,
+    migrate,
+    questions,
+    records,
+    schedules,
+    workers,
+)
 from memflow.store import runs as run_rows
 from memflow.store import signals as signal_rows
 from memflow.store.base import (
     ActivityClaims,
+    ActivityKey,
+    ActOnActivity,
     Answer,
     Beat,
     Beaten,
     Claims,
     Committed,
     Event,
+    FoundActivity,
     Mail,
     NewRun,
+    Open,
     Outcome,
     Question,
     Reply,
@@ -232,6 +249,24 @@ class PostgresStore:
 
     async def beat_activities(self, beats: Sequence[Beat]) -> list[Beaten]:
         return await activities.beat_activities(self._database, beats)
+
+    async def open_activities(self, opened: Sequence[Open]) -> list[bool]:
+        return await activity_acts.open_activities(self._database, opened)
+
+    async def find_activity(self, key: ActivityKey) -> FoundActivity | str:
+        return await activity_acts.find_activity(self._database, self.namespace, key)
+
+    async def finish_activity(self, found: FoundActivity, arrival: Arrival, *, exact: bool) -> bool:
+        return await activity_acts.finish_activity(self._database, self.namespace, found, arrival, exact=exact)
+
+    async def fail_attempt(self, found: FoundActivity, delay: timedelta, failure: Payload, *, exact: bool) -> bool:
+        return await activity_acts.fail_attempt(self._database, self.namespace, found, delay, failure, exact=exact)
+
+    async def beat_activity(self, found: FoundActivity, details: Payload | None) -> Beaten:
+        return await activity_acts.beat_activity(self._database, found, details)
+
+    async def act_on_activity(self, found: FoundActivity, act: ActOnActivity) -> bool:
+        return await activity_acts.act_on_activity(self._database, self.namespace, found, act)
 
     async def take_questions(
         self, worker: int, *, task_queues: Sequence[str], types: Sequence[str], limit: int

@@ -24,6 +24,7 @@ from memflow.worker.cache import Cache
 from memflow.worker.committer import stuck_because
 from memflow.worker.registry import Registry
 from memflow.worker.resident import Hands, Resident
+from memflow.workflow import standalone
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Claims:
         cold: list[Claim] = []
         refused: list[TurnCommit] = []
         for claim in claims:
-            definition = self._registry.workflows.get(claim.workflow)
+            definition = self._registry.workflow(claim.workflow)
             if definition is None:
                 refused.append(self._unknown(claim))
             elif claim.length == 0:
@@ -72,6 +73,7 @@ class Claims:
             await self._store.commit_turns(worker, refused)
         # Nobody is marked before it knows all that it needs for its turn.
         await self._check_starts([claim.run for claim in claims])
+        await self._take_up_locals([claim.run for claim in claims if claim.length])
         await self.read_mail([claim.run for claim in claims if claim.arrived > claim.consumed])
         for claim in claims:
             if claim.arrived <= claim.consumed and claim.run in self._residents:
@@ -105,8 +107,10 @@ class Claims:
         refused: list[TurnCommit] = []
         for claim in cold:
             entries = journals.get(claim.run, [])
+            definition = self._registry.workflow(claim.workflow)
+            assert definition is not None, "others have been handed back"
             try:
-                replay = rebuild(self._registry.workflows[claim.workflow], self._info(claim), self._codec, entries)
+                replay = rebuild(definition, self._info(claim), self._codec, entries)
             except (NondeterminismError, TurnFailed) as error:
                 why = error if isinstance(error, NondeterminismError) else error.__cause__ or error
                 log.error(
@@ -141,6 +145,12 @@ class Claims:
                 row = rows.get(op)
                 resident.started_in_time(op, row is None or row["attempt"] > 0 or row["owner"] is not None)
 
+    async def _take_up_locals(self, runs: Sequence[int]) -> None:
+        for run in runs:
+            resident = self._residents.get(run)
+            if resident is not None and resident.has_locals():
+                resident.take_up_locals({row["op"]: row for row in await self._store.activities_of(run)})
+
     async def read_mail(self, runs: Sequence[int]) -> None:
         """Bring unread inbox rows to their residents."""
         wanted = [(run, self._residents[run].read) for run in runs if run in self._residents]
@@ -170,6 +180,10 @@ class Claims:
             extra={"workflow": claim.workflow, "workflow_id": claim.workflow_id, "task_queue": claim.task_queue},
         )
         detail = f"stuck: workflow type {claim.workflow!r} is not known to the worker that took it (it knows {known})"
+        activity = standalone.activity_of(claim.workflow)
+        if activity is not None:
+            known = ", ".join(sorted(self._registry.activities)) or "none"
+            detail = f"stuck: activity {activity!r} is not registered on the worker that took it (it knows {known})"
         rest = timedelta(seconds=UNKNOWN_SECONDS * (0.5 + random.random()))
         return _release(claim, self._hands.now() + rest, detail, claim.retries)
 

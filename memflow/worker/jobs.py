@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from memflow.activity import ActivityDefinition
 from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut
 from memflow.failure import Failure
+from memflow.names import task_token
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
 
@@ -33,11 +34,18 @@ class HandBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """The function returned without a result: somebody outside completes the attempt, until `by` at the latest."""
+
+    by: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A transactional activity whose result went into its own transaction: nothing is left to report."""
 
 
-Ending = ActivityCompleted | ActivityFailed | ActivityTimedOut | ActivityCancelled | TryAgain | HandBack | Settled
+Ending = ActivityCompleted | ActivityFailed | ActivityTimedOut | ActivityCancelled | TryAgain | HandBack | Opened | Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,16 @@ class Job:
     timers: list[asyncio.TimerHandle] = field(default_factory=_no_timers)
     context: Any = None
     since: float = 0.0                 # when it was submitted, by the loop's clock
+    beats: bool = False                # it reports heartbeats, so pauses and resets are told to it
+    later: asyncio.TimerHandle | None = None   # a local one that waits for its backoff
+    reserved: UUID | None = None       # the token that its row will have, once somebody asked for it
+
+    @property
+    def task_token(self) -> bytes:
+        """How somebody outside names this attempt."""
+        if self.token is None and self.reserved is None:
+            self.reserved = uuid4()
+        return task_token(self.errand.run, self.errand.op, self.token or self.reserved)
 
     @property
     def key(self) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from memflow.codec import Codec
-from memflow.core.definition import RunInfo
+from memflow.core.definition import Definition, RunInfo
 from memflow.core.journal import rebuild
 from memflow.core.replay import Replay
 from memflow.failure import encode_failure, failure_of
@@ -106,7 +106,7 @@ class Queries:
                     if question.run not in rebuilt:
                         with self._watchdog.turn(question.workflow_id):
                             rebuilt[question.run] = rebuild(
-                                self._registry.workflows[question.workflow],
+                                _known(self._registry, question.workflow),
                                 _info(question, self._store.namespace),
                                 self._codec,
                                 journals.get(question.run, []),
@@ -150,3 +150,9 @@ def _info(question: Question, namespace: str) -> RunInfo:
         question.parent_run_id,
         dict(question.headers),
     )
+
+
+def _known(registry: Registry, workflow: str) -> Definition:
+    found = registry.workflow(workflow)
+    assert found is not None, "only questions to known types are taken"
+    return found

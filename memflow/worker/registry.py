@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from memflow.activity import ActivityDefinition, activity_definition_of
 from memflow.core.definition import Definition
 from memflow.errors import ConfigurationError
+from memflow.workflow import standalone
 from memflow.workflow.define import definition_of, is_workflow
 
 T = TypeVar("T", Definition, ActivityDefinition)
@@ -24,12 +25,41 @@ class Registry:
     def __init__(self, workflows: Iterable[Any], activities: Iterable[Any]) -> None:
         self.workflows: dict[str, Definition] = {}
         self.activities: dict[str, ActivityDefinition] = {}
+        self._standalone: dict[str, Definition] = {}
+        self.dynamic_activity: ActivityDefinition | None = None
         for listed in workflows:
             for found in _workflows_of(listed):
                 _add(self.workflows, found, found.name, "workflow")
         for listed in activities:
             for activity in _activities_of(listed):
-                _add(self.activities, activity, activity.name, "activity")
+                if activity.dynamic:
+                    if self.dynamic_activity not in (None, activity):
+                        raise ConfigurationError("two dynamic activities are listed; a worker can have one")
+                    self.dynamic_activity = activity
+                else:
+                    _add(self.activities, activity, activity.name, "activity")
+
+    def activity(self, name: str) -> ActivityDefinition | None:
+        """What runs the activity of that name here."""
+        return self.activities.get(name, self.dynamic_activity)
+
+    def workflow(self, name: str) -> Definition | None:
+        """What runs the workflow of that type here, also one that is nothing but an activity which a client started."""
+        known = self.workflows.get(name)
+        if known is not None:
+            return known
+        activity = standalone.activity_of(name)
+        if activity is None or self.activity(activity) is None:
+            return None
+        found = self._standalone.get(activity)
+        if found is None:
+            found = self._standalone[activity] = standalone.definition(activity)
+        return found
+
+    @property
+    def has_activities(self) -> bool:
+        """Whether it has any."""
+        return bool(self.activities) or self.dynamic_activity is not None
 
     @property
     def types(self) -> list[str]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from memflow.core.arrivals import (
     ActivityCancelled,
@@ -45,14 +45,17 @@ from memflow.core.interrupts import (
     WriteMemo,
     WriteRecord,
 )
-from memflow.core.replay import Replay
+from memflow.core.replay import Replay, TurnFailed
+from memflow.errors import ConfigurationError
 from memflow.failure import encode_failure
 from memflow.payload import NO_ARGUMENTS
 from memflow.runs import Status
 from memflow.store.base import Claim, Question, TurnCommit
 from memflow.worker import verdicts
 from memflow.worker.chains import ending_of, next_run
-from memflow.worker.jobs import Ending, HandBack, Job, Settled, TryAgain
+from memflow.worker.jobs import Ending, HandBack, Job, Opened, Settled, TryAgain
+from memflow.worker.locals import lost as lost_local
+from memflow.worker.locals import unknown as unknown_local
 from memflow.worker.pending import Pending, Places
 from memflow.worker.unsaved import Unsaved, empty
 
@@ -70,6 +73,10 @@ class Hands(Places, Protocol):
         """There is something to do for this resident."""
         ...
 
+    def begin(self, resident: Resident, job: Job, delay: timedelta) -> None:
+        """Start the next attempt of a local activity after `delay`, if this resident is still ours."""
+        ...
+
 
 @dataclass(slots=True)
 class Acts:
@@ -80,6 +87,7 @@ class Acts:
     report: list[tuple[Job, Ending]] = field(default_factory=empty)
     due: list[datetime] = field(default_factory=empty)
     traces: list[Trace] = field(default_factory=empty)
+    abort: list[Job] = field(default_factory=empty)
 
 
 class Resident:
@@ -107,6 +115,7 @@ class Resident:
         self.pending = Pending(claim, replay, hands, scheduled_at)
         self.committing = self.marked = self.flush = False
         self.flush_timer: asyncio.TimerHandle | None = None
+        self.due_timer: asyncio.TimerHandle | None = None
         self.wake_at: datetime | None = None         # as of the last commit that asked for release
         self.leaving: str | None = None              # why it is released without keeping its replay
         self.detail: str | None = None
@@ -119,6 +128,8 @@ class Resident:
         self._closing: Closing | RunTimedOut | None = None
         self._acts = Acts()
         for op, asked in replay.open_activities.items():
+            if asked.options.is_local:
+                continue                                 # `take_up_locals` follows, with their rows
             if rows is None or op in rows:
                 self.pending.watch(asked, scheduled_at[op])
             elif op in cancelled:
@@ -161,12 +172,30 @@ class Resident:
             # The start's own time is durable already, so a crash before the first commit repeats this turn exactly.
             at = self.claim.last_at
         asked = self.replay.advance(Turn(at, arrivals))
+        self._refuse_unknown_locals(asked)
         self._unsaved.effects.extend(each for each in asked if isinstance(each, AnswerUpdate))
         kept, said = journaled(arrivals, asked)
         if kept or said:
             self.turn += 1
             self.last_at = at
             self._keep(kept, said)
+
+    def has_locals(self) -> bool:
+        """Whether its code waits for local activities."""
+        return any(asked.options.is_local for asked in self.replay.open_activities.values())
+
+    def take_up_locals(self, rows: Mapping[int, Mapping[str, Any]]) -> None:
+        """Go on with local activities from where their rows say, or leave, if they cannot run here."""
+        for asked in self.replay.open_activities.values():
+            if asked.options.is_local and self._hands.knows(asked.name) is None:
+                self.cut_back(unknown_local(asked), stuck=True)
+                return
+        self.pending.take_up_locals(rows)
+
+    def _refuse_unknown_locals(self, asked: list[Interrupt]) -> None:
+        for each in asked:
+            if isinstance(each, ScheduleActivity) and each.options.is_local and self._hands.knows(each.name) is None:
+                raise TurnFailed from ConfigurationError(unknown_local(each))
 
     def _keep(self, arrivals: list[Arrival], asked: list[Interrupt]) -> None:
         entries, turn, at = self._unsaved.entries, self.turn, self.last_at
@@ -187,6 +216,8 @@ class Resident:
             if position is not None:
                 self.taken = position
             if isinstance(arrival, Answer):
+                if self.pending.locals.forget(arrival.op):
+                    self._unsaved.dropped.append(arrival.op)
                 if arrival.op in answered or not self.replay.expects(arrival):
                     continue                             # it comes late: another answer was faster
                 if not isinstance(arrival, ChildStarted):
@@ -204,10 +235,11 @@ class Resident:
     def _late(self, op: int, kind: str) -> ActivityTimedOut:
         """The verdict on a durable activity whose time was up; its row goes with the commit."""
         self.pending.unwatch(op)
+        self.pending.locals.forget(op)
         self._unsaved.dropped.append(op)
         asked = self.replay.open_activities[op]
         cause = verdicts.timed_out(kind, verdicts.limit_of(asked.options, kind))
-        return ActivityTimedOut(op, verdicts.activity_failed(asked.name, op, 0, "timeout", cause))
+        return ActivityTimedOut(op, verdicts.activity_failed(asked.name, asked.options.activity_id or op, 0, "timeout", cause))
 
     def _end_by_time(self, now: datetime) -> None:
         self._closing = RunTimedOut(self.claim.deadline_kind or "run")
@@ -294,12 +326,20 @@ class Resident:
         if self.pending.memory.pop(job.errand.op, None) is None:
             return
         match ending:
+            case TryAgain() | HandBack() if job.errand.options.is_local:
+                following = self.pending.locals.again(job, ending, self)
+                if following is not None and isinstance(ending, TryAgain):
+                    self.pending.memory[job.errand.op] = following
+                    self._hands.begin(self, following, ending.delay)
+                    return
             case TryAgain(delay=delay, failure=failure):
                 self.pending.again(job, self._hands.now() + delay, encode_failure(failure))
             case HandBack(begun=False):
                 self.pending.unbegun(job)
             case HandBack(failure=failure):
                 self.pending.again(job, self._hands.now(), encode_failure(failure))
+            case Opened():
+                self.pending.becomes_row(job, ending)
             case Settled():
                 pass
             case _:
@@ -309,7 +349,8 @@ class Resident:
     def _recover(self, asked: ScheduleActivity, at: datetime) -> None:
         """An activity that a lost owner may have begun."""
         if asked.options.retry.maximum_attempts == 1:
-            failure = verdicts.activity_failed(asked.name, asked.op, 1, "worker_lost", verdicts.worker_lost())
+            id = asked.options.activity_id or asked.op
+            failure = verdicts.activity_failed(asked.name, id, 1, "worker_lost", verdicts.worker_lost())
             self.arrivals.append((None, ActivityFailed(asked.op, failure)))
         else:
             self.pending.lost_row(asked, at)
@@ -320,15 +361,25 @@ class Resident:
         for asked, at in self._unsaved.scheduled:
             if asked.op in self._unsaved.cancelled:
                 self.arrivals.append((None, ActivityCancelled(asked.op, verdicts.cancelled())))
+            elif asked.options.is_local:
+                self._place_local(asked, at, begun=int(maybe_ran))
             elif maybe_ran:
                 self._recover(asked, at)
             else:
                 self._place(asked, at)
         self._unsaved.scheduled.clear()
         if self.flush or self.leaving is not None:
-            withdrawn = self.pending.turn_memory_into_rows()
+            withdrawn = self.pending.turn_memory_into_rows(leaving=self.leaving is not None)
             self._acts.start = [job for job in self._acts.start if job not in withdrawn]
             self.flush = False
+
+    def _place_local(self, asked: ScheduleActivity, at: datetime, *, begun: int) -> None:
+        job = None if begun or self.leaving is not None else self.pending.memory_job(asked, at, self)
+        if job is None:
+            self.pending.rest_local(asked, at, begun=begun)
+        else:
+            self.pending.memory[asked.op] = job
+            self._acts.start.append(job)
 
     def _place(self, asked: ScheduleActivity, at: datetime) -> None:
         stays = self.leaving is None
@@ -352,6 +403,8 @@ class Resident:
             self.pending.unwatch(op)
             acts.stop.append(op)
         acts.traces.extend(unsaved.traces)
+        if status is Status.RUNNING and self.pending.locals.used:
+            self._commit_locals(now)
         busy = self.pending.memory or self.arrivals or any(job.token is None for job in acts.start)
         release = status is not Status.RUNNING or self.leaving is not None or not busy
         parked = release and status is Status.RUNNING
@@ -382,6 +435,14 @@ class Resident:
             memo=unsaved.memos[-1] if unsaved.memos else None,
             next=None if self._closing is None else next_run(self.claim, self._closing, self.replay, now),
         )
+
+    def _commit_locals(self, now: datetime) -> None:
+        jobs, lost = self.pending.commit_locals(now, self, stays=self.leaving is None)
+        self._acts.start.extend(jobs)
+        self._acts.abort.extend(self.pending.aborted)
+        self.pending.aborted.clear()
+        for errand, begun in lost:
+            self.arrivals.append((None, ActivityFailed(errand.op, lost_local(errand, begun))))
 
     def won(self) -> Acts:
         """The commit is durable: what may be acted on now."""

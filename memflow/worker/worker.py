@@ -44,6 +44,7 @@ class Worker:
         workflows: Sequence[Any] = (),
         activities: Sequence[Any] = (),
         max_concurrent_activities: int = 100,
+        max_concurrent_local_activities: int = 100,
         max_concurrent_workflows: int = 2000,
         max_cached_workflows: int = 1000,
         max_activities_per_second: float | None = None,
@@ -59,10 +60,11 @@ class Worker:
     ) -> None:
         self._client = client
         self._registry = Registry(workflows, activities)
-        if not self._registry.workflows and not self._registry.activities:
+        if not self._registry.workflows and not self._registry.has_activities:
             raise ConfigurationError("this worker has nothing to run: list workflows=[...] or activities=[...]")
         for name, count, least in (
             ("max_concurrent_activities", max_concurrent_activities, 1),
+            ("max_concurrent_local_activities", max_concurrent_local_activities, 1),
             ("max_concurrent_workflows", max_concurrent_workflows, 1),
             ("max_cached_workflows", max_cached_workflows, 0),
         ):
@@ -80,13 +82,14 @@ class Worker:
         if poll.total_seconds() < 0.001:
             raise ConfigurationError(f"poll_interval={poll_interval!r} cannot work; give at least 1 millisecond")
         self._own_executor = None if activity_executor is not None else ThreadPoolExecutor(
-            max_workers=max_concurrent_activities, thread_name_prefix="memflow-activity"
+            max_workers=max_concurrent_activities + max_concurrent_local_activities, thread_name_prefix="memflow-activity"
         )
         executor = activity_executor or self._own_executor
         assert executor is not None
         self._settings = Settings(
             task_queue=check_name(task_queue, what="task queue"),
             max_concurrent_activities=max_concurrent_activities,
+            max_concurrent_local_activities=max_concurrent_local_activities,
             max_concurrent_workflows=max_concurrent_workflows,
             max_cached_workflows=max_cached_workflows,
             max_activities_per_second=max_activities_per_second,

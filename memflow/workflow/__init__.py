@@ -49,6 +49,7 @@ from memflow.workflow.handlers import (
     set_update_handler,
     update,
 )
+from memflow.workflow.local_activities import execute_local_activity, start_local_activity
 from memflow.workflow.patches import deprecate_patch, patched
 from memflow.workflow.proxies import proxy_activities
 from memflow.workflow.records import (
@@ -92,6 +93,7 @@ __all__ = [
     "entity",
     "execute_activity",
     "execute_child",
+    "execute_local_activity",
     "get_dynamic_query_handler",
     "get_dynamic_signal_handler",
     "get_dynamic_update_handler",
@@ -128,6 +130,7 @@ __all__ = [
     "sleep_until",
     "start_activity",
     "start_child",
+    "start_local_activity",
     "terminate",
     "time",
     "trace",

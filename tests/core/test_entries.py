@@ -65,6 +65,8 @@ FAILURE = Failure(
 )
 ALL_OPTIONS = ActivityOptions(
     task_queue="elsewhere",
+    activity_id="the-charge",
+    local_retry_threshold=timedelta(seconds=7),
     start_to_close_timeout=timedelta(seconds=1),
     schedule_to_close_timeout=timedelta(days=400, microseconds=1),
     schedule_to_start_timeout=timedelta(milliseconds=1),

@@ -10,7 +10,15 @@ from typing import Any, Protocol, assert_type
 from uuid import UUID
 
 from memflow import RetryPolicy, activity, workflow
-from memflow.client import Client, ScheduleCalendar, ScheduleDescription, ScheduleHandle, ScheduleInterval, ScheduleSpec
+from memflow.client import (
+    ActivityHandle,
+    Client,
+    ScheduleCalendar,
+    ScheduleDescription,
+    ScheduleHandle,
+    ScheduleInterval,
+    ScheduleSpec,
+)
 from memflow.client.handle import Handle
 from memflow.client.updates import UpdateHandle
 from tests.typing import shop
@@ -251,3 +259,38 @@ async def by_the_clock(client: Client, order: Order) -> None:
     await handle.update(lambda now: {"catchup": now.catchup * 2})
     async for found in client.schedule.list(limit=5):
         assert_type(found, ScheduleDescription)
+
+
+async def local_activities() -> None:
+    assert_type(await workflow.execute_local_activity(charge, Order("a"), 5), bool)
+    assert_type(await workflow.execute_local_activity(undecorated, 1, "a", local_retry_threshold="5 seconds"), bytes)
+    assert_type(await workflow.execute_local_activity(sync_undecorated, 1), bytes)
+    assert_type(await workflow.execute_local_activity(Mail.plain, 1), list[str])
+    assert_type(await workflow.execute_local_activity("by name", 1, result_type=int), int)
+    assert_type(workflow.start_local_activity(weigh, "a"), asyncio.Task[float])
+
+
+async def standalone_activities(client: Client) -> None:
+    handle = await client.activity.start(charge, Order("a"), 5, id="x", task_queue="q", on_conflict="use_existing")
+    assert_type(handle, ActivityHandle[bool])
+    assert_type(await handle.result(), bool)
+    assert_type(await client.activity.execute(weigh, "a", retry=RetryPolicy(maximum_attempts=2)), float)
+    assert_type(await client.activity.execute("by name", args=[1], result_type=str), str)
+    assert_type(client.activity.get_handle("x", result_type=int), ActivityHandle[int])
+
+
+async def completing_from_outside(client: Client, token: bytes) -> None:
+    outside = client.get_activity_handle(token)
+    await outside.heartbeat("page", 3)
+    await outside.complete({"any": "thing"})
+    await client.get_activity_handle(workflow_id="w", activity_id=3).fail(RuntimeError("no"))
+    await client.get_activity_handle(workflow_id="w", activity_id="a").reset(keep_paused=True, jitter="1 second")
+
+
+@activity.defn(no_thread_cancel_exception=True)
+def in_a_thread(item: str) -> int:
+    with activity.shield_thread_cancel_exception():
+        activity.wait_for_cancelled_sync("1 second")
+    assert_type(activity.info().task_token, bytes)
+    assert_type(activity.cancellation_details(), activity.CancellationDetails | None)
+    activity.raise_complete_async()

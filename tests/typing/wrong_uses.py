@@ -92,3 +92,13 @@ async def by_the_clock(client: Client, handle: ScheduleHandle, order: Order) -> 
     await handle.update(trigger_immediately=True)  # wrong
     ScheduleCalendar(hours=9)  # wrong
     ScheduleSpec(interval=5)  # wrong
+
+
+async def local_and_standalone(client: Client) -> None:
+    await workflow.execute_local_activity(weigh, 5)  # wrong
+    await workflow.execute_local_activity(weigh, "a", task_queue="q")  # wrong
+    await workflow.execute_local_activity(weigh, "a", heartbeat_timeout=5)  # wrong
+    await client.activity.start(weigh, 5)  # wrong
+    await client.activity.execute(weigh, "a", run_timeout=5)  # wrong
+    await client.get_activity_handle(5).complete()  # wrong
+    await client.get_activity_handle("t").reset(5)  # wrong

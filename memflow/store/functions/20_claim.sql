@@ -119,7 +119,7 @@ begin
            for update skip locked
       ), taken as (
         update memflow.activities a
-           set owner = p_worker, token = p_token, attempt = a.attempt + 1
+           set owner = p_worker, token = p_token, attempt = a.attempt + 1, attempt_by = null
           from due
          where a.run = due.run and a.op = due.op
         returning a.run, a.op
@@ -130,16 +130,42 @@ begin
         ops := ops || v_ops;
       end if;
     end if;
+    if cardinality(runs) < p_limit then
+      -- Attempts to be completed from outside whose time is up: whoever takes one judges it. No attempt begins.
+      with late as materialized (
+        select a.run, a.op
+          from memflow.activities a
+         where a.namespace = p_namespace and a.queue = v_queue and a.owner = 0 and a.due <= v_now
+         order by a.due
+         limit p_limit - cardinality(runs)
+           for update skip locked
+      ), taken as (
+        update memflow.activities a
+           set owner = p_worker, token = p_token
+          from late
+         where a.run = late.run and a.op = late.op
+        returning a.run, a.op
+      )
+      select array_agg(t.run), array_agg(t.op) into v_runs, v_ops from taken t;
+      if v_runs is not null then
+        runs := runs || v_runs;
+        ops := ops || v_ops;
+      end if;
+    end if;
     select min(a.due) into v_due
       from memflow.activities a
-     where a.namespace = p_namespace and a.queue = v_queue and a.owner is null and a.due > v_now;
+     where a.namespace = p_namespace and a.queue = v_queue and a.owner is null and a.due > v_now and a.due < 'infinity';
+    next_due := least(next_due, v_due);
+    select min(a.due) into v_due
+      from memflow.activities a
+     where a.namespace = p_namespace and a.queue = v_queue and a.owner = 0 and a.due > v_now and a.due < 'infinity';
     next_due := least(next_due, v_due);
   end loop;
   if cardinality(runs) > 0 then
     perform 1 from memflow.workers k where k.id = p_worker and k.void_token is distinct from p_token for share;
     if not found then
       update memflow.activities a
-         set owner = null, token = null, attempt = a.attempt - 1
+         set owner = null, token = null, attempt = a.attempt - (a.attempt_by is null)::int
        where a.owner = p_worker and a.token = p_token;
       runs := '{}';
       ops := '{}';
@@ -190,7 +216,7 @@ create or replace function memflow.claim_activities(
 ) returns table (
   run bigint, op int, workflow_id text, run_id text, workflow text, name text, task_queue text, input bytea, input_encoding text,
   options text, headers text, attempt int, scheduled_at timestamptz, close_by timestamptz, last_failure bytea,
-  last_failure_encoding text, heartbeat bytea, heartbeat_encoding text, cancel_requested boolean
+  last_failure_encoding text, heartbeat bytea, heartbeat_encoding text, cancel_requested boolean, late text
 )
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
@@ -208,7 +234,8 @@ begin
     return query
     select a.run, a.op, r.workflow_id, r.run_id, r.workflow, a.name, a.queue, a.input, a.input_encoding,
            a.options, a.headers, a.attempt, a.scheduled_at, a.close_by, a.last_failure,
-           a.last_failure_encoding, a.heartbeat, a.heartbeat_encoding, a.cancel_requested
+           a.last_failure_encoding, a.heartbeat, a.heartbeat_encoding, a.cancel_requested,
+           case when a.attempt_by <= memflow.now() then 'start_to_close' when a.attempt_by is not null then 'heartbeat' end
       from unnest(v_taken.runs, v_taken.ops) t(run, op)
       join memflow.activities a on a.run = t.run and a.op = t.op
       join memflow.runs r on r.id = a.run;

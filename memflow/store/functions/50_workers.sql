@@ -20,7 +20,8 @@ begin
       select a.run, a.op from memflow.activities a where a.owner = any(p_workers) for update skip locked
     ), back as (
       update memflow.activities a
-         set owner = null, token = null, due = memflow.now()
+         set owner = null, token = null, due = memflow.due_unless_paused(a.paused_due, a.cancel_requested, memflow.now()),
+             attempt = case when a.reset then 0 else a.attempt end, reset = false
         from idle i
        where a.run = i.run and a.op = i.op
       returning a.namespace, 'activities:' || a.queue as ear

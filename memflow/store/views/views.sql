@@ -29,10 +29,12 @@ select r.run_id, i.position, i.kind, i.op, i.dedupe, i.attributes::jsonb as attr
 create or replace view memflow.v_activities as
 select r.run_id, a.op, a.name, a.queue as task_queue,
        case when a.owner is not null and a.cancel_requested then 'cancelling'
+            when a.owner = 0 then 'open'
             when a.owner is not null then 'running'
+            when a.paused_due is not null then 'paused'
             when a.attempt > 0 then 'backing_off'
             else 'queued' end as state,
-       a.attempt, case when a.owner is null then a.due end as next_attempt_at, k.identity as owner,
+       a.attempt, case when a.owner is null and a.paused_due is null then a.due end as next_attempt_at, k.identity as owner,
        memflow.payload_to_jsonb(a.last_failure, a.last_failure_encoding) as last_failure,
        memflow.payload_to_jsonb(a.heartbeat, a.heartbeat_encoding) as heartbeat_details
   from memflow.activities a
