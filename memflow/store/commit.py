@@ -193,6 +193,10 @@ def _add(rows: _Rows, member: int, turn: TurnCommit) -> None:
         rows.effects.append((member, "record", None, None, None, None, None, turn.record.encoding, turn.record.data))
     if turn.memo is not None:
         rows.effects.append((member, "memo", None, None, None, None, None, turn.memo.encoding, turn.memo.data))
+    if turn.version is not None:
+        version, pinned = turn.version
+        how = "pinned" if pinned else "auto_upgrade"
+        rows.effects.append((member, "version", None, version, None, None, how, None, None))
     if turn.next is not None:
         rows.effects.extend(_next_rows(member, turn.next))
 

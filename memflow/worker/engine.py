@@ -78,6 +78,7 @@ class Settings:
     poll_interval: timedelta
     identity: str
     version: str | None
+    pins: bool                         # runs of workflows that do not say otherwise stay with this version
     executor: Executor
     trace_sinks: tuple[TraceSink, ...]
 
@@ -124,9 +125,12 @@ class Engine:
             store, self._registry, self._runner, tried_again=lambda delay: self._activity_bell.ring_at(self.now() + delay)
         )
         self._committer = Committer(store, self._watchdog, now=self.now, ahead=self._start_ahead, act=self._act, drop=self._drop)
-        self._claims = Claims(store, self._codec, self._registry, self._cache, self, self._residents)
+        self._claims = Claims(
+            store, self._codec, self._registry, self._cache, self, self._residents, version=settings.version, pins=settings.pins
+        )
         self._queries = Queries(
-            store, self._codec, self._registry, self._cache, self._residents, self._watchdog, self._query_bell.ring
+            store, self._codec, self._registry, self._cache, self._residents, self._watchdog, self._query_bell.ring,
+            version=settings.version,
         )
         self._pulse = Pulse(store, lease=settings.lease, worker=lambda: self._worker)
         self._liveness = Liveness(store, lease=settings.lease, pulse=self._pulse.beat, declared_dead=self._rise_again)
@@ -236,7 +240,9 @@ class Engine:
         if room <= 0:
             await self._run_bell.heard()                 # rung by whoever leaves
             return
-        found = await self._store.claim_runs(self._worker, task_queues=[self._settings.task_queue], limit=room)
+        found = await self._store.claim_runs(
+            self._worker, task_queues=[self._settings.task_queue], limit=room, version=self._settings.version
+        )
         self._clock.hear(found.now)
         if found.claims:
             await self._claims.adopt(self._worker, found.claims)

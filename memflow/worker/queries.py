@@ -41,6 +41,8 @@ class Queries:
         residents: dict[int, Resident],
         watchdog: Watchdog,
         ring: Callable[[], None],
+        *,
+        version: str | None = None,
     ) -> None:
         self._store = store
         self._codec = codec
@@ -49,6 +51,7 @@ class Queries:
         self._residents = residents
         self._watchdog = watchdog
         self._ring = ring
+        self._version = version
         self._answers: list[Answer] = []
         self._pause = FIRST_PAUSE
 
@@ -56,7 +59,9 @@ class Queries:
         """Take queries and answer them. Returns in how many seconds to look again; None: when it rings, or as usual."""
         await self._send()
         types = list(self._registry.workflows)
-        taken, pending = await self._store.take_questions(worker, task_queues=[task_queue], types=types, limit=QUESTIONS)
+        taken, pending = await self._store.take_questions(
+            worker, task_queues=[task_queue], types=types, limit=QUESTIONS, version=self._version
+        )
         await self._answer(taken)
         await self._send()
         if len(taken) == QUESTIONS:
@@ -149,4 +154,8 @@ def _info(question: Question, namespace: str) -> RunInfo:
         question.parent_workflow_id,
         question.parent_run_id,
         dict(question.headers),
+        question.continued_run_id,
+        question.record,
+        question.memo,
+        tuple(question.origins),
     )

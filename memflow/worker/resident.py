@@ -94,8 +94,9 @@ class Resident:
         scheduled_at: dict[int, datetime],
         rows: Collection[int] | None = None,
         cancelled: Collection[int] = (),
+        version: tuple[str, bool] | None = None,
     ) -> None:
-        """`rows` names the ops that have a durable row; None when no owner was lost, so that all have."""
+        """`version` is of this worker's code, if the run's row does not say so yet. `rows` names the ops that have a durable row; None when no owner was lost, so that all have."""
         self.claim = claim
         self.run = claim.run
         self.replay = replay
@@ -111,6 +112,8 @@ class Resident:
         self.leaving: str | None = None              # why it is released without keeping its replay
         self.detail: str | None = None
         self.questions: list[Question] = []          # asked while turns were unsaved: answered when their commit has won
+        self._version = version
+        self.ending = claim.ending                   # its end met unread mail: the next turn takes all there is
         self._hands = hands
         self._unsaved = Unsaved()
         self._marks = self._unsaved.marks()          # where the last turn began
@@ -182,7 +185,8 @@ class Resident:
     def _due(self, now: datetime, first: bool) -> list[Arrival]:
         due: list[Arrival] = [RunStarted(self.claim.input or NO_ARGUMENTS)] if first else []
         answered: set[int] = set()
-        while self.arrivals and len(due) < TURN_LIMIT:
+        # An end that met unread mail is tried again with all of it; else the same end would meet the rest, again and again.
+        while self.arrivals and (len(due) < TURN_LIMIT or self.ending):
             position, arrival = self.arrivals.popleft()
             if position is not None:
                 self.taken = position
@@ -378,6 +382,7 @@ class Resident:
             effects=unsaved.effects,
             mail=self._answers if self.leaving else (),
             sticky=self.leaving is None,
+            version=self._version if unsaved.entries else None,
             record=unsaved.records[-1] if unsaved.records else None,
             memo=unsaved.memos[-1] if unsaved.memos else None,
             next=None if self._closing is None else next_run(self.claim, self._closing, self.replay, now),
@@ -385,7 +390,10 @@ class Resident:
 
     def won(self) -> Acts:
         """The commit is durable: what may be acted on now."""
-        self.length += len(self._unsaved.entries)
+        if self._unsaved.entries:
+            self.length += len(self._unsaved.entries)
+            self._version = None
+            self.ending = False
         self._unsaved = Unsaved()
         self._marks = self._unsaved.marks()
         self._taken_before = self.taken
