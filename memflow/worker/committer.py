@@ -136,7 +136,7 @@ class Committer:
                     resident.marked = True
                 case "paused":
                     # It may not go on: keep what came before this turn, and let go of it until it is resumed.
-                    resident.cut_back("paused", stuck=False)
+                    resident.pause()
                     resident.marked = True
                 case "refused":
                     resident.cut_back(f"stuck: Postgres refused the commit: {answer.reason}", stuck=True, everything=True)

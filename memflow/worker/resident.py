@@ -147,10 +147,12 @@ class Resident:
         Raises:
             NondeterminismError, TurnFailed: the code cannot go on; `cut_back` keeps what came before.
         """
+        if self.leaving is not None:
+            return                                       # what it leaves behind is not touched any more: answers go with it
         self._marks = self._unsaved.marks()
         self._taken_before = self.taken
         self._answers = []
-        if self._closing is not None or self.leaving is not None:
+        if self._closing is not None:
             return
         if self.claim.deadline is not None and self.claim.deadline <= now:
             self._end_by_time(now)
@@ -402,6 +404,19 @@ class Resident:
         acts.due, acts.report = self.pending.sent()
         return acts
 
+    def pause(self) -> None:
+        """The run was paused before this commit: keep what it did before the last turn, and leave.
+
+        But for a first turn whose activities run ahead of its commit: that one has happened.
+        """
+        if self.length or any(self._marks) or not self.pending.memory or self._closing is not None:
+            self.cut_back("paused", stuck=False)
+            return
+        self.leaving = "paused"
+        self.pending.not_sent()
+        self._answers = [arrival for position, arrival in self.arrivals if position is None]
+        self.arrivals.clear()
+
     def cut_back(self, why: str, *, stuck: bool, everything: bool = False) -> None:
         """Undo the last turn (or all that is unsaved) and leave: its replay no longer fits its journal.
 
@@ -409,7 +424,12 @@ class Resident:
         """
         self.leaving = why
         self.detail = why if stuck else None
-        self._unsaved.cut(tuple(0 for _ in self._marks) if everything else self._marks)
+        marks = tuple(0 for _ in self._marks) if everything else self._marks
+        undone = {each.entry.op for each in self._unsaved.entries[marks[0] :] if isinstance(each.entry, ScheduleActivity)}
+        self._unsaved.cut(marks)
+        self.pending.undo(undone)
+        # What else the refused share allowed, the next one says again, as far as it still holds.
+        self._acts = Acts(start=[job for job in self._acts.start if job.errand.op not in undone])
         self.taken = self._taken_before
         self._closing = None
         self.pending.not_sent()
