@@ -41,7 +41,7 @@ from memflow.core.asking import Asking, TurnFailed
 from memflow.core.chain import continuation_in
 from memflow.core.definition import Definition, Handler, RunInfo
 from memflow.core.ending import ending_by
-from memflow.core.handlers import CURRENT_UPDATE, STACK_QUERY, Handlers, Running, UpdateInfo, call, journaled, run_signal
+from memflow.core.handlers import CURRENT_UPDATE, STACK_QUERY, Handlers, Running, UpdateInfo, call, journaled, run_signal, warn_unfinished
 from memflow.core.interrupts import (
     AnswerUpdate,
     Closing,
@@ -508,6 +508,7 @@ class Replay(Asking):
                 " before its end, or declare them with unfinished_policy",
                 extra={"workflow_id": self.info.workflow_id, "run_id": self.info.run_id, "handlers": unfinished},
             )
+            warn_unfinished(unfinished, self.info)
         left = [task.get_name() for task in self._loop.tasks if not (task.done() or task in self.handlers.running)]
         if left and not self.silent:
             log.warning(

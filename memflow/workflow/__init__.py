@@ -13,6 +13,7 @@ from memflow.core.chain import ContinueAsNewError
 from memflow.core.definition import RunInfo
 from memflow.core.handlers import UpdateInfo
 from memflow.core.logs import logger
+from memflow.errors import UnfinishedSignalHandlersWarning, UnfinishedUpdateHandlersWarning
 from memflow.options import CancellationType, HandlerUnfinishedPolicy, ParentClosePolicy, VersioningBehavior
 from memflow.scheduling import ActivityKeywords
 from memflow.workflow.activities import execute_activity, start_activity
@@ -77,6 +78,8 @@ __all__ = [
     "RunInfo",
     "Search",
     "UpdateInfo",
+    "UnfinishedSignalHandlersWarning",
+    "UnfinishedUpdateHandlersWarning",
     "VersioningBehavior",
     "all_handlers_finished",
     "cancel",
