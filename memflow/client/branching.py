@@ -72,8 +72,8 @@ async def branch(
             )
         case "children":
             raise ConfigurationError(
-                f"{what}: at entry {point.seq} the run waits for children that have not ended ({branched.about}), and a child answers"
-                " one parent; fork before they were started, or wait for them"
+                f"{what}: at entry {point.seq} the run waits for children that have not ended ({branched.about}), and a child"
+                " answers one parent; fork before they were started, or wait for them"
             )
         case "not_found":
             raise WorkflowNotFoundError(row.workflow_id, run_id=row.run_id, namespace=link.namespace)
@@ -106,15 +106,13 @@ def _folded(
 ) -> Payload | None:
     """The memo or record as these entries leave it; None if none of them writes it."""
     codec = link.codec
-    document: Document | None = None
-    for each in journal:
-        entry = each.entry
-        if not isinstance(entry, kind):
-            continue
-        if document is None:
-            document = {} if given is None else codec.decode(given, dict[str, Any])
+    written = [each.entry for each in journal if isinstance(each.entry, kind)]
+    if not written:
+        return None
+    document: Document = {} if given is None else codec.decode(given, dict[str, Any])
+    for entry in written:
         if isinstance(entry, WriteMemo):
             document, _ = folding("memo.set", [codec.decode(entry.fields)])(document)
         else:
             document, _ = folding(entry.verb, codec.decode(entry.arguments))(document)
-    return None if document is None else codec.encode(document)
+    return codec.encode(document)

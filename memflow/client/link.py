@@ -13,7 +13,6 @@ from memflow.codec import Codec
 from memflow.errors import ConfigurationError
 from memflow.store.base import NewRun, Sent, Started, Store, ToRun, ToSignalId
 
-
 BUSY_SECONDS, BUSY_LONGEST = 0.02, 0.5
 """When a message is offered again to a run that is just ending: that takes it a turn and a commit."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 from memflow.core.arrivals import (
     ActivityCancelled,
@@ -78,7 +79,7 @@ def find_point(journal: Sequence[JournalEntry], wanted: int | str, *, what: str)
         raise ConfigurationError(f"{what}: the run has no turn to keep; start it anew")
     if isinstance(wanted, str):
         return _named(journal, points, wanted, what)
-    if isinstance(wanted, bool) or not isinstance(wanted, int):
+    if isinstance(wanted, bool) or not isinstance(cast("object", wanted), int):
         raise ConfigurationError(f"{what}: {wanted!r} is no point; {_allowed(points, 1)}")
     for point in points:
         if point.seq == wanted:
@@ -111,7 +112,7 @@ def _named(journal: Sequence[JournalEntry], points: Sequence[Point], wanted: str
 
 
 def _before_op(journal: Sequence[JournalEntry], points: Sequence[Point], op: int, what: str) -> Point:
-    ops = sorted({e.entry.op for e in journal if isinstance(getattr(e.entry, "op", None), int)})  # type: ignore[union-attr]
+    ops = sorted({found for e in journal if isinstance(found := getattr(e.entry, "op", None), int)})
     if op not in ops:
         known = f"1 to {ops[-1]}" if ops else "none"
         raise ConfigurationError(f"{what}: the journal has no op {op}; ops are {known}")
@@ -126,7 +127,14 @@ def _before_op(journal: Sequence[JournalEntry], points: Sequence[Point], op: int
 
 
 _Answers = (
-    ActivityCompleted | ActivityFailed | ActivityTimedOut | ActivityCancelled | TimerFired | ChildCompleted | ChildFailed | ChildCancelled
+    ActivityCompleted
+    | ActivityFailed
+    | ActivityTimedOut
+    | ActivityCancelled
+    | TimerFired
+    | ChildCompleted
+    | ChildFailed
+    | ChildCancelled
 )
 
 

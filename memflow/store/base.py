@@ -401,7 +401,8 @@ class Committed:
     """What became of a TurnCommit.
 
     `outcome` is `won`; `fenced` (the run is no longer ours: drop it); `unread` (it tried to close over unread mail) or
-    `paused` (it may not go on: let go of it), where nothing of it was written and it is still ours; or `refused` (Postgres cannot take one of its values; still ours).
+    `paused` (it may not go on: let go of it), where nothing of it was written and it is still ours; or `refused` (Postgres
+    cannot take one of its values; still ours).
     `arrived` is the inbox position now. A commit that asked for release but found mail (arrived > consumed) keeps the run
     owned, `released` False: read the mail and go on.
     """

@@ -18,7 +18,10 @@ SEND_COLUMNS = 8
 async def send(
     database: Database, messages: Sequence[ToRun], *, connection: Any = None, patient: bool = False
 ) -> list[Sent]:
-    """Leave messages in the inboxes of runs; those to one run keep their order. `patient`: the sender comes again if one is busy."""
+    """Leave messages in the inboxes of runs; those to one run keep their order.
+
+    `patient`: the sender comes again if one is busy.
+    """
     answers: list[Sent | None] = [None] * len(messages)
     for namespace in dict.fromkeys(message.namespace for message in messages):
         members = [n for n, message in enumerate(messages) if message.namespace == namespace]

@@ -201,6 +201,7 @@ class Engine:
         for resident in list(self._residents.values()):
             self._forget(resident, "shutdown")
         self._cache.clear()
+        self._queries.close()
         self._watchdog.stop()
         self._pulse.stop()
 

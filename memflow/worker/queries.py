@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from memflow.codec import Codec
@@ -27,6 +28,10 @@ QUESTIONS = 100
 
 FIRST_PAUSE = 0.01
 """Seconds until the next look at queries that cannot be answered yet, doubled each time: their run is about to read its mail."""
+
+
+ENDED_KEPT = 20
+"""Ended runs that are kept rebuilt, the last to be asked about: a dashboard asks the same one several things."""
 
 
 class Queries:
@@ -52,6 +57,7 @@ class Queries:
         self._watchdog = watchdog
         self._ring = ring
         self._version = version
+        self._ended: OrderedDict[int, Replay] = OrderedDict()
         self._answers: list[Answer] = []
         self._pause = FIRST_PAUSE
 
@@ -88,7 +94,11 @@ class Queries:
         cold: list[Question] = []
         for question in questions:
             resident = self._residents.get(question.run)
-            if resident is None:
+            ended = self._ended.get(question.run)
+            if ended is not None:
+                self._ended.move_to_end(question.run)
+                self._answers.append(self._ask(ended, question))
+            elif resident is None:
                 suspended = self._cache.take(question.run, question.length)
                 if suspended is None:
                     cold.append(question)
@@ -122,8 +132,22 @@ class Queries:
                     self._answers.append(self._ask(rebuilt[question.run], question))
                 await asyncio.sleep(0)                   # a long journal must not hold up everything else
         finally:
-            for replay in rebuilt.values():
-                replay.close()
+            for run, replay in rebuilt.items():
+                self._keep_ended(run, replay)
+
+    def _keep_ended(self, run: int, replay: Replay) -> None:
+        """A run that has ended stays as it is, so that the next question need not rebuild it; any other is closed."""
+        if not replay.finished or run in self._ended:
+            replay.close()
+            return
+        self._ended[run] = replay
+        while len(self._ended) > ENDED_KEPT:
+            self._ended.popitem(last=False)[1].close()
+
+    def close(self) -> None:
+        """Let go of what was kept."""
+        while self._ended:
+            self._ended.popitem()[1].close()
 
     def _ask(self, replay: Replay, question: Question) -> Answer:
         try:

@@ -51,7 +51,7 @@ from memflow.payload import NO_ARGUMENTS
 from memflow.runs import Status
 from memflow.store.base import Claim, Question, TurnCommit
 from memflow.worker import verdicts
-from memflow.worker.chains import ending_of, next_run
+from memflow.worker.chains import ending_of, next_run, unanswered
 from memflow.worker.jobs import Ending, HandBack, Job, Settled, TryAgain
 from memflow.worker.pending import Pending, Places
 from memflow.worker.unsaved import Unsaved
@@ -96,7 +96,9 @@ class Resident:
         cancelled: Collection[int] = (),
         version: tuple[str, bool] | None = None,
     ) -> None:
-        """`version` is of this worker's code, if the run's row does not say so yet. `rows` names the ops that have a durable row; None when no owner was lost, so that all have."""
+        """`version` is of this worker's code, if the run's row does not say so yet. `rows` names the ops that have a
+        durable row; None when no owner was lost, so that all have.
+        """
         self.claim = claim
         self.run = claim.run
         self.replay = replay
@@ -365,6 +367,7 @@ class Resident:
             self.wake_at = now + verdicts.backoff(self.claim.retries) if self.detail else now
         else:
             self.wake_at = self.next_due() if parked else None
+        following = None if self._closing is None else next_run(self.claim, self._closing, self.replay, now)
         return TurnCommit(
             self.run,
             self.claim.token,
@@ -381,13 +384,13 @@ class Resident:
             activities=self.pending.send_rows(),
             cancelled_activities=[op for op in unsaved.cancelled if op not in self.pending.memory],
             dropped_activities=unsaved.dropped,
-            effects=unsaved.effects,
+            effects=[*unsaved.effects, *unanswered(self.replay, following)],
             mail=self._answers if self.leaving else (),
             sticky=self.leaving is None,
             version=self._version if unsaved.entries else None,
             record=unsaved.records[-1] if unsaved.records else None,
             memo=unsaved.memos[-1] if unsaved.memos else None,
-            next=None if self._closing is None else next_run(self.claim, self._closing, self.replay, now),
+            next=following,
         )
 
     def won(self) -> Acts:

@@ -63,7 +63,7 @@ class Watchdog:
             self._thread = None
 
     def turn(self, label: str, limit: timedelta | None = None) -> Self:
-        """`with watchdog.turn(workflow_id):` around one turn. `limit` is used instead of `interrupt_after`, to half a second or so.
+        """`with watchdog.turn(workflow_id):` around one turn. `limit` stands in for `interrupt_after`, to half a second or so.
 
         Raises:
             TurnFailed: on leaving the block, if the turn was interrupted there.

@@ -42,7 +42,10 @@ async def test_a_pinned_run_is_left_to_workers_of_its_version(dsn: str, schema: 
         shown = await handle.describe()
         assert (shown.version, shown.pinned) == ("1", True)
         assert "no worker of version '1'" in str(shown.detail)
-        async with Worker(client, workflows=[versioned("w", "2")], version="2"), Worker(client, workflows=[versioned("w", "none")]):
+        async with (
+            Worker(client, workflows=[versioned("w", "2")], version="2"),
+            Worker(client, workflows=[versioned("w", "none")]),
+        ):
             await handle.signal("go")
             other = await client.workflow.start("w", id="other")
             await waits(other)
@@ -112,7 +115,7 @@ async def test_the_default_of_a_worker_and_what_a_workflow_says_itself(dsn: str,
 def test_wrong_words_are_refused_with_the_right_ones() -> None:
     with pytest.raises(ConfigurationError, match="pinned, auto_upgrade"):
         versioned("w", "1", "sticky")
-    with pytest.raises(ConfigurationError, match="default_versioning.*pinned, auto_upgrade"):
+    with pytest.raises(ConfigurationError, match=r"default_versioning.*pinned, auto_upgrade"):
         Worker(None, workflows=[versioned("w", "1")], default_versioning="no")  # type: ignore[arg-type]
 
 
