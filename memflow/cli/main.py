@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from memflow.cli.problems import Exit, problem_of
+from memflow.cli.verbs import add_verbs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", parents=[shared], help="see an order survive the death of its worker")
     demo.set_defaults(command="demo:run")
 
-    _add_run(commands.add_parser("run", help="look at runs"), shared)
+    _add_run(commands.add_parser("run", help="look at runs, and act on them"), shared)
     db = commands.add_parser("db", help="the schema in the database").add_subparsers(metavar="COMMAND", required=True)
     migrate = db.add_parser("migrate", parents=[shared], help="install or upgrade the schema")
     migrate.set_defaults(command="db:migrate")
@@ -74,6 +75,7 @@ def _add_run(run: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> N
 
     listing = verbs.add_parser("list", parents=[shared, output], help="list runs, newest first")
     listing.add_argument("--where", help="""a filter: 'status = failed and started > ago("2h")'""")
+    listing.add_argument("--order", help="started, closed, id or type, then asc or desc (default: started desc)")
     listing.add_argument("--limit", type=int, default=50, help="(default: %(default)s)")
     listing.set_defaults(command="runs:list_runs")
 
@@ -83,6 +85,7 @@ def _add_run(run: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> N
         each.add_argument("id", metavar="ID", help="workflow id")
         each.add_argument("--run-id", help="one run of that id (default: the latest)")
         each.set_defaults(command=command)
+    add_verbs(verbs, shared, output)
 
 
 class _ShowVersion(argparse.Action):

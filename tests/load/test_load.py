@@ -70,7 +70,9 @@ async def _long_history(connection: Any, schema: str, run: int, steps: int) -> i
     """The journal of `steps` activities, as commits would have written it."""
     at = "timestamptz '2026-01-01' + n * interval '1 second'"
     journal = f'insert into "{schema}".journal (run, seq, at, turn, op, kind, attributes, data) '
-    await connection.execute(journal + f"select {run}, 1, {at}, 1, null, 'run_started', null, null from generate_series(0, 0) n")
+    await connection.execute(
+        journal + f"select {run}, 1, {at}, 1, null, 'run_started', null, null from generate_series(0, 0) n"
+    )
     await connection.execute(
         journal + f"select {run}, 2 * n + 2, {at}, n + 1, n + 1, 'schedule_activity', '{json.dumps({'name': 'echo'})}',"
         f" convert_to('[' || n || ']', 'UTF8') from generate_series(0, {steps - 1}) n"
