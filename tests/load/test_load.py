@@ -87,8 +87,8 @@ async def _long_history(connection: Any, schema: str, run: int, steps: int) -> i
     )
     # The last turn asks for the signal.
     await connection.execute(
-        journal + f"values ({run}, {length + 1}, timestamptz '2026-01-01' + {steps} * interval '1 second', {steps + 1}, {steps + 1},"
-        """ 'await_signal', '{"signal_id":"end"}', null)"""
+        journal + f"select {run}, {length + 1}, {at}, n + 1, n + 1, 'await_signal',"
+        f""" '{{"signal_id":"end"}}', null from generate_series({steps}, {steps}) n"""
     )
     return length + 1
 
