@@ -25,7 +25,7 @@ from memflow.core.arrivals import (
     TimerFired,
 )
 from memflow.core.entries import JournalEntry
-from memflow.core.interrupts import CancelActivity, Closing, StartChild
+from memflow.core.interrupts import AwaitSignal, CancelActivity, Closing, ScheduleActivity, StartChild, StartTimer
 from memflow.core.opened import OpenOps
 from memflow.errors import ConfigurationError
 
@@ -116,26 +116,17 @@ def _before_op(journal: Sequence[JournalEntry], points: Sequence[Point], op: int
     if op not in ops:
         known = f"1 to {ops[-1]}" if ops else "none"
         raise ConfigurationError(f"{what}: the journal has no op {op}; ops are {known}")
-    turns = [e.turn for e in journal if getattr(e.entry, "op", None) == op]
-    # Asked in one turn and answered in another: the question stays, so that it is put anew. Else that turn goes as a whole.
-    if len(set(turns)) > 1:
-        return _before(points, min(turn for turn in turns if turn > turns[0]), what)
-    answered = any(isinstance(e.entry, _Answers) and e.entry.op == op for e in journal)
-    if not answered and turns[0] == points[-1].turn and any(point.turn == turns[0] for point in points):
-        return points[-1]
-    return _before(points, turns[0], f"{what}: op {op} belongs to the first turn; start the workflow anew for that")
-
-
-_Answers = (
-    ActivityCompleted
-    | ActivityFailed
-    | ActivityTimedOut
-    | ActivityCancelled
-    | TimerFired
-    | ChildCompleted
-    | ChildFailed
-    | ChildCancelled
-)
+    entries = [e for e in journal if getattr(e.entry, "op", None) == op]
+    asked = entries[0].turn
+    # What waits for an answer stays asked, and is asked of the world anew. Anything else goes with the whole of its turn.
+    if isinstance(entries[0].entry, ScheduleActivity | StartTimer | AwaitSignal | StartChild):
+        later = [e.turn for e in entries if e.turn > asked]
+        if later:
+            return _before(points, later[0], what)
+        for point in points:
+            if point.turn == asked:
+                return point
+    return _before(points, asked, f"{what}: op {op} belongs to the first turn; start the workflow anew for that")
 
 
 def _before(points: Sequence[Point], turn: int, why: str) -> Point:
