@@ -52,6 +52,12 @@ def parser() -> argparse.ArgumentParser:
     worker.add_argument("--lease", default="10 seconds", help="silence after which others take over (default: %(default)s)")
     worker.add_argument("--identity", help="how lists name this worker (default: process and host)")
     worker.add_argument("--version", dest="code_version", metavar="VERSION", help="version of the code, as shown with its runs")
+    worker.add_argument(
+        "--default-versioning",
+        choices=["pinned", "auto_upgrade"],
+        default="pinned",
+        help="of runs that a worker with a version begins (default: %(default)s)",
+    )
     worker.add_argument("-q", "--quiet", action="store_true", help="say only what goes wrong")
     worker.add_argument("--uvloop", action="store_true", help="use uvloop (extra `speed`)")
     worker.set_defaults(command="worker:run")

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from memflow.codec import Codec
@@ -204,12 +204,11 @@ def _shared(row: RunRow, codec: Codec, waiting: tuple[WaitingFor, ...]) -> dict[
     if row.status is Status.PAUSED:
         detail = "paused" + (f": {row.pause_reason}" if row.pause_reason else "")
     elif row.unserved and row.status.is_open:
-        due = row.wake_at is not None and row.wake_at <= datetime.now(UTC)
         why = (
             f"no worker of version {row.version!r} serves queue {row.task_queue!r}; start one, or move the run:"
-            f" handle.update_options(version=...)"
+            " handle.update_options(version=...)"
         )
-        detail = f"stuck: {why}" if due or not waiting else f"{detail}; {why}"
+        detail = f"stuck: {why}" if row.due or not waiting else f"{detail}; {why}"
     return {
         "id": row.workflow_id,
         "run_id": row.run_id,

@@ -184,6 +184,7 @@ class RunRow:
     version: str | None = None
     pinned: bool = False
     unserved: bool = False             # pinned to a version of which no worker lives on its queue
+    due: bool = False                  # by the database's clock
     pause_reason: str | None = None
     task_timeout: timedelta | None = None
     origin_kind: str | None = None     # reset or fork, of the run below

@@ -189,6 +189,7 @@ def run_row(row: Record) -> RunRow:
         version=row["version"],
         pinned=row["pinned"],
         unserved=bool(row["unserved"]),
+        due=row["due"],
         pause_reason=row["pause_reason"],
         task_timeout=row["task_timeout"],
         origin_kind=row["origin_kind"],
