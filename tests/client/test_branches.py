@@ -317,3 +317,66 @@ class Counter:
     async def add(self, amount: int) -> int:
         self.total += amount
         return self.total
+
+
+@workflow.defn
+class Gathers:
+    def __init__(self) -> None:
+        self.got: list[int] = []
+        self.over = False
+
+    @workflow.run
+    async def run(self) -> list[int]:
+        await workflow.wait_condition(lambda: self.over)
+        return self.got
+
+    @workflow.signal
+    async def add(self, number: int) -> None:
+        self.got.append(number)
+
+    @workflow.signal
+    def end(self) -> None:
+        self.over = True
+
+
+async def test_no_signal_is_lost_or_doubled_by_resets_and_pauses_under_fire(dsn: str, schema: str) -> None:
+    """Senders address the workflow id; whichever run has it, and whatever is done to it, each signal counts once."""
+    async with (
+        await Client.connect(dsn, schema=schema) as client,
+        await Client.connect(dsn, schema=schema) as other,
+        Worker(client, workflows=[Gathers]),
+        Worker(other, workflows=[Gathers], max_cached_workflows=0),
+    ):
+        await client.workflow.start(Gathers.run, id="g")
+        latest = client.workflow.get_handle("g")
+        sent: list[int] = []
+        stop = asyncio.Event()
+
+        async def send(sender: int) -> None:
+            mine = (client, other)[sender % 2].workflow.get_handle("g")
+            number = sender * 1_000_000
+            while not stop.is_set():
+                await mine.signal(Gathers.add, number)
+                sent.append(number)
+                number += 1
+
+        async with asyncio.TaskGroup() as group:
+            for sender in range(10):
+                group.create_task(send(sender))
+            for to in ("first", "last", "first", "last_turn", "last"):
+                before = len(sent)
+
+                async def more(before: int = before) -> bool:
+                    return len(sent) > before + 40 and (await latest.describe()).length > 5
+
+                await until(more, seconds=20)
+                await latest.pause()
+                await latest.resume()
+                await latest.reset(to=to)
+            stop.set()
+        await latest.signal(Gathers.end)
+        got = await latest.result(timeout=40)
+        assert sorted(got) == sorted(sent)
+        for sender in range(10):
+            mine = [number for number in got if number // 1_000_000 == sender]
+            assert mine == sorted(mine)

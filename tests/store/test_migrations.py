@@ -17,7 +17,6 @@ from memflow.store.postgres import PostgresStore
 from memflow.store.sql import Statements, digest
 from tests.store.making import a_run, a_worker, an_end, started_and_claimed
 
-
 VERSIONS = [each.version for each in Statements("memflow").migrations()]
 
 
