@@ -13,6 +13,7 @@ from memflow.codec import Codec
 from memflow.core.entries import Entry, JournalEntry, kind_of
 from memflow.errors import FailureError
 from memflow.failure import ENCODING, Failure, decode_failure, exception_of
+from memflow.names import PROGRESS
 from memflow.payload import Payload
 from memflow.runs import Status
 from memflow.store.base import RunRow
@@ -59,6 +60,19 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run says it is, as it told by `workflow.progress`."""
+
+    done: float
+    total: float | None
+    note: str | None
+
+    def __str__(self) -> str:
+        share = f"{self.done:g}" if self.total is None else f"{self.done:g}/{self.total:g}"
+        return f"{share} {self.note}" if self.note else share
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """A run as lists show it.
 
@@ -80,6 +94,7 @@ class RunSummary:
     length: int
     record: Mapping[str, Any]
     memo: Any
+    progress: Progress | None
     version: str | None = None
     """Of the code that advanced it last."""
 
@@ -209,6 +224,8 @@ def _shared(row: RunRow, codec: Codec, waiting: tuple[WaitingFor, ...]) -> dict[
             " handle.update_options(version=...)"
         )
         detail = f"stuck: {why}" if row.due or not waiting else f"{detail}; {why}"
+    memo: Any = None if row.memo is None else codec.decode(row.memo)
+    progress: Any = None if not isinstance(memo, dict) else cast("dict[str, Any]", memo).pop(PROGRESS, None)
     return {
         "id": row.workflow_id,
         "run_id": row.run_id,
@@ -225,7 +242,8 @@ def _shared(row: RunRow, codec: Codec, waiting: tuple[WaitingFor, ...]) -> dict[
         "length": row.length,
         "record": row.record,
         "version": row.version,
-        "memo": None if row.memo is None else codec.decode(row.memo),
+        "memo": memo,
+        "progress": None if progress is None else Progress(*progress),
     }
 
 
