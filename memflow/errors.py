@@ -37,6 +37,14 @@ from collections.abc import Sequence
 from typing import Any
 
 
+class UnfinishedSignalHandlersWarning(RuntimeWarning):
+    """A run ended while a signal's handler was running; what it had not done by then is not done."""
+
+
+class UnfinishedUpdateHandlersWarning(RuntimeWarning):
+    """A run ended while an update's handler was running; whoever waits for the update learns that the run has ended."""
+
+
 class MemflowError(Exception):
     """The root: `except MemflowError` catches whatever this library raises."""
 

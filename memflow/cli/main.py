@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from memflow.cli.problems import Exit, problem_of
+from memflow.cli.verbs import add_verbs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,6 +52,12 @@ def parser() -> argparse.ArgumentParser:
     worker.add_argument("--lease", default="10 seconds", help="silence after which others take over (default: %(default)s)")
     worker.add_argument("--identity", help="how lists name this worker (default: process and host)")
     worker.add_argument("--version", dest="code_version", metavar="VERSION", help="version of the code, as shown with its runs")
+    worker.add_argument(
+        "--default-versioning",
+        choices=["pinned", "auto_upgrade"],
+        default="pinned",
+        help="of runs that a worker with a version begins (default: %(default)s)",
+    )
     worker.add_argument("-q", "--quiet", action="store_true", help="say only what goes wrong")
     worker.add_argument("--uvloop", action="store_true", help="use uvloop (extra `speed`)")
     worker.set_defaults(command="worker:run")
@@ -58,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", parents=[shared], help="see an order survive the death of its worker")
     demo.set_defaults(command="demo:run")
 
-    _add_run(commands.add_parser("run", help="look at runs"), shared)
+    _add_run(commands.add_parser("run", help="look at runs, and act on them"), shared)
     _add_schedule(commands.add_parser("schedule", help="start runs by the clock"), shared)
     _add_activity(commands.add_parser("activity", help="act on pending activities"), shared)
     db = commands.add_parser("db", help="the schema in the database").add_subparsers(metavar="COMMAND", required=True)
@@ -76,6 +83,7 @@ def _add_run(run: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> N
 
     listing = verbs.add_parser("list", parents=[shared, output], help="list runs, newest first")
     listing.add_argument("--where", help="""a filter: 'status = failed and started > ago("2h")'""")
+    listing.add_argument("--order", help="started, closed, id or type, then asc or desc (default: started desc)")
     listing.add_argument("--limit", type=int, default=50, help="(default: %(default)s)")
     listing.set_defaults(command="runs:list_runs")
 
@@ -85,6 +93,7 @@ def _add_run(run: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> N
         each.add_argument("id", metavar="ID", help="workflow id")
         each.add_argument("--run-id", help="one run of that id (default: the latest)")
         each.set_defaults(command=command)
+    add_verbs(verbs, shared, output)
 
 
 def _add_schedule(schedule: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, Literal, TypeVar, TypeVarTuple, cast, overload
+from typing import Any, Literal, TypeVar, TypeVarTuple, cast, overload
 from uuid import uuid4
 
 from memflow.client.describe import (
@@ -17,9 +17,10 @@ from memflow.client.describe import (
     waiting_of,
 )
 from memflow.client.link import Link
+from memflow.client.steering import Steering
 from memflow.client.updates import UpdateHandle
 from memflow.client.values import encode_arguments, encode_signal_to
-from memflow.core.arrivals import Arrival, CancelRequested, SignalReceived, UpdateReceived
+from memflow.core.arrivals import Arrival, SignalReceived, UpdateReceived
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import (
     CancelledError,
@@ -48,7 +49,7 @@ EXISTS_SECONDS = 300.0
 """How often a waiting `result` makes sure that the run still exists: an ended run can expire while nobody could ask."""
 
 
-class Handle(Generic[R_co]):
+class Handle(Steering[R_co]):
     """One workflow, by its id and perhaps the id of one run.
 
     Without `run_id` every call means the latest run of that id. With it, `status`, `describe` and `history` mean exactly
@@ -363,28 +364,6 @@ class Handle(Generic[R_co]):
             self._link, self._id, self._run_id, update_id, result_type=result_type or declared, chain=sent.chain
         )
 
-    async def cancel(self, reason: str | None = None) -> None:
-        """Ask the run to cancel itself: its code sees `asyncio.CancelledError` and may clean up.
-
-        Raises:
-            WorkflowNotFoundError: there is no such run.
-            WorkflowClosedError: the run has ended.
-        """
-        await self._send(CancelRequested(reason), None, None)
-
-    async def terminate(self, reason: str | None = None) -> None:
-        """End the run at once. Its code sees nothing of it; open children follow their `parent_close_policy`.
-
-        Raises:
-            WorkflowNotFoundError: there is no such run.
-            WorkflowClosedError: the run has ended.
-        """
-        await self._reach(lambda run_id: self._link.store.terminate(self._id, run_id, reason))
-
-    async def interrupt(self, reason: str | None = None) -> None:
-        """The same as `terminate`, under the name that HotMesh users know."""
-        await self.terminate(reason)
-
     async def _send(self, arrival: Arrival, request_id: str | None, connection: Any) -> Sent:
         def send(run_id: str | None) -> Awaitable[Sent]:
             return self._link.send(ToRun(self._link.namespace, self._id, run_id, arrival, request_id), connection)
@@ -409,6 +388,9 @@ class Handle(Generic[R_co]):
         if row is None or row.next_run_id is None:
             raise WorkflowClosedError(self._id, run_id=run_id, status=None if status is None else status.value)
         return row.next_run_id
+
+    def _beside(self, workflow_id: str, run_id: str, run: int) -> Handle[R_co]:
+        return Handle(self._link, workflow_id, run_id=run_id, result_type=self._result_type, run=run)
 
     async def _row(self, run_id: str | None) -> RunRow:
         row = await self._link.store.find_run(self._id, run_id)

@@ -57,7 +57,8 @@ class Asking(ABC):
 
     def __init__(self, definition: Definition, info: RunInfo, codec: Codec) -> None:
         self.definition = definition
-        self.info = info
+        self.info = info                                     # as the code of this turn sees it
+        self._own_info = info
         self.codec = codec
         self.now: datetime = info.started_at
         self.turn_number: int = 0
@@ -70,7 +71,7 @@ class Asking(ABC):
         self.open_children: Mapping[int, StartChild] = self._opened.children
         self.open_waits: Mapping[int, AwaitSignal] = self._opened.waits
         self._context = Context()
-        self._loop = TurnLoop(self, info.run_id, self._context)
+        self._loop = TurnLoop(self, info.at_turn(1).run_id, self._context)
         self._asked: list[Interrupt] = []
         self._last_op = 0
         self._answers = Answers(self)
@@ -83,6 +84,7 @@ class Asking(ABC):
         self._error: BaseException | None = None             # why this replay is of no more use
         self._witness: Witness | None = None
         self._random: Random | None = None
+        self._seed = ""
         self._ending: Closing | None = None                  # the end, held back until updates of its turn are answered
 
     # ------------------------------------------------------------------------------------------------- for the verbs
@@ -95,8 +97,9 @@ class Asking(ABC):
             ReadOnlyError: in a query or condition, whose draws no replay would repeat.
         """
         self.check_writable("random")
-        if self._random is None:
-            self._random = random_of(self.info.run_id)
+        if self._random is None or self._seed != self.info.run_id:
+            self._seed = self.info.run_id                    # what follows the copied turns of a reset run draws anew
+            self._random = random_of(self._seed)
         return self._random
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -67,6 +67,17 @@ class Definition:
     fails_on: tuple[type[BaseException], ...]
     make: Callable[..., Any] | None = None
     handlers: tuple[Handler, ...] = ()
+    versioning: str | None = None
+    """`pinned` to the version of the code that began it, or `auto_upgrade`; None: as its worker says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose ids the turns up to and including `turn` were written under: of the run that a reset or fork copied them from."""
+
+    turn: int
+    workflow_id: str
+    run_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +110,12 @@ class RunInfo:
         """The instant for which that schedule started it; it may begin later (jitter, catching up, waiting for another run)."""
         text = (self.headers or {}).get(SCHEDULED_AT_HEADER)
         return None if text is None else datetime.fromisoformat(text)
+    origins: tuple[Origin, ...] = field(default=(), repr=False)
+    """Of a run that was reset or forked, oldest first: what its copied turns drew from their ids must come out the same."""
+
+    def at_turn(self, turn: int) -> RunInfo:
+        """This run as the code of that turn saw it."""
+        for origin in self.origins:
+            if turn <= origin.turn:
+                return replace(self, workflow_id=origin.workflow_id, run_id=origin.run_id)
+        return self

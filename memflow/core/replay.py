@@ -41,7 +41,17 @@ from memflow.core.asking import Asking, TurnFailed
 from memflow.core.chain import continuation_in
 from memflow.core.definition import Definition, Handler, RunInfo
 from memflow.core.ending import ending_by
-from memflow.core.handlers import CURRENT_UPDATE, STACK_QUERY, Handlers, Running, UpdateInfo, call, journaled, run_signal
+from memflow.core.handlers import (
+    CURRENT_UPDATE,
+    STACK_QUERY,
+    Handlers,
+    Running,
+    UpdateInfo,
+    call,
+    journaled,
+    run_signal,
+    warn_unfinished,
+)
 from memflow.core.interrupts import (
     AnswerUpdate,
     Closing,
@@ -68,6 +78,7 @@ class Replay(Asking):
     def __init__(self, definition: Definition, info: RunInfo, codec: Codec) -> None:
         super().__init__(definition, info, codec)
         self.finished = False
+        self.unanswered: list[str] = []                      # updates that were accepted, and under way when the run ended
         self._left: list[SignalReceived] = []                # signals that no code had taken when the run ended
         self._context.run(CURRENT.set, self)
         self._main: asyncio.Task[Any] | None = None
@@ -91,6 +102,8 @@ class Replay(Asking):
         self._check_usable()
         number, now = self.turn_number, self.now
         self.turn_number += 1
+        if self._own_info.origins:
+            self.info = self._own_info.at_turn(self.turn_number)
         self.now = max(self.now, turn.at) if self.turn_number > 1 else turn.at
         loop = self._loop
         if loop.began is None:
@@ -499,6 +512,7 @@ class Replay(Asking):
 
     def _drop_the_rest(self) -> None:
         """The run has ended; what its code left running ends with it."""
+        self.unanswered = [each.update_id for each in self.handlers.running.values() if each.update_id is not None]
         unfinished = self.handlers.unfinished()
         if unfinished and not self.silent:
             log.warning(
@@ -506,6 +520,7 @@ class Replay(Asking):
                 " before its end, or declare them with unfinished_policy",
                 extra={"workflow_id": self.info.workflow_id, "run_id": self.info.run_id, "handlers": unfinished},
             )
+            warn_unfinished(unfinished, self.info)
         left = [task.get_name() for task in self._loop.tasks if not (task.done() or task in self.handlers.running)]
         if left and not self.silent:
             log.warning(

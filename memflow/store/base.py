@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from memflow.core.arrivals import Arrival, SignalReceived
+from memflow.core.definition import Origin
 from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import AnswerUpdate, AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther
 from memflow.filters import Filter
@@ -50,6 +51,7 @@ class NewRun:
     priority: int = 0
     signal: tuple[str, Payload] | None = None
     retry: RetryPolicy | None = None   # what becomes of the chain when the run fails
+    task_timeout: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ class ToSignalId:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of a message: `delivered`, `kept` (early signal), `duplicate`, `closed`, or `not_found`.
+    """What became of a message: `delivered`, `kept` (early signal), `duplicate`, `closed`, or `not_found`; `busy` if the run is
+    about to end and the sender said that it would come again.
 
     `chain` is the first run id of the run that it was meant for.
     """
@@ -145,6 +148,10 @@ class Question:
     first_run_id: str
     parent_workflow_id: str | None
     parent_run_id: str | None
+    continued_run_id: str | None = None
+    memo: Payload | None = None        # given at the start, as is `record`
+    record: Payload | None = None
+    origins: Sequence[Origin] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +185,62 @@ class RunRow:
     memo: Payload | None
     schedule: str | None = None        # that started it, and for which instant
     scheduled_at: datetime | None = None
+    version: str | None = None
+    pinned: bool = False
+    unserved: bool = False             # pinned to a version of which no worker lives on its queue
+    due: bool = False                  # by the database's clock
+    pause_reason: str | None = None
+    task_timeout: timedelta | None = None
+    origin_kind: str | None = None     # reset or fork, of the run below
+    origin_workflow_id: str | None = None
+    origin_run_id: str | None = None
+    origin_seq: int | None = None
+    continued_run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A run that begins with a copy of another's journal up to `seq`, the end of turn `turn`: a reset, or a fork.
+
+    The rest is what that part leaves open, as its journal tells, and the record and memo as it left them.
+    """
+
+    workflow_id: str
+    run_id: str
+    fork: bool
+    seq: int
+    turn: int
+    last_at: datetime
+    new_workflow_id: str
+    new_run_id: str
+    version: str | None                # None: as the run that is copied
+    origins: Sequence[Origin]
+    reapply: bool
+    memo: Payload | None
+    record: Payload | None
+    activities: Sequence[ActivityRow]
+    cancelled: Sequence[int]           # activities whose cancellation was asked for and not answered
+    waits: Mapping[int, str]
+    children: Sequence[int]
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Branched:
+    """`done`; or `not_found`, `taken` (a fork's id, by the run `about`), `children` (those in `about` have not ended)."""
+
+    outcome: str
+    about: str | None
+    run: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BranchBase:
+    """What a branch needs to know of a run besides its row and journal: what it was given, and its own origins."""
+
+    memo: Payload | None
+    record: Payload | None
+    origins: Sequence[Origin]
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +303,11 @@ class Claim:
     retry: RetryPolicy | None = None   # what becomes of the chain when the run fails
     execution_deadline: datetime | None = None
     continued_run_id: str | None = None  # the run before this one in its chain
+    version: str | None = None         # of the code that advanced it last; None: of none that has a version
+    pinned: bool = False               # to that version
+    task_timeout: timedelta | None = None
+    ending: bool = False               # its end met unread mail: the next turn takes all there is
+    origins: Sequence[Origin] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +396,7 @@ class TurnCommit:
     record: Payload | None = None              # the whole record, if it changed
     memo: Payload | None = None                # the whole memo, if it changed
     next: NextRun | None = None                # of a closing run that goes on: then it may close over unread mail
+    version: tuple[str, bool] | None = None    # of the code, where it changed, and whether the run is pinned to it
     sticky: bool = True                        # prefer this worker next time, and keep the run while there is mail;
                                                # False: let it go even over unread mail, due at `wake_at` for anybody
 
@@ -336,8 +405,9 @@ class TurnCommit:
 class Committed:
     """What became of a TurnCommit.
 
-    `outcome` is `won`; `fenced` (the run is no longer ours: drop it); `unread` (it tried to close over unread mail;
-    nothing of it was written and it is still ours); or `refused` (Postgres cannot take one of its values; still ours).
+    `outcome` is `won`; `fenced` (the run is no longer ours: drop it); `unread` (it tried to close over unread mail) or
+    `paused` (it may not go on: let go of it), where nothing of it was written and it is still ours; or `refused` (Postgres
+    cannot take one of its values; still ours).
     `arrived` is the inbox position now. A commit that asked for release but found mail (arrived > consumed) keeps the run
     owned, `released` False: read the mail and go on.
     """
@@ -496,12 +566,28 @@ class Store(Protocol):
 
     # -- clients
     async def start_runs(self, runs: Sequence[NewRun], *, connection: Any = None) -> list[Started]: ...
-    async def send(self, messages: Sequence[ToRun], *, connection: Any = None) -> list[Sent]: ...
+    async def send(self, messages: Sequence[ToRun], *, connection: Any = None, patient: bool = False) -> list[Sent]: ...
     async def signal(self, signals: Sequence[ToSignalId], *, connection: Any = None) -> list[Sent]: ...
     async def terminate(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent: ...
+    async def pause(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent: ...
+    async def resume(self, workflow_id: str, run_id: str | None) -> Sent: ...
+    async def repin(self, workflow_id: str, run_id: str | None, version: str | None) -> Sent:
+        """Pin a run to a version; None: to none."""
+        ...
+
+    async def branch_base(self, run: int) -> BranchBase | None: ...
+    async def branch(self, branch: Branch) -> Branched:
+        """Begin a run with a copied journal; a reset ends the latest run of its id in the same transaction."""
+        ...
+
     async def find_run(self, workflow_id: str, run_id: str | None = None) -> RunRow | None: ...
     async def outcomes(self, runs: Sequence[int]) -> list[Outcome]: ...
-    async def list_runs(self, where: Filter | None, *, limit: int, after: RunRow | None = None) -> list[RunRow]: ...
+    async def list_runs(
+        self, where: Filter | None, *, limit: int, after: RunRow | None = None, order: tuple[str, bool] | None = None
+    ) -> list[RunRow]:
+        """A page of runs. `order` is a field of `records.ORDERS`, and whether it descends; None: newest first."""
+        ...
+
     async def count_runs(self, where: Filter | None) -> int: ...
     async def history(self, run: int) -> list[JournalEntry]: ...
     async def activities_of(self, run: int) -> list[Mapping[str, Any]]:
@@ -547,7 +633,9 @@ class Store(Protocol):
     async def beat_worker(self, worker: int, *, lease: timedelta) -> bool: ...
     async def unregister_worker(self, worker: int) -> None: ...
     async def release_silent(self, worker: int) -> int: ...
-    async def claim_runs(self, worker: int, *, task_queues: Sequence[str], limit: int) -> Claims: ...
+    async def claim_runs(
+        self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None
+    ) -> Claims: ...
     async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry]]: ...
     async def activity_ops(self, runs: Sequence[int]) -> Mapping[int, set[int]]: ...
     async def owned_with_mail(self, worker: int) -> list[int]: ...
@@ -570,7 +658,7 @@ class Store(Protocol):
     async def beat_activity(self, found: FoundActivity, details: Payload | None) -> Beaten: ...
     async def act_on_activity(self, found: FoundActivity, act: ActOnActivity) -> bool: ...
     async def take_questions(
-        self, worker: int, *, task_queues: Sequence[str], types: Sequence[str], limit: int
+        self, worker: int, *, task_queues: Sequence[str], types: Sequence[str], limit: int, version: str | None = None
     ) -> tuple[list[Question], int]:
         """Queries to runs of these types that can be answered now, and how many cannot yet: their run has mail to read
         first, has not begun, or is in another worker's memory (for a second)."""

@@ -65,7 +65,17 @@ async def _commit(database: Database, worker: int, namespace: str, turns: Sequen
 
 async def _sent(database: Database, worker: int, namespace: str, turns: Sequence[TurnCommit]) -> list[Committed]:
     if all(map(is_step, turns)):
-        return await commit_steps(database, worker, turns)
+        answers = await commit_steps(database, worker, turns)
+        lost = [turn for turn, answer in zip(turns, answers, strict=True) if answer.outcome != "won"]
+        if not lost:
+            return answers
+        # Fenced off, or paused: of those nothing was written, and the general statement tells which.
+        told = {answer.run: answer for answer in await _general(database, worker, namespace, lost)}
+        return [told.get(answer.run, answer) for answer in answers]
+    return await _general(database, worker, namespace, turns)
+
+
+async def _general(database: Database, worker: int, namespace: str, turns: Sequence[TurnCommit]) -> list[Committed]:
     row = await database.row("commit_turns", worker, namespace, *_columns(turns), repeat=False)
     assert row is not None, "the function always gives one row"
     return [
@@ -183,6 +193,10 @@ def _add(rows: _Rows, member: int, turn: TurnCommit) -> None:
         rows.effects.append((member, "record", None, None, None, None, None, turn.record.encoding, turn.record.data))
     if turn.memo is not None:
         rows.effects.append((member, "memo", None, None, None, None, None, turn.memo.encoding, turn.memo.data))
+    if turn.version is not None:
+        version, pinned = turn.version
+        how = "pinned" if pinned else "auto_upgrade"
+        rows.effects.append((member, "version", None, version, None, None, how, None, None))
     if turn.next is not None:
         rows.effects.extend(_next_rows(member, turn.next))
 

@@ -21,6 +21,7 @@ from memflow.payload import Payload
 from memflow.store import (
     activities,
     activity_acts,
+    branches,
     commit,
     events,
     inbox,
@@ -40,6 +41,9 @@ from memflow.store.base import (
     Answer,
     Beat,
     Beaten,
+    Branch,
+    BranchBase,
+    Branched,
     Claims,
     Committed,
     Event,
@@ -129,8 +133,8 @@ class PostgresStore:
     async def start_runs(self, runs: Sequence[NewRun], *, connection: Any = None) -> list[Started]:
         return await run_rows.start_runs(self._database, runs, connection=connection)
 
-    async def send(self, messages: Sequence[ToRun], *, connection: Any = None) -> list[Sent]:
-        return await inbox.send(self._database, messages, connection=connection)
+    async def send(self, messages: Sequence[ToRun], *, connection: Any = None, patient: bool = False) -> list[Sent]:
+        return await inbox.send(self._database, messages, connection=connection, patient=patient)
 
     async def signal(self, signals: Sequence[ToSignalId], *, connection: Any = None) -> list[Sent]:
         return await signal_rows.signal(self._database, signals, connection=connection)
@@ -138,14 +142,31 @@ class PostgresStore:
     async def terminate(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
         return await run_rows.terminate(self._database, self.namespace, workflow_id, run_id, reason)
 
+    async def pause(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
+        return await branches.pause(self._database, self.namespace, workflow_id, run_id, reason)
+
+    async def resume(self, workflow_id: str, run_id: str | None) -> Sent:
+        return await branches.resume(self._database, self.namespace, workflow_id, run_id)
+
+    async def repin(self, workflow_id: str, run_id: str | None, version: str | None) -> Sent:
+        return await branches.repin(self._database, self.namespace, workflow_id, run_id, version)
+
+    async def branch_base(self, run: int) -> BranchBase | None:
+        return await branches.branch_base(self._database, run)
+
+    async def branch(self, branch: Branch) -> Branched:
+        return await branches.branch(self._database, self.namespace, branch)
+
     async def find_run(self, workflow_id: str, run_id: str | None = None) -> RunRow | None:
         return await run_rows.find_run(self._database, self.namespace, workflow_id, run_id)
 
     async def outcomes(self, runs: Sequence[int]) -> list[Outcome]:
         return await run_rows.outcomes(self._database, runs)
 
-    async def list_runs(self, where: Filter | None, *, limit: int, after: RunRow | None = None) -> list[RunRow]:
-        return await records.list_runs(self._database, self.namespace, where, limit=limit, after=after)
+    async def list_runs(
+        self, where: Filter | None, *, limit: int, after: RunRow | None = None, order: tuple[str, bool] | None = None
+    ) -> list[RunRow]:
+        return await records.list_runs(self._database, self.namespace, where, limit=limit, after=after, order=order)
 
     async def count_runs(self, where: Filter | None) -> int:
         return await records.count_runs(self._database, self.namespace, where)
@@ -216,9 +237,11 @@ class PostgresStore:
     async def release_silent(self, worker: int) -> int:
         return await workers.release_silent(self._database, worker)
 
-    async def claim_runs(self, worker: int, *, task_queues: Sequence[str], limit: int) -> Claims:
+    async def claim_runs(
+        self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None
+    ) -> Claims:
         return await run_rows.claim_runs(
-            self._database, worker=worker, namespace=self.namespace, task_queues=task_queues, limit=limit
+            self._database, worker=worker, namespace=self.namespace, task_queues=task_queues, limit=limit, version=version
         )
 
     async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry]]:
@@ -269,10 +292,16 @@ class PostgresStore:
         return await activity_acts.act_on_activity(self._database, self.namespace, found, act)
 
     async def take_questions(
-        self, worker: int, *, task_queues: Sequence[str], types: Sequence[str], limit: int
+        self, worker: int, *, task_queues: Sequence[str], types: Sequence[str], limit: int, version: str | None = None
     ) -> tuple[list[Question], int]:
         return await questions.take_questions(
-            self._database, worker=worker, namespace=self.namespace, task_queues=task_queues, types=types, limit=limit
+            self._database,
+            worker=worker,
+            namespace=self.namespace,
+            task_queues=task_queues,
+            types=types,
+            limit=limit,
+            version=version,
         )
 
     async def answer_questions(self, answers: Sequence[Answer]) -> None:

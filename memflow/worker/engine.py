@@ -84,6 +84,7 @@ class Settings:
     poll_interval: timedelta
     identity: str
     version: str | None
+    pins: bool                         # runs of workflows that do not say otherwise stay with this version
     executor: Executor
     trace_sinks: tuple[TraceSink, ...]
 
@@ -150,9 +151,12 @@ class Engine:
             tried_again=lambda delay: self._activity_bell.ring_at(self.now() + delay),
         )
         self._committer = Committer(store, self._watchdog, now=self.now, ahead=self._start_ahead, act=self._act, drop=self._drop)
-        self._claims = Claims(store, self._codec, self._registry, self._cache, self, self._residents)
+        self._claims = Claims(
+            store, self._codec, self._registry, self._cache, self, self._residents, version=settings.version, pins=settings.pins
+        )
         self._queries = Queries(
-            store, self._codec, self._registry, self._cache, self._residents, self._watchdog, self._query_bell.ring
+            store, self._codec, self._registry, self._cache, self._residents, self._watchdog, self._query_bell.ring,
+            version=settings.version,
         )
         self._pulse = Pulse(store, lease=settings.lease, worker=lambda: self._worker)
         self._liveness = Liveness(store, lease=settings.lease, pulse=self._pulse.beat, declared_dead=self._rise_again)
@@ -227,6 +231,7 @@ class Engine:
         for resident in list(self._residents.values()):
             self._forget(resident, "shutdown")
         self._cache.clear()
+        self._queries.close()
         self._watchdog.stop()
         self._pulse.stop()
         collector.restore()
@@ -268,7 +273,7 @@ class Engine:
             await self._run_bell.heard()                 # rung by whoever leaves
             return
         queues = self._run_queues = self._run_queues[::-1]    # whichever is long: neither starves the other
-        found = await self._store.claim_runs(self._worker, task_queues=queues, limit=room)
+        found = await self._store.claim_runs(self._worker, task_queues=queues, limit=room, version=self._settings.version)
         self._clock.hear(found.now)
         if found.claims:
             await self._claims.adopt(self._worker, found.claims)

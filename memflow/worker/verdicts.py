@@ -48,6 +48,15 @@ def cancelled(message: str = "cancelled") -> Failure:
     return Failure("cancelled", message)
 
 
+def update_left() -> Failure:
+    """The run that had accepted an update ended before it was answered. Temporal's type, so that callers may tell it."""
+    return Failure(
+        "application",
+        "the run that accepted the update ended before its handler did, and goes on as a new run; send it again",
+        type="AcceptedUpdateCompletedWorkflow",
+    )
+
+
 def shut_down() -> Failure:
     """The worker stops before the attempt ended."""
     return Failure("application", "the worker shut down during this attempt", type="WorkerShutdown")

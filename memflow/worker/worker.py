@@ -16,6 +16,7 @@ from typing import Any, Self
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError
 from memflow.names import check_name
+from memflow.options import VersioningBehavior, versioning_of
 from memflow.worker.engine import Connected, Engine, Settings, TraceSink
 from memflow.worker.registry import Registry
 
@@ -31,6 +32,10 @@ class Worker:
     `poll_interval` is how often it looks when no doorbell rings. `graceful_shutdown_timeout` is how long running
     activities may go on when it stops; what is not done by then is handed back and runs again elsewhere.
     Durations are timedelta, text or seconds.
+
+    With a `version` (or `build_id`) the runs that it begins stay with workers of that version, unless they are declared with
+    `versioning_behavior="auto_upgrade"` or `default_versioning` says so. New runs go to the newest version that lives on the
+    queue.
 
     Raises:
         ConfigurationError: an option or a listed thing cannot work.
@@ -52,6 +57,7 @@ class Worker:
         graceful_shutdown_timeout: Duration = 5,
         version: str | None = None,
         build_id: str | None = None,
+        default_versioning: VersioningBehavior | str = VersioningBehavior.PINNED,
         identity: str | None = None,
         lease: Duration = "10 seconds",
         poll_interval: Duration = 1,
@@ -75,6 +81,7 @@ class Worker:
             raise ConfigurationError(f"max_activities_per_second={rate} cannot work; give more than 0, or None")
         if version is not None and build_id is not None and version != build_id:
             raise ConfigurationError(f"version={version!r} and build_id={build_id!r} are two names of one thing; give one")
+        code_version = build_id if version is None else version
         term = to_timedelta(lease)
         if term.total_seconds() < 0.5:
             raise ConfigurationError(f"lease={lease!r} cannot work; give at least 0.5 seconds")
@@ -97,7 +104,8 @@ class Worker:
             lease=term,
             poll_interval=poll,
             identity=identity or f"{os.getpid()}@{socket.gethostname()}",
-            version=version or build_id,
+            version=None if code_version is None else check_name(code_version, what="version"),
+            pins=versioning_of(default_versioning, what="default_versioning") is VersioningBehavior.PINNED,
             executor=executor,
             trace_sinks=tuple(trace_sinks) if trace_sinks is not None else _installed_sinks(),
         )

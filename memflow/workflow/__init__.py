@@ -13,7 +13,8 @@ from memflow.core.chain import ContinueAsNewError
 from memflow.core.definition import RunInfo
 from memflow.core.handlers import UpdateInfo
 from memflow.core.logs import logger
-from memflow.options import CancellationType, HandlerUnfinishedPolicy, ParentClosePolicy
+from memflow.errors import UnfinishedSignalHandlersWarning, UnfinishedUpdateHandlersWarning
+from memflow.options import CancellationType, HandlerUnfinishedPolicy, ParentClosePolicy, VersioningBehavior
 from memflow.scheduling import ActivityKeywords
 from memflow.workflow.activities import execute_activity, start_activity
 from memflow.workflow.chance import random, uuid4
@@ -79,7 +80,10 @@ __all__ = [
     "ParentClosePolicy",
     "RunInfo",
     "Search",
+    "UnfinishedSignalHandlersWarning",
+    "UnfinishedUpdateHandlersWarning",
     "UpdateInfo",
+    "VersioningBehavior",
     "all_handlers_finished",
     "cancel",
     "continue_as_new",

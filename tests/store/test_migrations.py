@@ -17,7 +17,7 @@ from memflow.store.postgres import PostgresStore
 from memflow.store.sql import Statements, digest
 from tests.store.making import a_run, a_worker, an_end, started_and_claimed
 
-LATEST = max(each.version for each in Statements("memflow").migrations())
+VERSIONS = [each.version for each in Statements("memflow").migrations()]
 
 
 @pytest_asyncio.fixture
@@ -33,7 +33,7 @@ async def test_ten_clients_may_install_at_once(dsn: str, schema: str, admin: Any
         await asyncio.gather(*(store.migrate() for store in stores))
         await asyncio.gather(*(store.check_schema() for store in stores))
         rows = await admin.fetch(f'select version, library, digest from "{schema}".migrations order by version')
-        assert [row["version"] for row in rows] == list(range(1, LATEST + 1))
+        assert [row["version"] for row in rows] == VERSIONS
         assert (rows[-1]["library"], rows[-1]["digest"]) == (library_version(), digest())
         await stores[0].start_runs([a_run()])
         assert await stores[9].count_runs(None) == 1
@@ -64,9 +64,9 @@ async def test_what_is_missing_older_or_newer_is_told_apart(dsn: str, schema: st
             await store.count_runs(None)
         await store.migrate()
         await store.check_schema()
-        await admin.execute(f'delete from "{schema}".migrations where version > 1')
+        await admin.execute(f'delete from "{schema}".migrations where version <> {VERSIONS[-1]}')
         await admin.execute(f'update "{schema}".migrations set version = 0')
-        with pytest.raises(SchemaError, match=rf"version 0.*needs {LATEST}"):
+        with pytest.raises(SchemaError, match=rf"version 0.*needs {VERSIONS[-1]}"):
             await store.check_schema()
         await admin.execute(f'update "{schema}".migrations set version = 99')
         for refused in (store.check_schema, store.migrate):

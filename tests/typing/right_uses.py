@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, Protocol, assert_type
 from uuid import UUID
 
-from memflow import RetryPolicy, activity, workflow
+from memflow import RetryPolicy, Worker, activity, workflow
 from memflow.client import (
     ActivityHandle,
     Client,
@@ -240,6 +240,11 @@ async def talking(handle: Handle[None], order: Order) -> None:
     assert_type(await handle.update("add", order), Any)
     assert_type(await handle.start_update(Cart.add, order, wait_for="completed"), UpdateHandle[float])
     assert_type(await handle.start_update(Cart.remove, order), UpdateHandle[bool])
+    assert_type(await handle.reset(to="first", reapply=False), Handle[None])
+    assert_type(await handle.fork(from_=3, id="other", version="2"), Handle[None])
+    await handle.pause("reason")
+    await handle.resume()
+    await handle.update_options(version=None)
     await workflow.signal("id", 5)
     workflow.set_signal_handler("late", lambda: None)
     assert_type(workflow.all_handlers_finished(), bool)
@@ -294,3 +299,15 @@ def in_a_thread(item: str) -> int:
     assert_type(activity.info().task_token, bytes)
     assert_type(activity.cancellation_details(), activity.CancellationDetails | None)
     activity.raise_complete_async()
+
+
+@workflow.defn(versioning_behavior="pinned")
+async def steering(client: Client) -> None:
+    child = await workflow.start_child(Cart.run)
+    await child.signal(Cart.approve, "ada", 2)
+    await child.signal(Cart.end)
+    await child.signal("approve", "ada", 2)
+    await workflow.get_external_handle("other").signal(Cart.approve, "ada", 2)
+    async for run in client.workflow.list(order="closed desc", limit=5):
+        assert_type(run.version, str | None)
+    Worker(client, workflows=[steering], version="2", default_versioning=workflow.VersioningBehavior.AUTO_UPGRADE)

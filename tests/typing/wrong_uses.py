@@ -78,6 +78,10 @@ async def talking(handle: Handle[None], order: Order) -> None:
     await handle.query(Cart.total)  # wrong
     await handle.update(Cart.add, "order")  # wrong
     await handle.start_update(Cart.add, order, wait_for="begun")  # wrong
+    await handle.reset(to=None)  # wrong
+    await handle.fork(3, id=5)  # wrong
+    await handle.update_options()  # wrong
+    await workflow.get_external_handle("other").signal(Cart.approve, "ada")  # wrong
     workflow.query(unfinished_policy="abandon")  # wrong
 
 

@@ -64,7 +64,7 @@ begin
         p_namespace, p_run, p_won, p_closing, e_member, e_what, e_op, e_workflow_id, e_run_id, e_attributes, e_encoding, e_data);
     end if;
     for i in 1 .. cardinality(e_member) loop
-      continue when not p_won[e_member[i]] or e_what[i] in ('child', 'record', 'memo', 'emit', 'next', 'carry', 'answer');
+      continue when not p_won[e_member[i]] or e_what[i] in ('child', 'record', 'memo', 'emit', 'next', 'carry', 'answer', 'version');
       v_what := e_what[i];
       if v_what in ('send_early', 'cancel_early', 'terminate_early') then
         continue when not v_early;
@@ -208,14 +208,14 @@ begin
     insert into memflow.runs (
       namespace, workflow_id, run_id, first_run_id, workflow, task_queue, started_at, last_at, input, input_encoding, headers,
       parent, parent_op, parent_policy, parent_workflow_id, parent_run_id, run_timeout, execution_deadline, deadline, deadline_kind,
-      retry)
+      retry, version, pinned)
     select p_namespace, e.workflow_id, e.run_id, e.run_id, e.about ->> 'workflow', coalesce(e.about ->> 'task_queue', p.task_queue),
            memflow.now(), memflow.now(), e.data, e.encoding, e.about ->> 'headers',
            p.id, e.op, e.about ->> 'parent_close_policy', p.workflow_id, p.run_id,
            e.run_timeout, memflow.now() + e.execution_timeout, memflow.now() + least(e.run_timeout, e.execution_timeout),
            case when least(e.run_timeout, e.execution_timeout) = e.run_timeout then 'run'
                 when e.execution_timeout is not null then 'execution' end,
-           e.about ->> 'retry'
+           e.about ->> 'retry', case when i.inherits then p.version end, i.inherits
       from (select x.*, x.attributes::jsonb as about,
                    make_interval(secs => (x.attributes::jsonb ->> 'run_timeout')::float8) as run_timeout,
                    make_interval(secs => (x.attributes::jsonb ->> 'execution_timeout')::float8) as execution_timeout
@@ -223,12 +223,14 @@ begin
                    x(member, what, op, workflow_id, run_id, attributes, encoding, data)
              where x.what = 'child' and p_won[x.member]) e
       join memflow.runs p on p.id = p_run[e.member]
+     cross join lateral (
+       select p.pinned and coalesce(e.about ->> 'task_queue', p.task_queue) = p.task_queue as inherits) i
      order by e.workflow_id, p.id, e.op
         on conflict do nothing
-    returning id, task_queue, parent
+    returning id, task_queue, parent, version, pinned
   ), due as (
-    insert into memflow.wakes (run, namespace, queue, wake_at)
-    select m.id, p_namespace, m.task_queue, memflow.now() from made m
+    insert into memflow.wakes (run, namespace, queue, wake_at, version)
+    select m.id, p_namespace, m.task_queue, memflow.now(), case when m.pinned then m.version else '' end from made m
   )
   select array_agg(distinct 'queue:' || m.task_queue) into v_ears from made m;
   update memflow.runs r
@@ -252,6 +254,25 @@ begin
             where e.what = 'child' and p_won[e.member] and not p_closing[e.member]
               and (o.run_id is distinct from e.run_id or (e.attributes::jsonb ->> 'announce')::boolean)) x;
   return v_ears;
+end
+$body$;
+
+-- Which version of the code has advanced these runs, and whether they are pinned to it from now on.
+create or replace function memflow.commit_versions(
+  p_run bigint[], p_won boolean[], e_member int[], e_what text[], e_name text[], e_attributes text[]
+) returns void
+language plpgsql
+as $body$
+begin
+  update memflow.runs r
+     set version = e.name, pinned = e.versioning = 'pinned'
+    from unnest(e_member, e_what, e_name, e_attributes) e(member, what, name, versioning)
+   where e.what = 'version' and p_won[e.member] and r.id = p_run[e.member] and not r.pinned;
+  update memflow.wakes w
+     set version = e.name
+    from unnest(e_member, e_what, e_name, e_attributes) e(member, what, name, versioning)
+    join memflow.runs r on r.id = p_run[e.member] and r.version = e.name
+   where e.what = 'version' and e.versioning = 'pinned' and p_won[e.member] and w.run = p_run[e.member];
 end
 $body$;
 
