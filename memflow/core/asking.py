@@ -135,6 +135,12 @@ class Asking(ABC):
         self._asked.append(interrupt)
         self._opened.asked(interrupt)
 
+    def ask_agreed(self, interrupt: Interrupt) -> Interrupt:
+        """`ask`, and what is asked in the end: in a rebuild the journal's own, which counts where the code gives another now."""
+        self.ask(interrupt)
+        last = self._asked[-1] if self._asked else None
+        return last if type(last) is type(interrupt) else interrupt
+
     def answer(
         self, op: int, *, on_cancel: Callable[[], Interrupt | None] | None = None, wait: bool = False
     ) -> Coroutine[Any, Any, Answer]:
@@ -146,14 +152,28 @@ class Asking(ABC):
         """
         return self._answers.wait(op, on_cancel, wait)
 
-    def wait_signal(self, signal_id: str) -> Coroutine[Any, Any, SignalReceived]:
+    async def wait_signal(self, signal_id: str) -> SignalReceived:
         """Wait for a signal: one sent to this run by that name, or to that id by anybody. Each waiter gets one, in order.
 
         Raises:
             ReadOnlyError: in a query, validator or condition.
         """
         self.check_writable("a wait for a signal")
-        return self._signals.wait(signal_id)
+        received = await self._signals.wait(signal_id)
+        assert received is not None, "only a wait with an escalation can be cancelled by others"
+        return received
+
+    def wait_for_people(
+        self, signal_id: str, escalation: str, expired: Callable[[], bool]
+    ) -> Coroutine[Any, Any, SignalReceived | None]:
+        """The same with an escalation; None: that was cancelled. If this task is cancelled, `expired()` tells whether it
+        was because the wait's time was up.
+
+        Raises:
+            ReadOnlyError: in a query, validator or condition.
+        """
+        self.check_writable("a wait for a signal")
+        return self._signals.wait(signal_id, escalation, expired)
 
     @property
     def record(self) -> Document:

@@ -15,7 +15,17 @@ from uuid import UUID
 
 from memflow.core.arrivals import Arrival, SignalReceived
 from memflow.core.entries import JournalEntry
-from memflow.core.interrupts import AnswerUpdate, AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther
+from memflow.core.interrupts import (
+    AnswerHook,
+    AnswerUpdate,
+    AwaitSignal,
+    CancelWait,
+    Emit,
+    SendHook,
+    SendSignal,
+    StartChild,
+    StopOther,
+)
 from memflow.filters import Filter
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
@@ -275,7 +285,7 @@ class ActivityRow:
     heartbeat: Payload | None = None
 
 
-Effect = StartChild | SendSignal | StopOther | AwaitSignal | CancelWait | Emit | AnswerUpdate
+Effect = StartChild | SendSignal | StopOther | AwaitSignal | CancelWait | Emit | AnswerUpdate | SendHook | AnswerHook
 """Interrupts that the commit turns into rows elsewhere, in the order asked."""
 
 
@@ -332,8 +342,9 @@ class TurnCommit:
 class Committed:
     """What became of a TurnCommit.
 
-    `outcome` is `won`; `fenced` (the run is no longer ours: drop it); `unread` (it tried to close over unread mail;
-    nothing of it was written and it is still ours); or `refused` (Postgres cannot take one of its values; still ours).
+    `outcome` is `won`; `fenced` (the run is no longer ours: drop it); `unread` (it tried to close over unread mail, or to leave
+    a wait whose escalation somebody has just answered; nothing of it was written and it is still ours); or `refused`
+    (Postgres cannot take one of its values; still ours).
     `arrived` is the inbox position now. A commit that asked for release but found mail (arrived > consumed) keeps the run
     owned, `released` False: read the mail and go on.
     """

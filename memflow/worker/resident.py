@@ -40,6 +40,7 @@ from memflow.core.interrupts import (
     Interrupt,
     MarkPatch,
     ScheduleActivity,
+    StartHook,
     StartTimer,
     Trace,
     WriteMemo,
@@ -226,7 +227,7 @@ class Resident:
                 self._unsaved.cancelled.append(op)
             case AnswerUpdate():
                 pass                                     # an effect already, as are the rejections, which are no entries
-            case StartTimer() | CancelTimer() | MarkPatch():
+            case StartTimer() | CancelTimer() | MarkPatch() | StartHook():
                 pass                                     # the entry is all; a released run's wake_at is its earliest open timer
             case Trace():
                 self._unsaved.traces.append(interrupt)

@@ -49,6 +49,7 @@ from memflow.workflow.handlers import (
     set_update_handler,
     update,
 )
+from memflow.workflow.hooks import HookBatch, exec_hook, exec_hook_batch, hook
 from memflow.workflow.patches import deprecate_patch, patched
 from memflow.workflow.proxies import proxy_activities
 from memflow.workflow.records import (
@@ -73,6 +74,7 @@ __all__ = [
     "Entity",
     "ExternalHandle",
     "HandlerUnfinishedPolicy",
+    "HookBatch",
     "ParentClosePolicy",
     "RunInfo",
     "Search",
@@ -88,6 +90,8 @@ __all__ = [
     "emit",
     "enrich",
     "entity",
+    "exec_hook",
+    "exec_hook_batch",
     "execute_activity",
     "execute_child",
     "get_dynamic_query_handler",
@@ -98,6 +102,7 @@ __all__ = [
     "get_signal_handler",
     "get_update_handler",
     "history_length",
+    "hook",
     "in_workflow",
     "info",
     "init",

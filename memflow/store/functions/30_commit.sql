@@ -39,6 +39,7 @@ declare
   v_ears text[] := '{}';
   v_queues text[];
   v_more text[];
+  v_contested int[] := '{}';                                 -- members that leave a wait whose answer they have not read
   v_at bigint;
   i int;
 begin
@@ -66,6 +67,11 @@ begin
     end loop;
   end if;
 
+  -- Somebody has just answered the escalation of a wait that a member is about to leave: it must read that first.
+  if 'unescalate' = any(e_what) then
+    v_contested := memflow.contested(p_run, p_consumed, e_member, e_what, e_op);
+  end if;
+
   -- Fence. A closing member leaves no wake behind; a released one is nobody's, unless there is mail to be read first.
   -- "Is not distinct": or an empty table's plan reads all that this worker owns, for each member.
   -- Its queue is rung when it falls due before the next poll of an idle worker.
@@ -81,7 +87,7 @@ begin
            with ordinality u(run, token, length, consumed, release, sticky, wake_at, closing, member)
       join memflow.runs r on r.id = u.run
      where w.run = u.run and w.owner is not distinct from p_worker and w.token = u.token
-       and not u.closing and r.length = u.length and r.status in ('running', 'paused')
+       and not u.closing and r.length = u.length and r.status in ('running', 'paused') and not u.member = any(v_contested)
     returning u.member, r.arrived, w.owner is null as free,
               case when w.owner is null and w.wake_at <= memflow.now() + interval '2 seconds' then w.queue end as queue
   ), gone as (
@@ -91,6 +97,7 @@ begin
       join memflow.runs r on r.id = u.run
      where w.run = u.run and w.owner is not distinct from p_worker and w.token = u.token
        and u.closing and r.length = u.length and r.status in ('running', 'paused') and (r.arrived <= u.consumed or u.goes_on)
+       and not u.member = any(v_contested)
     returning u.member, r.arrived
   )
   select array_agg(x.member), array_agg(x.arrived), array_agg(x.free), array_agg(distinct 'queue:' || x.queue)
@@ -110,9 +117,9 @@ begin
     end loop;
     v_ears := v_ears || v_queues;
   end if;
-  if v_any_closing then
+  if v_any_closing or v_contested <> '{}' then
     for i in 1 .. v_size loop
-      if p_closing[i] and not v_won[i] then
+      if (p_closing[i] or i = any(v_contested)) and not v_won[i] then
         -- Into a plain variable: an INTO in front of a subscript reads as the column's.
         select r.arrived into v_at
           from memflow.runs r
@@ -169,7 +176,7 @@ begin
       with gone as (
         delete from memflow.activities a using unnest(v_closed) u(run) where a.run = u.run returning a.owner)
       select array_agg(distinct 'worker:' || g.owner) into v_more from gone g where g.owner is not null;
-      delete from memflow.signals s using unnest(v_closed) u(run) where s.run = u.run;
+      perform memflow.drop_waits(v_closed);
       v_ears := v_ears || v_more || '{done}';
     end if;
   end if;
