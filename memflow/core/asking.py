@@ -26,6 +26,7 @@ from memflow.core.interrupts import (
     Interrupt,
     MarkPatch,
     ScheduleActivity,
+    SendHook,
     StartChild,
     StartTimer,
     WriteMemo,
@@ -69,6 +70,7 @@ class Asking(ABC):
         self.open_timers: Mapping[int, datetime] = self._opened.timers
         self.open_children: Mapping[int, StartChild] = self._opened.children
         self.open_waits: Mapping[int, AwaitSignal] = self._opened.waits
+        self.open_hooks: Mapping[int, SendHook] = self._opened.hooks
         self._context = Context()
         self._loop = TurnLoop(self, info.run_id, self._context)
         self._asked: list[Interrupt] = []
