@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from memflow.client.escalations import Escalations
 from memflow.client.events import Events
 from memflow.client.handle import Handle
 from memflow.client.link import Link
@@ -49,6 +50,7 @@ class Client:
         self._identity = identity or f"{os.getpid()}@{socket.gethostname()}"
         self._workflows = Workflows(self._link)
         self._events = Events(self._link)
+        self._escalations = Escalations(self._link)
         self._owned: list[Callable[[], None]] = []
 
     @classmethod
@@ -111,6 +113,11 @@ class Client:
     def events(self) -> Events:
         """Subscribe to what workflows emit."""
         return self._events
+
+    @property
+    def escalations(self) -> Escalations:
+        """What workflows ask people: list, claim, resolve."""
+        return self._escalations
 
     @property
     def store(self) -> Store:
@@ -216,7 +223,7 @@ class Connecting:
     if not TYPE_CHECKING:  # for checkers the attribute does not exist, which is the better error
 
         def __getattr__(self, name: str) -> NoReturn:
-            if name in ("workflow", "events", "store", "signal", "get_handle", "close", "codec", "namespace"):
+            if name in ("workflow", "events", "escalations", "store", "signal", "get_handle", "close", "codec", "namespace"):
                 raise ConfigurationError(
                     f"the client is not connected yet, so it has no `{name}`: write `client = await Client.connect(...)`"
                     " or `async with Client.connect(...) as client:`"

@@ -31,6 +31,7 @@ from memflow.options import ActivityOptions
 from memflow.payload import Payload
 from memflow.retry import RetryPolicy
 from memflow.runs import Status
+from memflow.store.escalations import EscalationRows
 
 # ------------------------------------------------------------------------------------------------- client to store
 
@@ -458,6 +459,11 @@ class Store(Protocol):
         ...
 
     async def events_after(self, position: int | None, *, limit: int) -> tuple[list[Event], int]: ...
+
+    @property
+    def escalations(self) -> EscalationRows:
+        """What people are asked."""
+        ...
 
     async def replies(self, updates: Sequence[UpdateKey]) -> list[Reply]:
         """How far updates are, in the order given."""

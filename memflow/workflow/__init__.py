@@ -29,6 +29,7 @@ from memflow.workflow.control import (
     terminate,
 )
 from memflow.workflow.define import defn, init, run
+from memflow.workflow.escalations import Escalation
 from memflow.workflow.events import emit, trace
 from memflow.workflow.handlers import (
     all_handlers_finished,
@@ -72,6 +73,7 @@ __all__ = [
     "ChildKeywords",
     "ContinueAsNewError",
     "Entity",
+    "Escalation",
     "ExternalHandle",
     "HandlerUnfinishedPolicy",
     "HookBatch",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from types import UnionType
 from typing import Any, TypeVar, overload
 
 from memflow.core import context
 from memflow.core.interrupts import SendSignal
+from memflow.core.replay import Replay
 from memflow.duration import Duration, to_timedelta
 from memflow.names import check_name
 from memflow.options import HandlerUnfinishedPolicy
+from memflow.workflow.escalations import Escalation, escalation_text
 from memflow.workflow.handlers import check_options, declare
 
 T = TypeVar("T")
@@ -24,25 +26,61 @@ _NO_DEFAULT: Any = object()
 @overload
 async def wait_for(signal_id: str, *, type: type[T], timeout: Duration | None = None) -> T: ...
 @overload
-async def wait_for(signal_id: str, *, type: type[T], timeout: Duration | None = None, default: D) -> T | D: ...
-@overload
-async def wait_for(signal_id: str, *, type: UnionType, timeout: Duration | None = None, default: Any = ...) -> Any: ...
-@overload
-async def wait_for(signal_id: str, *, timeout: Duration | None = None, default: Any = ...) -> Any: ...
 async def wait_for(
-    signal_id: str, *, type: Any = Any, timeout: Duration | None = None, default: Any = _NO_DEFAULT
+    signal_id: str, *, type: type[T], timeout: Duration | None = None, escalation: Escalation | Mapping[str, Any]
+) -> T | None: ...
+@overload
+async def wait_for(
+    signal_id: str,
+    *,
+    type: type[T],
+    timeout: Duration | None = None,
+    default: D,
+    escalation: Escalation | Mapping[str, Any] | None = None,
+) -> T | D: ...
+@overload
+async def wait_for(
+    signal_id: str,
+    *,
+    type: UnionType,
+    timeout: Duration | None = None,
+    default: Any = ...,
+    escalation: Escalation | Mapping[str, Any] | None = None,
+) -> Any: ...
+@overload
+async def wait_for(
+    signal_id: str,
+    *,
+    timeout: Duration | None = None,
+    default: Any = ...,
+    escalation: Escalation | Mapping[str, Any] | None = None,
+) -> Any: ...
+async def wait_for(
+    signal_id: str,
+    *,
+    type: Any = Any,
+    timeout: Duration | None = None,
+    default: Any = _NO_DEFAULT,
+    escalation: Escalation | Mapping[str, Any] | None = None,
 ) -> Any:
     """Wait for a signal by id and give its payload, read as `type`. A signal that was sent before is kept and taken.
 
     Of several who wait for one id, each gets one signal, in the order they began to wait.
 
+    With `escalation` people are asked meanwhile: in the commit of the wait a row appears that `client.escalations` lists, and
+    that one of them may claim and resolve; what it is resolved with is what this gives. When the wait ends otherwise, the row
+    ends with it. When somebody cancels the row, this gives `default`, or None without one.
+
     Raises:
         TimeoutError: (the builtin one) `timeout` was up and no `default` is given.
-        PayloadError: what was sent does not fit `type`.
+        ConfigurationError: the signal id or the escalation cannot work.
+        PayloadError: what was sent does not fit `type`; or the escalation's metadata are no plain JSON values.
         asyncio.CancelledError: the run, or this task, was cancelled meanwhile.
     """
     replay = context.current("wait_for")
     check_name(signal_id, what="signal id")
+    if escalation is not None:
+        return await _wait_for_people(replay, signal_id, type, timeout, default, escalation)
     if timeout is None:
         received = await replay.wait_signal(signal_id)
         return replay.codec.decode(received.payload, type)
@@ -54,6 +92,31 @@ async def wait_for(
         if default is not _NO_DEFAULT:
             return default
         raise TimeoutError(f"no signal {signal_id!r} within {limit:g} s") from None
+    return replay.codec.decode(received.payload, type)
+
+
+async def _wait_for_people(
+    replay: Replay,
+    signal_id: str,
+    type: Any,
+    timeout: Duration | None,
+    default: Any,
+    escalation: Escalation | Mapping[str, Any],
+) -> Any:
+    limit = None if timeout is None else to_timedelta(timeout, what="timeout")
+    about = escalation_text(escalation, expires_at=None if limit is None else replay.now + limit)
+    scope = asyncio.timeout(None if limit is None else limit.total_seconds())
+    try:
+        async with scope:
+            received = await replay.wait_for_people(signal_id, about, scope.expired)
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        if default is not _NO_DEFAULT:
+            return default
+        raise TimeoutError(f"nobody answered {signal_id!r} within {timeout}") from None
+    if received is None:
+        return None if default is _NO_DEFAULT else default
     return replay.codec.decode(received.payload, type)
 
 

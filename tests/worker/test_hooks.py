@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from memflow import ApplicationError, Client, Worker, activity, workflow
 from memflow.client import Handle
 from memflow.errors import (
-    ConfigurationError,
     HookError,
     WorkflowClosedError,
     WorkflowFailedError,
