@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from memflow.core.entries import compact
 from memflow.core.record import folding
@@ -93,7 +93,7 @@ def check_metadata(metadata: object) -> dict[str, Any]:
     """
     if not isinstance(metadata, Mapping):
         raise ConfigurationError(f"escalation: metadata is {type(metadata).__name__}; a dict of names and values is needed")
-    plain = dict(cast("Mapping[Any, Any]", metadata))
+    plain: dict[Any, Any] = {**metadata}
     for name in plain:
         if not isinstance(name, str) or not name:
             raise ConfigurationError(f"escalation: {name!r} in metadata is no name; names are text")
@@ -104,7 +104,7 @@ def check_metadata(metadata: object) -> dict[str, Any]:
 def _from_mapping(given: object) -> Escalation:
     if not isinstance(given, Mapping):
         raise ConfigurationError(f"escalation: {given!r} is neither a workflow.Escalation nor a dict of its fields")
-    named = dict(cast("Mapping[Any, Any]", given))
+    named: dict[Any, Any] = {**given}
     unknown = [str(name) for name in named if name not in NAMES]
     if unknown:
         raise ConfigurationError(f"escalation: there is no field {', '.join(unknown)}; fields are {', '.join(NAMES)}")

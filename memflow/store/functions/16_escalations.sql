@@ -47,6 +47,25 @@ begin
 end
 $body$;
 
+-- Waits that closing members of a commit have left, before their end cancels all that they still wait for.
+create or replace function memflow.leave_escalations(
+  p_run bigint[], p_won boolean[], p_closing boolean[], e_member int[], e_what text[], e_op int[], e_attributes text[],
+  e_encoding text[], e_data bytea[]
+) returns void
+language plpgsql
+as $body$
+declare
+  v_escalation uuid;
+  i int;
+begin
+  for i in 1 .. cardinality(e_member) loop
+    continue when e_what[i] <> 'unescalate' or not p_won[e_member[i]] or not p_closing[e_member[i]];
+    delete from memflow.signals s where s.run = p_run[e_member[i]] and s.op = e_op[i] returning s.escalation into v_escalation;
+    perform memflow.end_escalations(array[v_escalation], e_attributes[i], e_encoding[i], e_data[i]);
+  end loop;
+end
+$body$;
+
 -- Members of a commit that leave a wait although somebody has answered its escalation: they have not read that yet.
 create or replace function memflow.contested(p_run bigint[], p_consumed bigint[], e_member int[], e_what text[], e_op int[])
 returns int[]

@@ -176,6 +176,9 @@ begin
       with gone as (
         delete from memflow.activities a using unnest(v_closed) u(run) where a.run = u.run returning a.owner)
       select array_agg(distinct 'worker:' || g.owner) into v_more from gone g where g.owner is not null;
+      if 'unescalate' = any(e_what) then
+        perform memflow.leave_escalations(p_run, v_won, p_closing, e_member, e_what, e_op, e_attributes, e_encoding, e_data);
+      end if;
       perform memflow.drop_waits(v_closed);
       v_ears := v_ears || v_more || '{done}';
     end if;
