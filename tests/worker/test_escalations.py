@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from memflow import Client, Worker, workflow
-from memflow.client import Escalation, Handle
+from memflow.client import Escalation
 from memflow.errors import ConfigurationError, EscalationError, WorkflowFailedError
 from tests.polling import until
 
@@ -52,7 +52,7 @@ async def asks_in_a_child() -> Any:
 
 @workflow.defn
 async def asks_again(round: int) -> Any:
-    answer = await workflow.wait_for(f"round", escalation={"type": f"round {round}"})
+    answer = await workflow.wait_for("round", escalation={"type": f"round {round}"})
     if round == 0:
         workflow.continue_as_new(1)
     return answer
