@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +40,7 @@ async def settle(store: PostgresStore, id: UUID, status: str = "resolved") -> st
 
 async def again(store: PostgresStore, worker: int, run: Claim) -> Claim:
     """The same run after its first turn, still owned."""
-    return Claim(**{name: getattr(run, name) for name in run.__dataclass_fields__} | {"length": run.length + 2, "turn": run.turn + 1})
+    return replace(run, length=run.length + 2, turn=run.turn + 1)
 
 
 @pytest.mark.parametrize(("status", "kind"), [("resolved", SignalReceived), ("cancelled", WaitCancelled)])

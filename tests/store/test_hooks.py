@@ -98,7 +98,7 @@ async def test_the_end_of_the_other_run_fails_what_waits_for_it(store: PostgresS
 
 
 async def test_one_who_has_ended_is_told_nothing(store: PostgresStore, sql: Any) -> None:
-    worker, here, there = await two(store)
+    worker, here, _ = await two(store)
     await sent(store, worker, here, a_hook())
     await store.terminate("here", None, "enough")
     await store.terminate("there", None, "enough")
@@ -140,7 +140,7 @@ async def test_two_runs_that_send_hooks_to_one_another_in_one_commit(store: Post
 
 
 async def test_a_request_id_starts_a_hook_once(store: PostgresStore) -> None:
-    worker, _, there = await two(store)
+    _, _, there = await two(store)
     message = ToRun("default", "there", None, HookReceived("h-1", "note"), "hook:r")
     outcomes = [(await store.send([message]))[0].outcome for _ in range(2)]
     assert outcomes == ["delivered", "duplicate"]
