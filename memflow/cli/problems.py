@@ -37,6 +37,7 @@ class Problem(Exception):
 
 _KINDS: tuple[tuple[type[BaseException], str, str, Exit], ...] = (
     (errors.WorkflowNotFoundError, "not found", "memflow run list", Exit.NOT_FOUND),
+    (errors.EscalationError, "not done", "memflow escalation list --status all", Exit.ERROR),
     (errors.WorkflowFailedError, "the run did not complete", "memflow run show ID", Exit.RUN_FAILED),
     (errors.NondeterminismError, "the code does not fit the journal", "memflow run describe ID", Exit.MISMATCH),
     (errors.SchemaError, "the database's schema does not fit this version of memflow", "memflow db migrate", Exit.ERROR),

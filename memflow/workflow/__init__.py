@@ -50,7 +50,7 @@ from memflow.workflow.handlers import (
     set_update_handler,
     update,
 )
-from memflow.workflow.hooks import HookBatch, exec_hook, exec_hook_batch, hook
+from memflow.workflow.hooks import exec_hook, exec_hook_batch, hook
 from memflow.workflow.patches import deprecate_patch, patched
 from memflow.workflow.proxies import proxy_activities
 from memflow.workflow.records import (
@@ -76,7 +76,6 @@ __all__ = [
     "Escalation",
     "ExternalHandle",
     "HandlerUnfinishedPolicy",
-    "HookBatch",
     "ParentClosePolicy",
     "RunInfo",
     "Search",

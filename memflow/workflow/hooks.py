@@ -10,7 +10,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar, TypeVarTuple, cast, overload
+from typing import Any, TypeVar, TypeVarTuple, overload
 
 from memflow.core import context
 from memflow.core.arrivals import HookCompleted, HookDelivered, HookFailed, HookNotDelivered
@@ -28,9 +28,6 @@ from memflow.workflow.define import definition_of, is_workflow
 R = TypeVar("R")
 K = TypeVar("K")
 Ts = TypeVarTuple("Ts")
-
-HookBatch = Mapping[K, Sequence[Any]] | Sequence[Sequence[Any]]
-"""What `exec_hook_batch` takes: `{key: (function, *arguments)}`, or `[(key, function, *arguments), ...]`."""
 
 
 @overload
@@ -131,7 +128,11 @@ async def exec_hook(  # type: ignore[misc]  # as for hook
     return await _started(replay, target, arguments, workflow_id, run_id, result_type)
 
 
-async def exec_hook_batch(hooks: HookBatch[K]) -> dict[K, Any]:
+@overload
+async def exec_hook_batch(hooks: Mapping[K, Sequence[Any]]) -> dict[K, Any]: ...
+@overload
+async def exec_hook_batch(hooks: Sequence[Sequence[Any]]) -> dict[Any, Any]: ...
+async def exec_hook_batch(hooks: Mapping[Any, Sequence[Any]] | Sequence[Sequence[Any]]) -> dict[Any, Any]:
     """Start several hooks in this run before waiting for any, and return their results by key.
 
     `hooks` is `{key: (function, *arguments)}` or `[(key, function, *arguments), ...]`. All of them are waited for; then, if
@@ -346,13 +347,9 @@ def _told(task: asyncio.Future[Any]) -> None:
         logger.warning("a hook failed whose signal had come before: %s", error)
 
 
-def _listed(hooks: HookBatch[K]) -> list[tuple[K, Any, tuple[Any, ...]]]:
-    pairs: list[Sequence[Any]]
-    if isinstance(hooks, Mapping):
-        pairs = [(key, *call) for key, call in cast("Mapping[Any, Sequence[Any]]", hooks).items()]
-    else:
-        pairs = list(hooks)
-    listed: list[tuple[K, Any, tuple[Any, ...]]] = []
+def _listed(hooks: Mapping[Any, Sequence[Any]] | Sequence[Sequence[Any]]) -> list[tuple[Any, Any, tuple[Any, ...]]]:
+    pairs = [(key, *call) for key, call in hooks.items()] if isinstance(hooks, Mapping) else hooks
+    listed: list[tuple[Any, Any, tuple[Any, ...]]] = []
     seen: set[Any] = set()
     for pair in pairs:
         if len(pair) < 2:

@@ -78,3 +78,17 @@ async def talking(handle: Handle[None], order: Order) -> None:
     await handle.update(Cart.add, "order")  # wrong
     await handle.start_update(Cart.add, order, wait_for="begun")  # wrong
     workflow.query(unfinished_policy="abandon")  # wrong
+
+
+async def count(by: int, text: str) -> float:
+    return float(by)
+
+
+async def hooks(handle: Handle[None]) -> None:
+    await workflow.hook(count, "1", "a")  # wrong
+    await workflow.exec_hook(count, 1)  # wrong
+    text: str = await workflow.exec_hook(count, 1, "a")  # wrong
+    await handle.hook(count, 1)  # wrong
+    workflow.Escalation(rol="manager")  # wrong
+    order: Order = await workflow.wait_for("id", type=Order, escalation={"role": "r"})  # wrong
+    print(text, order)
