@@ -12,7 +12,7 @@ from memflow.cli.connecting import with_client
 from memflow.cli.output import ago, as_json, table
 from memflow.cli.problems import Exit, Problem
 from memflow.client.client import Client
-from memflow.client.escalations import Escalation
+from memflow.client.escalation_values import Escalation
 
 
 def list_escalations(options: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ Read in this order: `client` (the door), `workflows` and `starting` (a start), `
 
 from memflow.client.client import Client
 from memflow.client.describe import HistoryEntry, PendingActivity, RunDescription, RunSummary, WaitingFor
-from memflow.client.escalations import Escalation, EscalationStats
+from memflow.client.escalation_values import Escalation, EscalationStats
 from memflow.client.events import Event, Subscription
 from memflow.client.handle import Handle
 from memflow.client.starting import StartOptions

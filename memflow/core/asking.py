@@ -141,7 +141,7 @@ class Asking(ABC):
         """`ask`, and what is asked in the end: in a rebuild the journal's own, which counts where the code gives another now."""
         self.ask(interrupt)
         last = self._asked[-1] if self._asked else None
-        return last if type(last) is type(interrupt) else interrupt
+        return last if last is not None and type(last) is type(interrupt) else interrupt
 
     def answer(
         self, op: int, *, on_cancel: Callable[[], Interrupt | None] | None = None, wait: bool = False
@@ -176,6 +176,11 @@ class Asking(ABC):
         """
         self.check_writable("a wait for a signal")
         return self._signals.wait(signal_id, escalation, expired)
+
+    @property
+    def asks_people(self) -> bool:
+        """Whether the code waits for people: their answer, once given, must be read before the time is up."""
+        return self._signals.ask_people
 
     @property
     def record(self) -> Document:

@@ -88,6 +88,11 @@ class Signals:
                 host.ask(CancelWait(op, signal_id, became))
             raise
 
+    @property
+    def ask_people(self) -> bool:
+        """Whether a wait has an escalation."""
+        return bool(self._escalated)
+
     def by_future(self) -> dict[int, int]:
         """For each future that waits here, by its id(), the op."""
         return {id(future): op for waits in self._waits.values() for op, future in waits.items()}

@@ -196,7 +196,7 @@ class Resident:
                     self._answers.append(arrival)
             due.append(arrival)
         timers = self.replay.open_timers
-        if timers:
+        if timers and not (self.arrivals and self.replay.asks_people):
             fired = sorted((at, op) for op, at in timers.items() if at <= now and op not in answered)
             due.extend(TimerFired(op) for _, op in fired)
         due.extend(self._late(op, "schedule_to_close") for op in self.pending.overdue(now) if op not in answered)

@@ -61,9 +61,7 @@ def escalation_of(given: Escalation | Mapping[str, Any]) -> Escalation:
         value = getattr(found, name)
         if name not in ("priority", "metadata") and value is not None:
             _check_text(name, value)
-    priority: object = found.priority
-    if not isinstance(priority, int) or isinstance(priority, bool) or not LOWEST <= priority <= HIGHEST:
-        raise ConfigurationError(f"escalation: priority {priority!r} is no whole number from {LOWEST} to {HIGHEST}")
+    _check_priority(found.priority)
     check_metadata(found.metadata)
     return found
 
@@ -111,6 +109,11 @@ def _from_mapping(given: object) -> Escalation:
     if named.get("metadata", {}) is None:
         del named["metadata"]
     return Escalation(**named)
+
+
+def _check_priority(priority: object) -> None:
+    if not isinstance(priority, int) or isinstance(priority, bool) or not LOWEST <= priority <= HIGHEST:
+        raise ConfigurationError(f"escalation: priority {priority!r} is no whole number from {LOWEST} to {HIGHEST}")
 
 
 def _check_text(name: str, value: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -11,7 +12,7 @@ import pytest
 
 from memflow import Client, Worker, workflow
 from memflow.client import Escalation
-from memflow.errors import ConfigurationError, EscalationError, WorkflowFailedError
+from memflow.errors import ConfigurationError, EscalationError, PayloadError, WorkflowFailedError
 from tests.polling import until
 
 
@@ -279,6 +280,78 @@ async def test_a_time_that_is_up_and_somebody_who_resolves_never_both_win(dsn: s
         await asyncio.gather(*(resolve(each) for each in rows))
         for signal_id, handle in handles.items():
             assert await handle.result() == ("answered" if won[signal_id] else "nobody"), signal_id
+
+
+async def test_an_answer_behind_a_flood_of_mail_still_beats_the_clock(dsn: str, schema: str) -> None:
+    """A turn takes 500 arrivals: the answer is behind them, and the time is up by then."""
+    async with await Client.connect(dsn, schema=schema) as client:
+        async with worker_of(client):
+            handle = await client.workflow.start(asks, "a", 2)
+            row = await the_one(client, signal_id="a")
+        await asyncio.gather(*(handle.signal("something else", n) for n in range(1200)))
+        await client.escalations.resolve(row.id, "in time")
+        assert row.expires_at is not None
+        late = row.expires_at
+        await until(lambda: _is_later(client, late))
+        async with worker_of(client):
+            assert await handle.result(timeout=30) == "in time"
+
+
+async def _is_later(client: Client, than: datetime) -> bool:
+    return await client.store.now() > than
+
+
+async def test_plain_sql_sees_them(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client:
+        row = await client.escalations.create(workflow.Escalation(role="r", metadata={"a": 1}))
+        await client.escalations.resolve(row.id, {"yes": True})
+        conn = await asyncpg.connect(dsn)
+        try:
+            found = await conn.fetchrow(f'select role, status, available, payload::text from "{schema}".v_escalations')
+        finally:
+            await conn.close()
+        assert tuple(found) == ("r", "resolved", False, '{"yes": true}')
+
+
+async def test_the_newest_of_a_signal_id(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client, worker_of(client):
+        assert await client.escalations.get_by_signal("a") is None
+        await client.signal("a", 1)
+        assert await client.workflow.execute(asks, "a", None) == 1
+        ended = await client.escalations.get_by_signal("a")
+        assert ended is not None and ended.status == "resolved"
+        await client.workflow.start(asks, "a", None)
+        await until(lambda: _some(client, signal_id="a"))
+        pending = await client.escalations.get_by_signal("a")
+        assert pending is not None and pending.status == "pending" and pending.id != ended.id
+        assert (await client.escalations.resolve_by_metadata("order", "a", 2)).id == pending.id
+        assert await client.escalations.resolve_many([ended.id, pending.id]) == dict.fromkeys(
+            [ended.id, pending.id], "already_resolved"
+        )
+
+
+@workflow.defn
+async def asks_badly(what: int) -> str:
+    wrong: dict[str, Any] = [
+        {"escalation": {"rol": "x"}},
+        {"escalation": {"role": "x", "metadata": {"a": object}}},
+        {"escalation": {"role": "x"}, "timeout": timedelta.max},
+        {"escalation": {"role": "x" * 300_000}},
+        {"escalation": {"metadata": {"a": "x" * 300_000}}},
+    ][what]
+    try:
+        await workflow.wait_for("never", **wrong)
+    except (ConfigurationError, PayloadError) as error:
+        return str(error)
+    return "accepted"
+
+
+async def test_a_bad_escalation_is_refused_at_the_call_and_nothing_is_written(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=[asks_badly]):
+        said = [await client.workflow.execute(asks_badly, n) for n in range(5)]
+        expected = ("no field rol", "$.a", "timeout", "characters", "at most")
+        assert all(part in each for part, each in zip(expected, said, strict=True)), said
+        assert await client.escalations.count() == 0
 
 
 async def _count(client: Client, number: int) -> bool:
