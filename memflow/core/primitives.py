@@ -116,7 +116,7 @@ TABLE: tuple[Primitive, ...] = (
     ),
     Primitive("(the end of a hook that another run waits for)", AnswerHook, "the caller's inbox", "ring its owner or queue"),
     Primitive("enrich, search, entity, upsert_search_attributes", WriteRecord, "the run's record", ""),
-    Primitive("upsert_memo", WriteMemo, "the run's memo", ""),
+    Primitive("upsert_memo, progress", WriteMemo, "the run's memo", ""),
     Primitive("emit", Emit, "rows in events", "ring subscribers"),
     Primitive("trace", Trace, "", "hand the attributes to the tracing sink"),
     Primitive("patched, deprecate_patch", MarkPatch, "", ""),
