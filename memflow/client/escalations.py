@@ -325,8 +325,10 @@ class Escalations:
         if outcome != "done":
             raise error_of(str(id), outcome)
         # Inside the caller's transaction only that sees the change.
-        [row] = await self._link.store.escalations.find(EscalationFilter(ids=[id]), limit=1, connection=connection)
-        return escalation_from(row, self._link.codec)
+        found = await self._link.store.escalations.find(EscalationFilter(ids=[id]), limit=1, connection=connection)
+        if not found:                                    # it was pruned meanwhile
+            raise error_of(str(id), "not_found")
+        return escalation_from(found[0], self._link.codec)
 
     async def _settle(
         self,

@@ -88,7 +88,7 @@ class Hooks:
         return self._run(hook.function(*arguments), hook.name, self._unless_it_fails)
 
     def receive(self, arrival: HookReceived) -> None:
-        """A hook was sent to this run. One whose arguments do not fit is dropped; who waits for its end is told."""
+        """A hook was sent to this run. One whose arguments or fields do not fit is dropped; who waits for its end is told."""
         host = self._host
         if host.refusing or host.finished:
             return
@@ -97,13 +97,13 @@ class Hooks:
         except UnknownHook as unknown:
             host.broke(unknown)                          # the run waits, visibly, for a worker that knows it
             return
-        if arrival.search is not None:
-            host.write_record("search.set", [host.codec.decode(arrival.search, dict[str, Any])])
         try:
+            if arrival.search is not None:
+                host.write_record("search.set", [host.codec.decode(arrival.search, dict[str, Any])])
             arguments = host.codec.decode_arguments(arrival.input, hook.argument_types, hook.required_arguments)
         except errors.PayloadError as error:
             if arrival.reply_op is None:
-                log.error("a hook was dropped: its arguments do not fit %r: %s", arrival.name, error)
+                log.error("a hook was dropped: its arguments do not fit %r, or its fields the record: %s", arrival.name, error)
             else:
                 self._reply(arrival, error=error)
             return

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from memflow.core.entries import compact
-from memflow.core.record import folding
+from memflow.core.record import check_fields
 from memflow.errors import ConfigurationError
 
 LOWEST, HIGHEST = -(2**31), 2**31 - 1
@@ -95,8 +95,7 @@ def check_metadata(metadata: object) -> dict[str, Any]:
     for name in plain:
         if not isinstance(name, str) or not name:
             raise ConfigurationError(f"escalation: {name!r} in metadata is no name; names are text")
-    folding("search.set", [plain])({})                   # a record is searched as well: the same values will do
-    return plain
+    return check_fields(plain)                           # a record is searched as well: the same values will do
 
 
 def _from_mapping(given: object) -> Escalation:

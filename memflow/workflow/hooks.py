@@ -15,9 +15,12 @@ from typing import Any, TypeVar, TypeVarTuple, overload
 from memflow.core import context
 from memflow.core.arrivals import HookCompleted, HookDelivered, HookFailed, HookNotDelivered
 from memflow.core.definition import Definition, Hook
+from memflow.core.hooks import UnknownHook
 from memflow.core.interrupts import SendHook, StartHook
 from memflow.core.logs import logger
+from memflow.core.record import check_fields
 from memflow.core.replay import Replay
+from memflow.core.unwinding import Evicted
 from memflow.errors import ConfigurationError, HookError, WorkflowClosedError, WorkflowNotFoundError
 from memflow.failure import exception_of
 from memflow.names import check_name, hook_id
@@ -61,17 +64,18 @@ async def hook(  # type: ignore[misc]  # mypy holds `*arguments: *Ts` of an over
 
     Raises:
         WorkflowNotFoundError, WorkflowClosedError: the other run is not there, or has ended.
-        ConfigurationError: it cannot be a hook; nobody knows the name; or it is this run's own workflow, which would start
-            itself in itself without end.
+        ConfigurationError: it cannot be a hook, or it is this run's own workflow, which would start itself in itself without
+            end. (A name that the worker does not know is no error of the code: the run waits, visibly, for one that does.)
         TypeError, PayloadError: the arguments do not fit, or cannot be stored.
     """
     replay = context.current("hook")
     known, name, input = _prepared(replay, target, arguments, workflow_id, run_id)
     if workflow_id is None or _is_own(replay, workflow_id, run_id):
+        assert known is not None, "a name is looked up for this run"
         if search:
             replay.write_record("search.set", [dict(search)])
-        op, agreed = _ask_here(replay, known, name, input)
-        replay.hooks.start(_local(replay, known, name), agreed)
+        op, agreed = _ask_here(replay, name, input)
+        replay.hooks.start(known, agreed)
         return hook_id(replay.info.run_id, op)
     asked = _ask_there(replay, name, input, workflow_id, run_id, search, answer=False)
     await _answer(replay, asked, name)
@@ -219,7 +223,7 @@ def _is_own(replay: Replay, workflow_id: str, run_id: str | None) -> bool:
 def _prepared(
     replay: Replay, target: Any, arguments: Sequence[Any], workflow_id: str | None, run_id: str | None
 ) -> tuple[Hook | None, str, Payload]:
-    """The hook (None: only its name is given), its name, and the encoded arguments. Asks nothing yet."""
+    """The hook, its name, and the encoded arguments. Asks nothing yet. None: one of another run, by its name."""
     if workflow_id is not None:
         check_name(workflow_id, what="workflow id")
     elif run_id is not None:
@@ -233,18 +237,23 @@ def _prepared(
             " give workflow_id= of another run, or another function"
         )
     if here and known is None:
-        known = replay.hooks.named(name)
+        known = _known(replay, name)
     codec = replay.codec
     if known is None:
         return None, name, codec.encode_arguments(arguments, ())
     return known, name, codec.encode_arguments(fitting(known, arguments), known.argument_types)
 
 
-def _local(replay: Replay, known: Hook | None, name: str) -> Hook:
-    return replay.hooks.named(name) if known is None else known
+def _known(replay: Replay, name: str) -> Hook:
+    try:
+        return replay.hooks.named(name)
+    except UnknownHook as unknown:
+        # Another worker may know it: no error that the code may catch, or fail by, but one for people.
+        replay.broke(unknown)
+        raise Evicted from unknown
 
 
-def _ask_here(replay: Replay, known: Hook | None, name: str, input: Payload) -> tuple[int, Payload]:
+def _ask_here(replay: Replay, name: str, input: Payload) -> tuple[int, Payload]:
     """Ask for a hook in this run. Gives its op, and its input as the journal has it."""
     op = replay.next_op()
     agreed = replay.ask_agreed(StartHook(op, name, input))
@@ -261,7 +270,7 @@ def _ask_there(
     *,
     answer: bool,
 ) -> SendHook:
-    fields = replay.codec.encode(dict(search)) if search else None
+    fields = replay.codec.encode(check_fields(dict(search))) if search else None
     op = replay.next_op()
     asked = SendHook(op, hook_id(replay.info.run_id, op), name, input, workflow_id, run_id, fields, answer)
     replay.ask(asked)
@@ -291,8 +300,9 @@ def _started(
     """Start a hook now; await what this returns for its result."""
     known, name, input = _prepared(replay, target, arguments, workflow_id, run_id)
     if workflow_id is None or _is_own(replay, workflow_id, run_id):
-        _, agreed = _ask_here(replay, known, name, input)
-        return _end_here(replay, replay.hooks.start_awaited(_local(replay, known, name), agreed), name)
+        assert known is not None, "a name is looked up for this run"
+        _, agreed = _ask_here(replay, name, input)
+        return _end_here(replay, replay.hooks.start_awaited(known, agreed), name)
     asked = _ask_there(replay, name, input, workflow_id, run_id, None, answer=True)
     return _end_there(replay, asked, name, result_type or (Any if known is None else known.result_type))
 

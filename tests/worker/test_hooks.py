@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import Counter
 from typing import Any
 
 import asyncpg
@@ -13,6 +15,7 @@ from memflow.client import Handle
 from memflow.errors import (
     ConfigurationError,
     HookError,
+    PayloadError,
     WorkflowClosedError,
     WorkflowFailedError,
     WorkflowNotFoundError,
@@ -312,7 +315,7 @@ async def answers_by_signal(text: str, reply: dict[str, str]) -> None:
 
 
 @workflow.defn
-class Counter:
+class Adder:
     def __init__(self) -> None:
         self.total = 0
 
@@ -340,7 +343,7 @@ async def has_a_bug() -> None:
     raise LookupError("a bug")
 
 
-ENDS = [*ALL, leaves_hooks, waits_for_endless, cancels_a_hook, continues_in_a_hook, by_signal, Counter, BuggyHook]
+ENDS = [*ALL, leaves_hooks, waits_for_endless, cancels_a_hook, continues_in_a_hook, by_signal, Adder, BuggyHook]
 
 
 async def test_the_end_of_the_main_code_ends_its_hooks_and_says_so(
@@ -384,7 +387,7 @@ async def test_an_answer_by_signal(dsn: str, schema: str) -> None:
 
 async def test_methods_of_a_class_workflow_are_hooks_of_its_runs(dsn: str, schema: str) -> None:
     async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=ENDS):
-        assert await client.workflow.execute(Counter.run) == 10
+        assert await client.workflow.execute(Adder.run) == 10
 
 
 async def test_a_bug_in_a_hook_is_stuck_not_failed(dsn: str, schema: str) -> None:
@@ -405,3 +408,91 @@ async def test_a_thousand_hooks_into_one_run_all_run_once(dsn: str, schema: str)
 
 async def tally() -> None:
     await workflow.search().incr("tally")
+
+
+# ------------------------------------------------------------------------------------------------- races
+
+
+@workflow.defn
+async def short_lived(seconds: float) -> str:
+    await workflow.sleep_for(seconds)
+    return "done"
+
+
+@workflow.defn
+async def restless(round: int) -> str:
+    await workflow.sleep_for(0.1)
+    if round < 8:
+        workflow.continue_as_new(round + 1)
+    return "done"
+
+
+async def brief(number: int) -> int:
+    await workflow.sleep_for(0.005 * (number % 4))
+    return number
+
+
+@workflow.defn
+async def tries(workflow_id: str, number: int) -> str:
+    try:
+        assert await workflow.exec_hook(brief, number, workflow_id=workflow_id) == number
+    except (HookError, WorkflowClosedError, WorkflowNotFoundError) as error:
+        return type(error).__name__
+    return "answered"
+
+
+async def test_whoever_waits_for_a_hook_is_told_whenever_the_other_run_ends(dsn: str, schema: str) -> None:
+    """Hooks into runs that end, are terminated, or continue as new at any moment: nobody is left waiting."""
+    workflows = [short_lived, restless, tries]
+    async with (
+        await Client.connect(dsn, schema=schema) as client,
+        Worker(client, workflows=workflows, hooks=[brief], poll_interval=0.1),
+        Worker(client, workflows=workflows, hooks=[brief], poll_interval=0.1, max_cached_workflows=0),
+    ):
+        targets = await asyncio.gather(
+            *(client.workflow.start(short_lived, 0.2 + n / 50, id=f"t{n}") for n in range(0, 30, 3)),
+            *(client.workflow.start(restless, 0, id=f"t{n}") for n in range(30) if n % 3),
+        )
+        callers = []
+        for batch in range(12):
+            callers += await asyncio.gather(*(client.workflow.start(tries, f"t{n}", n) for n in range(batch % 2, 30, 2)))
+        for each in targets[::5]:
+            with contextlib.suppress(WorkflowClosedError):
+                await each.terminate()
+        said = Counter(await asyncio.gather(*(each.result(timeout=60) for each in callers)))
+        assert said["answered"] and len(said) > 1, said
+        conn = await asyncpg.connect(dsn)
+        try:
+            left = await conn.fetchval(f'select count(*) from "{schema}".hooks')
+        finally:
+            await conn.close()
+        assert left == 0
+
+
+async def test_fields_that_cannot_be_written_are_refused_or_dropped_and_nothing_is_stuck(
+    dsn: str, schema: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with await Client.connect(dsn, schema=schema) as client, worker_of(client):
+        handle = await client.workflow.start(target, id="t")
+        with pytest.raises(PayloadError, match="NUL"):
+            await handle.hook(note, "x", search={"a": "\0"})
+        for _ in range(3):
+            await handle.hook("note", "large", search={f"n{_}": "x" * 400_000})
+        await until(lambda: _recorded(handle, log=["large", "large"]))
+        await client.signal("finish")
+        assert (await handle.result())["log"] == ["large", "large"], "the third would have made the record too large"
+        assert "a hook was dropped" in caplog.text
+
+
+@workflow.defn
+async def by_name() -> int:
+    return int(await workflow.exec_hook("brief", 7))
+
+
+async def test_a_name_that_the_worker_does_not_know_fails_nothing(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client:
+        async with Worker(client, workflows=[by_name], poll_interval=0.1):
+            handle = await client.workflow.start(by_name)
+            await until(lambda: _stuck(handle, "hook 'brief' is not known here"))
+        async with Worker(client, workflows=[by_name], hooks=[brief], poll_interval=0.1):
+            assert await handle.result(timeout=20) == 7
