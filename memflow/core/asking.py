@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Context
 from datetime import datetime
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from memflow import errors
 from memflow.codec import Codec
@@ -154,16 +154,15 @@ class Asking(ABC):
         """
         return self._answers.wait(op, on_cancel, wait)
 
-    async def wait_signal(self, signal_id: str) -> SignalReceived:
+    def wait_signal(self, signal_id: str) -> Coroutine[Any, Any, SignalReceived]:
         """Wait for a signal: one sent to this run by that name, or to that id by anybody. Each waiter gets one, in order.
 
         Raises:
             ReadOnlyError: in a query, validator or condition.
         """
         self.check_writable("a wait for a signal")
-        received = await self._signals.wait(signal_id)
-        assert received is not None, "only a wait with an escalation can be cancelled by others"
-        return received
+        # Never None: only a wait with an escalation can be cancelled by others.
+        return cast("Coroutine[Any, Any, SignalReceived]", self._signals.wait(signal_id))
 
     def wait_for_people(
         self, signal_id: str, escalation: str, expired: Callable[[], bool]
