@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Context
 from datetime import datetime
 from random import Random
-from typing import Any, cast
+from typing import Any
 
 from memflow import errors
 from memflow.codec import Codec
@@ -51,6 +51,10 @@ class TurnFailed(Exception):
     The run has not advanced. This replay is of no more use and only to be closed; the turn is tried again later, perhaps
     with mended code.
     """
+
+
+def _never() -> bool:
+    return False
 
 
 class Asking(ABC):
@@ -154,21 +158,13 @@ class Asking(ABC):
         """
         return self._answers.wait(op, on_cancel, wait)
 
-    def wait_signal(self, signal_id: str) -> Coroutine[Any, Any, SignalReceived]:
+    def wait_signal(
+        self, signal_id: str, escalation: str | None = None, expired: Callable[[], bool] = _never
+    ) -> Coroutine[Any, Any, SignalReceived | None]:
         """Wait for a signal: one sent to this run by that name, or to that id by anybody. Each waiter gets one, in order.
 
-        Raises:
-            ReadOnlyError: in a query, validator or condition.
-        """
-        self.check_writable("a wait for a signal")
-        # Never None: only a wait with an escalation can be cancelled by others.
-        return cast("Coroutine[Any, Any, SignalReceived]", self._signals.wait(signal_id))
-
-    def wait_for_people(
-        self, signal_id: str, escalation: str, expired: Callable[[], bool]
-    ) -> Coroutine[Any, Any, SignalReceived | None]:
-        """The same with an escalation; None: that was cancelled. If this task is cancelled, `expired()` tells whether it
-        was because the wait's time was up.
+        With an escalation, a JSON object, people are asked meanwhile; None when somebody cancels that. If this task is cancelled,
+        `expired()` tells whether it was because the wait's time was up.
 
         Raises:
             ReadOnlyError: in a query, validator or condition.

@@ -57,7 +57,7 @@ class Signals:
         return [signal for _, signal in sorted(taken, key=lambda numbered: numbered[0])]
 
     async def wait(
-        self, signal_id: str, escalation: str | None = None, expired: Callable[[], bool] = lambda: False
+        self, signal_id: str, escalation: str | None, expired: Callable[[], bool]
     ) -> SignalReceived | None:
         """The next signal of that name or id; None: its escalation was cancelled. See `Replay.wait_signal`."""
         unread = self._unread.get(signal_id)

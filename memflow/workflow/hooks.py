@@ -348,7 +348,7 @@ async def _by_signal(
     finally:
         signalled.cancel()
         ended.add_done_callback(_told)
-    return replay.codec.decode(received.payload)
+    return None if received is None else replay.codec.decode(received.payload)
 
 
 def _told(task: asyncio.Future[Any]) -> None:

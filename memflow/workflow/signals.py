@@ -9,7 +9,6 @@ from typing import Any, TypeVar, overload
 
 from memflow.core import context
 from memflow.core.interrupts import SendSignal
-from memflow.core.replay import Replay
 from memflow.duration import Duration, to_timedelta
 from memflow.names import check_name
 from memflow.options import HandlerUnfinishedPolicy
@@ -79,42 +78,20 @@ async def wait_for(
     """
     replay = context.current("wait_for")
     check_name(signal_id, what="signal id")
-    if escalation is not None:
-        return await _wait_for_people(replay, signal_id, type, timeout, default, escalation)
-    if timeout is None:
-        received = await replay.wait_signal(signal_id)
-        return replay.codec.decode(received.payload, type)
-    limit = to_timedelta(timeout, what="timeout").total_seconds()
-    try:
-        async with asyncio.timeout(limit):
-            received = await replay.wait_signal(signal_id)
-    except TimeoutError:
-        if default is not _NO_DEFAULT:
-            return default
-        raise TimeoutError(f"no signal {signal_id!r} within {limit:g} s") from None
-    return replay.codec.decode(received.payload, type)
-
-
-async def _wait_for_people(
-    replay: Replay,
-    signal_id: str,
-    type: Any,
-    timeout: Duration | None,
-    default: Any,
-    escalation: Escalation | Mapping[str, Any],
-) -> Any:
     limit = None if timeout is None else to_timedelta(timeout, what="timeout")
-    about = escalation_text(escalation, expires_at=None if limit is None else replay.now + limit)
-    scope = asyncio.timeout(None if limit is None else limit.total_seconds())
-    try:
-        async with scope:
-            received = await replay.wait_for_people(signal_id, about, scope.expired)
-    except TimeoutError:
-        if not scope.expired():
-            raise
-        if default is not _NO_DEFAULT:
-            return default
-        raise TimeoutError(f"nobody answered {signal_id!r} within {timeout}") from None
+    if limit is None:
+        about = None if escalation is None else escalation_text(escalation, expires_at=None)
+        received = await replay.wait_signal(signal_id, about)
+    else:
+        about = None if escalation is None else escalation_text(escalation, expires_at=replay.now + limit)
+        scope = asyncio.timeout(limit.total_seconds())
+        try:
+            async with scope:
+                received = await replay.wait_signal(signal_id, about, scope.expired)
+        except TimeoutError:
+            if default is not _NO_DEFAULT:
+                return default
+            raise TimeoutError(f"no signal {signal_id!r} within {limit.total_seconds():g} s") from None
     if received is None:
         return None if default is _NO_DEFAULT else default
     return replay.codec.decode(received.payload, type)

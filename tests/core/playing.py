@@ -137,7 +137,9 @@ async def activity(name: str, *, wait: bool = False) -> Answer:
 
 
 async def signal(signal_id: str) -> SignalReceived:
-    return await current().wait_signal(signal_id)
+    received = await current().wait_signal(signal_id)
+    assert received is not None
+    return received
 
 
 def ask_child(workflow_id: str, *, announce: bool = False) -> int:
@@ -182,7 +184,7 @@ async def send_hook(workflow_id: str, *, answer: bool) -> Answer:
 
 
 async def people(signal_id: str, expired: Callable[[], bool]) -> SignalReceived | None:
-    return await current().wait_for_people(signal_id, '{"priority":5}', expired)
+    return await current().wait_signal(signal_id, '{"priority":5}', expired)
 
 
 def emit(topic: str) -> None:

@@ -179,3 +179,13 @@ async def test_another_namespace_sees_and_settles_nothing(dsn: str, schema: str,
     finally:
         await elsewhere.close()
     assert (await row_of(store)).status == "pending"
+
+
+async def test_code_that_no_longer_knows_of_the_escalation_leaves_no_row_behind(store: PostgresStore) -> None:
+    worker = await a_worker(store)
+    [run] = await started_and_claimed(store, worker, a_run())
+    await waiting(store, worker, run, release=False)
+    run = await again(store, worker, run)
+    left = CancelWait(1, "s")
+    await store.commit_turns(worker, [a_turn(run, TimerFired(2), left, effects=[left])])
+    assert (await row_of(store)).status == "cancelled"

@@ -115,7 +115,11 @@ begin
           values (p_namespace, e_name[i], p_run[e_member[i]], e_op[i], memflow.now(), v_escalation);
         end if;
       elsif v_what = 'unwait' then
-        delete from memflow.signals s where s.run = p_run[e_member[i]] and s.op = e_op[i];
+        -- Its code may have been changed so that it asks nobody any more.
+        delete from memflow.signals s where s.run = p_run[e_member[i]] and s.op = e_op[i] returning s.escalation into v_escalation;
+        if v_escalation is not null then
+          perform memflow.end_escalations(array[v_escalation], 'cancelled', null, null);
+        end if;
       elsif v_what = 'unescalate' then
         delete from memflow.signals s where s.run = p_run[e_member[i]] and s.op = e_op[i] returning s.escalation into v_escalation;
         perform memflow.end_escalations(array[v_escalation], e_attributes[i], e_encoding[i], e_data[i]);
