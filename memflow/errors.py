@@ -7,8 +7,10 @@
     │   ├── TerminatedError               the run was ended at once, from outside
     │   ├── TimeoutError                  an activity's or a run's time was up
     │   ├── ActivityError                 an activity failed; the reason is its cause
-    │   └── ChildWorkflowError            a child run failed; the reason is its cause
+    │   ├── ChildWorkflowError            a child run failed; the reason is its cause
+    │   └── HookError                     a hook failed; the reason is its cause
     ├── WorkflowFailedError               `result()` of a run that did not complete; the reason is its cause
+    ├── EscalationError                   an escalation is not there, ended, or somebody else's
     ├── QueryFailedError                  a query was not answered but failed; the reason is its cause
     ├── UpdateFailedError                 an update was rejected or failed; the reason is its cause
     ├── WorkflowAlreadyStartedError       the workflow id is taken
@@ -147,6 +149,33 @@ class ChildWorkflowError(FailureError):
         self.workflow = workflow
         self.workflow_id = workflow_id
         self.run_id = run_id
+
+
+class HookError(FailureError):
+    """A hook that `exec_hook` waited for did not return. The reason is `cause`."""
+
+    def __init__(self, message: str, *, hook: str, workflow_id: str, run_id: str | None = None) -> None:
+        super().__init__(message)
+        self.hook = hook
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+
+
+class EscalationError(MemflowError):
+    """An escalation cannot be claimed, released, resolved or cancelled so; nothing was changed.
+
+    `reason` says why: `not_found`, `already_resolved`, `already_cancelled`, `already_expired`, `claimed` (by somebody else),
+    `claim_expired` (a claim was to be asserted that has lapsed), `wrong_assignee`. Of several at once, `failed` has each that
+    stood in the way, as (id, reason).
+    """
+
+    def __init__(
+        self, message: str, *, reason: str, escalation_id: str | None = None, failed: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        self.reason = reason
+        self.escalation_id = escalation_id
+        self.failed = failed
+        super().__init__(message)
 
 
 class WorkflowFailedError(MemflowError):

@@ -68,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands.add_parser("run", help="look at runs, and act on them"), shared)
     _add_schedule(commands.add_parser("schedule", help="start runs by the clock"), shared)
     _add_activity(commands.add_parser("activity", help="act on pending activities"), shared)
+    _add_escalation(commands.add_parser("escalation", help="answer what workflows ask people"), shared)
     db = commands.add_parser("db", help="the schema in the database").add_subparsers(metavar="COMMAND", required=True)
     migrate = db.add_parser("migrate", parents=[shared], help="install or upgrade the schema")
     migrate.set_defaults(command="db:migrate")
@@ -173,6 +174,30 @@ def _add_activity(activity: argparse.ArgumentParser, shared: argparse.ArgumentPa
     reset = verb("reset", "count attempts from one again; the next is due at once")
     reset.add_argument("--keep-paused", action="store_true", help="leave a paused one paused")
     reset.add_argument("--reset-heartbeats", action="store_true", help="forget the details of the last heartbeat")
+
+
+def _add_escalation(escalation: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> None:
+    verbs = escalation.add_subparsers(metavar="COMMAND", required=True)
+    listing = verbs.add_parser("list", parents=[shared], help="list what people are asked, the most urgent first")
+    listing.add_argument("--status", choices=["pending", "resolved", "cancelled", "expired", "all"], default="pending")
+    listing.add_argument("--role")
+    listing.add_argument("--type")
+    listing.add_argument("--assignee", help="only what this person holds")
+    listing.add_argument("--limit", type=int, default=50, help="(default: %(default)s)")
+    listing.add_argument("-o", "--output", choices=["table", "json"], default="table", help="(default: %(default)s)")
+    listing.set_defaults(command="escalations:list_escalations")
+
+    claim = verbs.add_parser("claim", parents=[shared], help="hold one, so that nobody else takes it")
+    claim.add_argument("id", metavar="ID")
+    claim.add_argument("--assignee", help="who holds it (default: the user of this system)")
+    claim.add_argument("--for", dest="duration", default="15 minutes", help="how long (default: %(default)s)")
+    claim.set_defaults(command="escalations:claim")
+
+    resolve = verbs.add_parser("resolve", parents=[shared], help="answer one, so that its workflow goes on")
+    resolve.add_argument("id", metavar="ID")
+    resolve.add_argument("payload", metavar="JSON", nargs="?", default="null", help="the answer (default: null)")
+    resolve.add_argument("--assignee", help="only if this person holds it, or nobody")
+    resolve.set_defaults(command="escalations:resolve")
 
 
 class _ShowVersion(argparse.Action):

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
+from memflow.cli.connecting import with_client
 from memflow.cli.output import ago, as_json, table
 from memflow.cli.problems import Exit
 from memflow.client.client import Client
 from memflow.client.describe import HistoryEntry, RunDescription, RunSummary
 from memflow.core.entries import JournalEntry
 from memflow.core.timeline import duration, render, timeline
-
-T = TypeVar("T")
 
 
 def list_runs(options: argparse.Namespace) -> int:
@@ -103,14 +100,3 @@ def took(run: RunSummary) -> str:
 
 def _plain(run: RunSummary) -> dict[str, Any]:
     return {field.name: getattr(run, field.name) for field in dataclasses.fields(run)}
-
-
-def with_client(options: argparse.Namespace, collect: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
-    """Connect as the options say, and give what `collect` makes of it."""
-    async def ask() -> T:
-        async with await Client.connect(
-            options.dsn, schema=options.schema, namespace=options.namespace, migrate=False
-        ) as client:
-            return await collect(client)
-
-    return asyncio.run(ask())

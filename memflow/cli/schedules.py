@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import dataclasses
 import json
 from collections.abc import Callable, Coroutine
@@ -11,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
+from memflow.cli.connecting import with_client
 from memflow.cli.output import ago, as_json, table
 from memflow.cli.problems import Exit
 from memflow.client.client import Client
@@ -46,7 +46,7 @@ def create(options: argparse.Namespace) -> int:
         )
         return await handle.describe()
 
-    return _tell(options, _with_client(options, act))
+    return _tell(options, with_client(options, act))
 
 
 def list_schedules(options: argparse.Namespace) -> int:
@@ -55,7 +55,7 @@ def list_schedules(options: argparse.Namespace) -> int:
     async def collect(client: Client) -> list[ScheduleDescription]:
         return [each async for each in client.schedule.list(limit=options.limit)]
 
-    found = _with_client(options, collect)
+    found = with_client(options, collect)
     if options.output == "json":
         print(json.dumps([_plain(each) for each in found], default=as_json, indent=2))
         return Exit.DONE
@@ -85,7 +85,7 @@ def describe(options: argparse.Namespace) -> int:
     async def collect(client: Client) -> ScheduleDescription:
         return await client.schedule.get_handle(options.id).describe()
 
-    return _tell(options, _with_client(options, collect))
+    return _tell(options, with_client(options, collect))
 
 
 def pause(options: argparse.Namespace) -> int:
@@ -159,18 +159,8 @@ def _plain(found: ScheduleDescription) -> dict[str, Any]:
 
 
 def _act(options: argparse.Namespace, act: Callable[[Client], Coroutine[Any, Any, None]]) -> int:
-    _with_client(options, act)
+    with_client(options, act)
     return Exit.DONE
-
-
-def _with_client(options: argparse.Namespace, act: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
-    async def ask() -> T:
-        async with await Client.connect(
-            options.dsn, schema=options.schema, namespace=options.namespace, migrate=False
-        ) as client:
-            return await act(client)
-
-    return asyncio.run(ask())
 
 
 def _value(text: str) -> Any:

@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from memflow.cli.connecting import with_client
 from memflow.cli.output import as_json
 from memflow.cli.problems import Exit
-from memflow.cli.runs import with_client
 from memflow.client.client import Client
 from memflow.client.handle import Handle
 

@@ -8,6 +8,7 @@ and `schedules`.
 from memflow.calendars import ScheduleCalendar, ScheduleRange
 from memflow.client.client import Client
 from memflow.client.describe import HistoryEntry, PendingActivity, RunDescription, RunSummary, WaitingFor
+from memflow.client.escalation_values import Escalation, EscalationStats
 from memflow.client.events import Event, Subscription
 from memflow.client.handle import Handle
 from memflow.client.pending import PendingActivityHandle
@@ -23,6 +24,8 @@ __all__ = [
     "ActivityHandle",
     "ActivityStartOptions",
     "Client",
+    "Escalation",
+    "EscalationStats",
     "Event",
     "Handle",
     "HistoryEntry",

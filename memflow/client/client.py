@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from memflow.client.escalations import Escalations
 from memflow.client.events import Events
 from memflow.client.handle import Handle
 from memflow.client.link import Link
@@ -27,7 +28,7 @@ from memflow.store.postgres import PostgresStore
 DSN_VARIABLE = "MEMFLOW_DSN"
 
 _ATTRIBUTES = frozenset(
-    {"workflow", "activity", "schedule", "events", "store", "signal", "get_handle", "close", "codec", "namespace"}
+    {"workflow", "activity", "schedule", "escalations", "events", "store", "signal", "get_handle", "close", "codec", "namespace"}
 )
 
 _NO_DATABASE = (
@@ -57,6 +58,7 @@ class Client:
         self._workflows = Workflows(self._link)
         self._events = Events(self._link)
         self._schedules = Schedules(self._link)
+        self._escalations = Escalations(self._link)
         self._owned: list[Callable[[], None]] = []
 
     @classmethod
@@ -129,6 +131,11 @@ class Client:
     def schedule(self) -> Schedules:
         """Start workflows by the clock: create schedules, get handles on them, list them."""
         return self._schedules
+
+    @property
+    def escalations(self) -> Escalations:
+        """What workflows ask people: list, claim, resolve."""
+        return self._escalations
 
     @property
     def store(self) -> Store:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Literal, TypeVar, TypeVarTuple, cast, overload
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ from memflow.client.describe import (
     history_of,
     waiting_of,
 )
+from memflow.client.hooks import hook_received
 from memflow.client.link import Link
 from memflow.client.steering import Steering
 from memflow.client.updates import UpdateHandle
@@ -209,6 +210,53 @@ class Handle(Steering[R_co]):
         name = handler_name(target, "signal")
         payload = encode_signal_to(target, arguments, self._link.codec)
         await self._send(SignalReceived(name, payload), request_id, connection)
+
+    @overload
+    async def hook(
+        self,
+        target: str,
+        *arguments: Any,
+        search: Mapping[str, Any] | None = ...,
+        request_id: str | None = ...,
+        connection: Any = ...,
+    ) -> str: ...
+    @overload
+    async def hook(
+        self,
+        target: Callable[[*Ts], Coroutine[Any, Any, Any]],
+        *arguments: *Ts,
+        search: Mapping[str, Any] | None = ...,
+        request_id: str | None = ...,
+        connection: Any = ...,
+    ) -> str: ...
+    async def hook(  # type: ignore[misc]  # as for signal
+        self,
+        target: Any,
+        *arguments: Any,
+        search: Mapping[str, Any] | None = None,
+        request_id: str | None = None,
+        connection: Any = None,
+    ) -> str:
+        """Start a hook in this run: a further coroutine beside its main code, that shares its journal, record and memo.
+
+        `target` is an async function (a workflow function will do), or its name; the run's worker must know it by that name,
+        from `Worker(hooks=[...])` or `workflows`. If it does not, the run waits, visibly, for one that does. `search` is
+        written to the run's record first. A repeat with the same `request_id` counts once. `connection` (asyncpg, inside a
+        transaction) starts it if and only if the caller commits. Returns the hook's id, as it stands in the journal.
+
+        Raises:
+            WorkflowNotFoundError: there is no such run.
+            WorkflowClosedError: the run has ended.
+            ConfigurationError: it cannot be a hook.
+            TypeError: too few or too many arguments.
+            PayloadError: an argument cannot be stored.
+            OutcomeUnknownError: the connection broke meanwhile; with a `request_id` a repeat is safe.
+        """
+        arrival = hook_received(target, arguments, search, self._link.codec)
+        if request_id is not None:
+            request_id = f"hook:{check_name(request_id, what='request id')}"
+        await self._send(arrival, request_id, connection)
+        return arrival.hook_id
 
     @overload
     async def query(self, target: str, *arguments: Any, result_type: type[R], timeout: Duration = ...) -> R: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar, TypeVarTuple, Unpack, overload
 
@@ -119,6 +119,43 @@ class Workflows:
             raise TypeError("execute() cannot wait inside the caller's transaction: start(connection=...), commit, then result()")
         handle: Handle[Any] = await self.start(workflow, *arguments, **options)
         return await handle.result()
+
+    @overload
+    async def hook(
+        self,
+        workflow_id: str,
+        target: str,
+        *arguments: Any,
+        run_id: str | None = ...,
+        search: Mapping[str, Any] | None = ...,
+        request_id: str | None = ...,
+        connection: Any = ...,
+    ) -> str: ...
+    @overload
+    async def hook(
+        self,
+        workflow_id: str,
+        target: Callable[[*Ts], Coroutine[Any, Any, Any]],
+        *arguments: *Ts,
+        run_id: str | None = ...,
+        search: Mapping[str, Any] | None = ...,
+        request_id: str | None = ...,
+        connection: Any = ...,
+    ) -> str: ...
+    async def hook(  # type: ignore[misc]  # as for start
+        self,
+        workflow_id: str,
+        target: Any,
+        *arguments: Any,
+        run_id: str | None = None,
+        search: Mapping[str, Any] | None = None,
+        request_id: str | None = None,
+        connection: Any = None,
+    ) -> str:
+        """Start a hook in the run of that id: the same as `get_handle(workflow_id, run_id).hook(...)`, with its errors."""
+        handle = Handle[Any](self._link, check_name(workflow_id, what="workflow id"), run_id=run_id, result_type=None)
+        started: str = await handle.hook(target, *arguments, search=search, request_id=request_id, connection=connection)
+        return started
 
     @overload
     def get_handle(self, id: str, run_id: str | None = ...) -> Handle[Any]: ...

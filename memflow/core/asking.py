@@ -26,6 +26,7 @@ from memflow.core.interrupts import (
     Interrupt,
     MarkPatch,
     ScheduleActivity,
+    SendHook,
     StartChild,
     StartTimer,
     WriteMemo,
@@ -52,6 +53,10 @@ class TurnFailed(Exception):
     """
 
 
+def _never() -> bool:
+    return False
+
+
 class Asking(ABC):
     """What workflow code sees of its run, and what it has asked."""
 
@@ -70,6 +75,7 @@ class Asking(ABC):
         self.open_timers: Mapping[int, datetime] = self._opened.timers
         self.open_children: Mapping[int, StartChild] = self._opened.children
         self.open_waits: Mapping[int, AwaitSignal] = self._opened.waits
+        self.open_hooks: Mapping[int, SendHook] = self._opened.hooks
         self._context = Context()
         self._loop = TurnLoop(self, info.at_turn(1).run_id, self._context)
         self._asked: list[Interrupt] = []
@@ -138,6 +144,12 @@ class Asking(ABC):
         self._asked.append(interrupt)
         self._opened.asked(interrupt)
 
+    def ask_agreed(self, interrupt: Interrupt) -> Interrupt:
+        """`ask`, and what is asked in the end: in a rebuild the journal's own, which counts where the code gives another now."""
+        self.ask(interrupt)
+        last = self._asked[-1] if self._asked else None
+        return last if last is not None and type(last) is type(interrupt) else interrupt
+
     def answer(
         self, op: int, *, on_cancel: Callable[[], Interrupt | None] | None = None, wait: bool = False
     ) -> Coroutine[Any, Any, Answer]:
@@ -149,14 +161,24 @@ class Asking(ABC):
         """
         return self._answers.wait(op, on_cancel, wait)
 
-    def wait_signal(self, signal_id: str) -> Coroutine[Any, Any, SignalReceived]:
+    def wait_signal(
+        self, signal_id: str, escalation: str | None = None, expired: Callable[[], bool] = _never
+    ) -> Coroutine[Any, Any, SignalReceived | None]:
         """Wait for a signal: one sent to this run by that name, or to that id by anybody. Each waiter gets one, in order.
+
+        With an escalation, a JSON object, people are asked meanwhile; None when somebody cancels that. If this task is cancelled,
+        `expired()` tells whether it was because the wait's time was up.
 
         Raises:
             ReadOnlyError: in a query, validator or condition.
         """
         self.check_writable("a wait for a signal")
-        return self._signals.wait(signal_id)
+        return self._signals.wait(signal_id, escalation, expired)
+
+    @property
+    def asks_people(self) -> bool:
+        """Whether the code waits for people: their answer, once given, must be read before the time is up."""
+        return self._signals.ask_people
 
     @property
     def record(self) -> Document:

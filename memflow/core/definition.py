@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -53,6 +53,22 @@ class Handler:
 
 
 @dataclass(frozen=True, slots=True)
+class Hook:
+    """A function that runs as a further coroutine of a run."""
+
+    name: str
+    function: Callable[..., Coroutine[Any, Any, Any]]
+    argument_types: tuple[Any, ...]
+    required_arguments: int
+    result_type: Any
+
+
+def no_hooks() -> Mapping[str, Hook]:
+    """The default of `hooks`."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """A workflow type. `fails_on` are the exceptions of its code that end a run; any other is a bug that is retried.
 
@@ -69,6 +85,8 @@ class Definition:
     handlers: tuple[Handler, ...] = ()
     versioning: str | None = None
     """`pinned` to the version of the code that began it, or `auto_upgrade`; None: as its worker says."""
+    hooks: Mapping[str, Hook] = field(default_factory=no_hooks, compare=False, repr=False)
+    """What may be started in its runs by name: all that its worker knows."""
 
 
 @dataclass(frozen=True, slots=True)

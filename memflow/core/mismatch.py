@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from memflow.core.definition import RunInfo
 from memflow.core.interrupts import (
+    AnswerHook,
     AnswerUpdate,
     AwaitSignal,
     CancelWait,
@@ -16,8 +17,10 @@ from memflow.core.interrupts import (
     Interrupt,
     MarkPatch,
     ScheduleActivity,
+    SendHook,
     SendSignal,
     StartChild,
+    StartHook,
     StartTimer,
     StopOther,
     WriteRecord,
@@ -42,6 +45,12 @@ def identity(interrupt: Interrupt) -> Identity:
             return SendSignal, name, workflow_id
         case StartChild(workflow=workflow, workflow_id=workflow_id):
             return StartChild, workflow, workflow_id
+        case StartHook(name=name):
+            return StartHook, name
+        case SendHook(name=name, workflow_id=workflow_id):
+            return SendHook, name, workflow_id
+        case AnswerHook(hook_id=hook_id, failure=failure):
+            return AnswerHook, hook_id, failure is None
         case StopOther(how=how, workflow_id=workflow_id):
             return StopOther, how, workflow_id
         case MarkPatch(patch_id=patch_id):
@@ -196,6 +205,8 @@ _NOUNS: dict[type[Interrupt], str] = {
     AwaitSignal: "a signal id",
     SendSignal: "a signal's name or target",
     AnswerUpdate: "an update's handler",
+    StartHook: "a hook",
+    SendHook: "a hook, or the run it goes to,",
     StartChild: "a child workflow, or its id,",
     StopOther: "the run to stop",
 }

@@ -16,13 +16,24 @@ from uuid import UUID
 from memflow.core.arrivals import Arrival, SignalReceived
 from memflow.core.definition import Origin
 from memflow.core.entries import JournalEntry
-from memflow.core.interrupts import AnswerUpdate, AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther
+from memflow.core.interrupts import (
+    AnswerHook,
+    AnswerUpdate,
+    AwaitSignal,
+    CancelWait,
+    Emit,
+    SendHook,
+    SendSignal,
+    StartChild,
+    StopOther,
+)
 from memflow.filters import Filter
 from memflow.firing import Action, ScheduleState
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
 from memflow.retry import RetryPolicy
 from memflow.runs import Status
+from memflow.store.escalations import EscalationRows
 from memflow.store.schedule_values import ScheduleRow, Served
 
 # ------------------------------------------------------------------------------------------------- client to store
@@ -347,7 +358,7 @@ class ActivityRow:
     heartbeat: Payload | None = None
 
 
-Effect = StartChild | SendSignal | StopOther | AwaitSignal | CancelWait | Emit | AnswerUpdate
+Effect = StartChild | SendSignal | StopOther | AwaitSignal | CancelWait | Emit | AnswerUpdate | SendHook | AnswerHook
 """Interrupts that the commit turns into rows elsewhere, in the order asked."""
 
 
@@ -405,9 +416,9 @@ class TurnCommit:
 class Committed:
     """What became of a TurnCommit.
 
-    `outcome` is `won`; `fenced` (the run is no longer ours: drop it); `unread` (it tried to close over unread mail) or
-    `paused` (it may not go on: let go of it), where nothing of it was written and it is still ours; or `refused` (Postgres
-    cannot take one of its values; still ours).
+    `outcome` is `won`; `fenced` (the run is no longer ours: drop it); `unread` (it tried to close over unread mail, or to leave
+    a wait whose escalation somebody has just answered) or `paused` (it may not go on: let go of it), where nothing of it was
+    written and it is still ours; or `refused` (Postgres cannot take one of its values; still ours).
     `arrived` is the inbox position now. A commit that asked for release but found mail (arrived > consumed) keeps the run
     owned, `released` False: read the mail and go on.
     """
@@ -595,6 +606,11 @@ class Store(Protocol):
         ...
 
     async def events_after(self, position: int | None, *, limit: int) -> tuple[list[Event], int]: ...
+
+    @property
+    def escalations(self) -> EscalationRows:
+        """What people are asked."""
+        ...
 
     async def replies(self, updates: Sequence[UpdateKey]) -> list[Reply]:
         """How far updates are, in the order given."""

@@ -13,9 +13,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from memflow.core.arrivals import CancelRequested, RunTerminated, SignalReceived
+from memflow.core.arrivals import CancelRequested, HookReceived, RunTerminated, SignalReceived
 from memflow.core.entries import to_row
-from memflow.core.interrupts import AnswerUpdate, AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther
+from memflow.core.interrupts import (
+    AnswerHook,
+    AnswerUpdate,
+    AwaitSignal,
+    CancelWait,
+    Emit,
+    SendHook,
+    SendSignal,
+    StartChild,
+    StopOther,
+)
 from memflow.core.options_json import activity_options_to_json
 from memflow.errors import DatabaseError, OutcomeUnknownError
 from memflow.failure import Failure, encode_failure
@@ -229,10 +239,20 @@ def _effect_rows(member: int, turn: TurnCommit) -> Iterator[tuple[Any, ...]]:
     """Columns: member, what, op, name, workflow id, run id, attributes, encoding, data."""
     for n, effect in enumerate(turn.effects):
         match effect:
-            case AwaitSignal(op=op, signal_id=signal_id):
-                yield member, "await", op, signal_id, None, None, None, None, None
-            case CancelWait(op=op, signal_id=signal_id):
-                yield member, "unwait", op, signal_id, None, None, None, None, None
+            case AwaitSignal(op=op, signal_id=signal_id, escalation=escalation):
+                yield member, "await", op, signal_id, None, None, escalation, None, None
+            case CancelWait(op=op, signal_id=signal_id, became=became, payload=payload):
+                what = "unwait" if became is None else "unescalate"
+                yield member, what, op, signal_id, None, None, became, encoding_of(payload), data_of(payload)
+            case SendHook(op=op, workflow_id=target, run_id=run_id):
+                row = to_row(HookReceived(effect.hook_id, effect.name, effect.input, effect.search))
+                what = "hook" + _before_child(turn, n, target)
+                name = "answer" if effect.answer else "announce"
+                yield member, what, op, name, target, run_id, row.attributes, row.encoding, row.data
+            case AnswerHook(caller_op=op, workflow_id=target, run_id=run_id):
+                row = to_row(effect)
+                name = "hook_completed" if effect.failure is None else "hook_failed"
+                yield member, "answer_hook", op, name, target, run_id, row.attributes, row.encoding, row.data
             case SendSignal(op=op, name=name, payload=payload, workflow_id=target, run_id=run_id):
                 if target is None:
                     yield member, "signal", op, name, None, None, None, payload.encoding, payload.data

@@ -65,6 +65,7 @@ from memflow.store.base import (
     UpdateKey,
 )
 from memflow.store.database import Database
+from memflow.store.escalations import EscalationRows
 from memflow.store.notify import Listener
 from memflow.store.schedule_values import ScheduleRow, Served
 from memflow.store.sql import Statements
@@ -77,6 +78,7 @@ class PostgresStore:
         self.namespace = namespace
         self._database = database
         self._listener = listener
+        self._escalations = EscalationRows(database, namespace)
         self._address: tuple[str | None, str] = (None, "memflow")
 
     @classmethod
@@ -179,6 +181,10 @@ class PostgresStore:
 
     async def events_after(self, position: int | None, *, limit: int) -> tuple[list[Event], int]:
         return await events.events_after(self._database, self.namespace, position, limit=limit)
+
+    @property
+    def escalations(self) -> EscalationRows:
+        return self._escalations
 
     async def replies(self, updates: Sequence[UpdateKey]) -> list[Reply]:
         return await questions.replies(self._database, self.namespace, updates)

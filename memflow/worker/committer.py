@@ -131,8 +131,9 @@ class Committer:
                 case "won":
                     self._act(resident, answer, resident.won())
                 case "unread":
-                    # Mail came while the code was ending: undo that turn, so that the next one sees the mail first.
-                    resident.cut_back("unread mail at the end", stuck=False)
+                    # Mail came while the code was ending, or gave up a wait that was just answered: undo that turn, so that the
+                    # next one sees the mail first.
+                    resident.cut_back("unread mail", stuck=False)
                     resident.marked = True
                 case "paused":
                     # It may not go on: keep what came before this turn, and let go of it until it is resumed.

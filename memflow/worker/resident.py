@@ -40,6 +40,7 @@ from memflow.core.interrupts import (
     Interrupt,
     MarkPatch,
     ScheduleActivity,
+    StartHook,
     StartTimer,
     Trace,
     WriteMemo,
@@ -234,7 +235,7 @@ class Resident:
                     self._answers.append(arrival)
             due.append(arrival)
         timers = self.replay.open_timers
-        if timers:
+        if timers and not (self.arrivals and self.replay.asks_people):
             fired = sorted((at, op) for op, at in timers.items() if at <= now and op not in answered)
             due.extend(TimerFired(op) for _, op in fired)
         due.extend(self._late(op, "schedule_to_close") for op in self.pending.overdue(now) if op not in answered)
@@ -266,7 +267,7 @@ class Resident:
                 self._unsaved.cancelled.append(op)
             case AnswerUpdate():
                 pass                                     # an effect already, as are the rejections, which are no entries
-            case StartTimer() | CancelTimer() | MarkPatch():
+            case StartTimer() | CancelTimer() | MarkPatch() | StartHook():
                 pass                                     # the entry is all; a released run's wake_at is its earliest open timer
             case Trace():
                 self._unsaved.traces.append(interrupt)

@@ -28,7 +28,8 @@ class Worker:
     """Runs workflows and activities of one task queue.
 
     `workflows` lists decorated functions, classes or modules that hold some; `activities` decorated functions, instances
-    with decorated methods, or modules. `lease` is how long this worker may be silent before others take over its work.
+    with decorated methods, or modules; `hooks` async functions that may be started in its runs by name, as its workflow
+    functions may. `lease` is how long this worker may be silent before others take over its work.
     `poll_interval` is how often it looks when no doorbell rings. `graceful_shutdown_timeout` is how long running
     activities may go on when it stops; what is not done by then is handed back and runs again elsewhere.
     Durations are timedelta, text or seconds.
@@ -48,6 +49,7 @@ class Worker:
         task_queue: str = "default",
         workflows: Sequence[Any] = (),
         activities: Sequence[Any] = (),
+        hooks: Sequence[Any] = (),
         max_concurrent_activities: int = 100,
         max_concurrent_local_activities: int = 100,
         max_concurrent_workflows: int = 2000,
@@ -65,7 +67,7 @@ class Worker:
         trace_sinks: Sequence[TraceSink] | None = None,
     ) -> None:
         self._client = client
-        self._registry = Registry(workflows, activities)
+        self._registry = Registry(workflows, activities, hooks)
         if not self._registry.workflows and not self._registry.has_activities:
             raise ConfigurationError("this worker has nothing to run: list workflows=[...] or activities=[...]")
         for name, count, least in (

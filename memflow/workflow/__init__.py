@@ -30,6 +30,7 @@ from memflow.workflow.control import (
     terminate,
 )
 from memflow.workflow.define import defn, init, run
+from memflow.workflow.escalations import Escalation
 from memflow.workflow.events import emit, trace
 from memflow.workflow.handlers import (
     all_handlers_finished,
@@ -50,6 +51,7 @@ from memflow.workflow.handlers import (
     set_update_handler,
     update,
 )
+from memflow.workflow.hooks import exec_hook, exec_hook_batch, hook
 from memflow.workflow.local_activities import execute_local_activity, start_local_activity
 from memflow.workflow.patches import deprecate_patch, patched
 from memflow.workflow.proxies import proxy_activities
@@ -75,6 +77,7 @@ __all__ = [
     "ChildKeywords",
     "ContinueAsNewError",
     "Entity",
+    "Escalation",
     "ExternalHandle",
     "HandlerUnfinishedPolicy",
     "ParentClosePolicy",
@@ -95,6 +98,8 @@ __all__ = [
     "emit",
     "enrich",
     "entity",
+    "exec_hook",
+    "exec_hook_batch",
     "execute_activity",
     "execute_child",
     "execute_local_activity",
@@ -109,6 +114,7 @@ __all__ = [
     "get_update_handler",
     "has_last_completion_result",
     "history_length",
+    "hook",
     "in_workflow",
     "info",
     "init",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -13,6 +14,7 @@ from memflow import RetryPolicy, Worker, activity, workflow
 from memflow.client import (
     ActivityHandle,
     Client,
+    Escalation,
     ScheduleCalendar,
     ScheduleDescription,
     ScheduleHandle,
@@ -311,3 +313,42 @@ async def steering(client: Client) -> None:
     async for run in client.workflow.list(order="closed desc", limit=5):
         assert_type(run.version, str | None)
     Worker(client, workflows=[steering], version="2", default_versioning=workflow.VersioningBehavior.AUTO_UPGRADE)
+
+
+async def count(by: int, text: str) -> float:
+    return float(by)
+
+
+async def simple() -> str:
+    return ""
+
+
+async def hooks(handle: Handle[None], client: Client) -> None:
+    assert_type(await workflow.hook(count, 1, "a"), str)
+    assert_type(await workflow.hook("count", 1, workflow_id="w", search={"a": 1}), str)
+    assert_type(await workflow.exec_hook(count, 1, "a"), float)
+    assert_type(await workflow.exec_hook(simple, workflow_id="w", run_id="r"), str)
+    assert_type(await workflow.exec_hook("count", 1, result_type=float), float)
+    assert_type(await workflow.exec_hook("count", 1), Any)
+    assert_type(await workflow.exec_hook(count, 1, signal_id="s"), Any)
+    assert_type(await workflow.exec_hook_batch({"a": (count, 1, "a"), "b": (simple,)}), dict[str, Any])
+    assert_type(await workflow.exec_hook_batch([(1, simple), (2, count, 1, "a")]), dict[Any, Any])
+    assert_type(await handle.hook(count, 1, "a", request_id="once"), str)
+    assert_type(await handle.hook("count", 1), str)
+    assert_type(await client.workflow.hook("w", count, 1, "a", search={"a": 1}), str)
+
+
+async def people(client: Client) -> None:
+    question = workflow.Escalation(role="manager", type="refund", metadata={"order": 1})
+    assert_type(await workflow.wait_for("id", type=Order, escalation=question), Order | None)
+    assert_type(await workflow.wait_for("id", type=int, escalation={"role": "r"}, default="no"), int | str)
+    assert_type(await workflow.wait_for("id", escalation=question), Any)
+    assert_type(await client.escalations.list(status="pending", metadata={"order": 1}), list[Escalation])
+    async for each in client.escalations.list(order="-created_at"):
+        assert_type(each.metadata, Mapping[str, Any])
+    assert_type(await client.escalations.count(status=["pending", "resolved"]), int)
+    claimed = await client.escalations.claim("id", assignee="ann", duration="5 minutes")
+    assert_type(claimed, Escalation)
+    assert_type(await client.escalations.resolve(claimed.id, {"yes": True}), Escalation)
+    assert_type(await client.escalations.resolve_all_or_none({claimed.id: 1}), None)
+    assert_type(await client.escalations.get_by_signal("s"), Escalation | None)

@@ -106,3 +106,17 @@ async def local_and_standalone(client: Client) -> None:
     await client.activity.execute(weigh, "a", run_timeout=5)  # wrong
     await client.get_activity_handle(5).complete()  # wrong
     await client.get_activity_handle("t").reset(5)  # wrong
+
+
+async def count(by: int, text: str) -> float:
+    return float(by)
+
+
+async def hooks(handle: Handle[None]) -> None:
+    await workflow.hook(count, "1", "a")  # wrong
+    await workflow.exec_hook(count, 1)  # wrong
+    text: str = await workflow.exec_hook(count, 1, "a")  # wrong
+    await handle.hook(count, 1)  # wrong
+    workflow.Escalation(rol="manager")  # wrong
+    order: Order = await workflow.wait_for("id", type=Order, escalation={"role": "r"})  # wrong
+    print(text, order)

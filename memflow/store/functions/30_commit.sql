@@ -40,6 +40,7 @@ declare
   v_ears text[] := '{}';
   v_queues text[];
   v_more text[];
+  v_contested int[] := '{}';                                 -- members that leave a wait whose answer they have not read
   v_at bigint;
   v_status text;
   i int;
@@ -68,6 +69,11 @@ begin
     end loop;
   end if;
 
+  -- Somebody has just answered the escalation of a wait that a member is about to leave: it must read that first.
+  if 'unescalate' = any(e_what) then
+    v_contested := memflow.contested(p_run, p_consumed, e_member, e_what, e_op);
+  end if;
+
   -- Fence. A closing member leaves no wake behind; a released one is nobody's, unless there is mail to be read first.
   -- "Is not distinct": or an empty table's plan reads all that this worker owns, for each member.
   -- Its queue is rung when it falls due before the next poll of an idle worker. A paused run takes nothing but what its owner
@@ -86,6 +92,7 @@ begin
       join memflow.runs r on r.id = u.run
      where w.run = u.run and w.owner is not distinct from p_worker and w.token = u.token
        and not u.closing and r.length = u.length and (r.status = 'running' or (r.status = 'paused' and not u.sticky))
+       and not u.member = any(v_contested)
     returning u.member, r.arrived, w.owner is null as free,
               case when w.owner is null and w.wake_at <= memflow.now() + interval '2 seconds' then w.queue end as queue
   ), gone as (
@@ -95,6 +102,7 @@ begin
       join memflow.runs r on r.id = u.run
      where w.run = u.run and w.owner is not distinct from p_worker and w.token = u.token
        and u.closing and r.length = u.length and r.status = 'running' and (r.arrived <= u.consumed or u.goes_on)
+       and not u.member = any(v_contested)
     returning u.member, r.arrived
   )
   select array_agg(x.member), array_agg(x.arrived), array_agg(x.free), array_agg(distinct 'queue:' || x.queue)
@@ -126,7 +134,7 @@ begin
         outcomes[i] := case v_status when 'paused' then 'paused' else 'unread' end;
         arrived[i] := v_at;
         released[i] := false;
-        if v_status = 'running' then
+        if v_status = 'running' and p_closing[i] then
           -- Its end is tried again, with the mail. Senders wait meanwhile, or a flood of them would keep it open for ever.
           update memflow.runs r set ending_until = memflow.now() + interval '10 seconds' where r.id = p_run[i];
         end if;
@@ -178,7 +186,10 @@ begin
       with gone as (
         delete from memflow.activities a using unnest(v_closed) u(run) where a.run = u.run returning a.owner)
       select array_agg(distinct 'worker:' || g.owner) into v_more from gone g where g.owner is not null;
-      delete from memflow.signals s using unnest(v_closed) u(run) where s.run = u.run;
+      if 'unescalate' = any(e_what) then
+        perform memflow.leave_escalations(p_run, v_won, p_closing, e_member, e_what, e_op, e_attributes, e_encoding, e_data);
+      end if;
+      perform memflow.drop_waits(v_closed);
       v_ears := v_ears || v_more || '{done}';
     end if;
   end if;

@@ -61,6 +61,14 @@ begin
               from memflow.inbox m
              where m.run = v_old.id and (m.op is null or m.kind = 'signal_received')) x;
     get diagnostics v_mail = row_count;
+    if v_old.has_children then
+      -- Hooks that were not read go along, with those who wait for them.
+      update memflow.hooks h
+         set run = v_new
+        from memflow.inbox m
+       where h.run = v_old.id and m.run = v_old.id and m.kind = 'hook_received' and h.id = m.attributes::jsonb ->> 'hook_id';
+      update memflow.runs r set has_children = true where r.id = v_new and found;
+    end if;
     update memflow.runs r set first_arrivals = v_mail, arrived = v_mail where r.id = v_new and v_mail > 0;
     delete from memflow.inbox m where m.run = v_old.id;
     if memflow.fields_of(v_search, v_about ->> 'search_encoding') is not null then

@@ -20,6 +20,7 @@ begin
     delete from memflow.journal j where j.run = any(v_runs);
     delete from memflow.inbox i where i.run = any(v_runs);
     delete from memflow.records c where c.run = any(v_runs);
+    delete from memflow.escalations e where e.run = any(v_runs);
     -- Request ids are kept as long as the chain: until its last run goes.
     delete from memflow.requests q
      using memflow.runs r
