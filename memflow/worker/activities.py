@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from memflow.activity import ActivityContext, Info, activity_context, idempotency_key
@@ -22,6 +22,7 @@ from memflow.failure import Failure, failure_of
 from memflow.payload import Payload
 from memflow.store.base import Settle, Store
 from memflow.worker import verdicts
+from memflow.worker.clock import DatabaseClock
 from memflow.worker.jobs import Ending, HandBack, Job, Settled, TryAgain
 
 log = logging.getLogger(__name__)
@@ -37,12 +38,12 @@ class Runner:
     """The activity slots of one worker. Jobs beyond them wait here in order."""
 
     def __init__(
-        self, store: Store, codec: Codec, *, slots: int, executor: Executor, now: Callable[[], datetime], per_second: float | None
+        self, store: Store, codec: Codec, *, slots: int, executor: Executor, clock: DatabaseClock, per_second: float | None
     ) -> None:
         self._store = store
         self.codec = codec
         self._executor = executor
-        self._now = now
+        self._clock = clock
         self._slots = slots
         self._free = slots
         self._backlog: deque[Job] = deque()
@@ -145,7 +146,7 @@ class Runner:
 
     async def _run(self, job: Job) -> None:
         try:
-            job.started_at = self._now()
+            job.started_at = self._clock.now()
             self._arm(job)
             try:
                 ending = await self._attempt(job)
@@ -236,7 +237,7 @@ class Runner:
         """Another attempt, or the end."""
         op, options = job.errand.op, job.errand.options
         delay = options.retry.delay(job.attempt, failure)
-        if delay is not None and job.errand.close_by is not None and self._now() + delay >= job.errand.close_by:
+        if delay is not None and job.errand.close_by is not None and self._clock.now() + delay >= job.errand.close_by:
             delay, state = None, "timeout"
         else:
             state = "non_retryable_failure" if _is_final(job, failure) else "maximum_attempts_reached"
@@ -253,12 +254,12 @@ class Runner:
         if options.start_to_close_timeout is not None:
             self._timer(job, options.start_to_close_timeout.total_seconds(), "start_to_close")
         if job.errand.close_by is not None:
-            self._timer(job, max(0.0, (job.errand.close_by - self._now()).total_seconds()), "schedule_to_close")
+            self._timer(job, max(0.0, (job.errand.close_by - self._clock.now()).total_seconds()), "schedule_to_close")
         if options.heartbeat_timeout is not None:
             self._timer(job, options.heartbeat_timeout.total_seconds(), "heartbeat")
 
     def _timer(self, job: Job, seconds: float, kind: str) -> None:
-        job.timers.append(asyncio.get_running_loop().call_later(seconds, self.stop, job, kind))
+        job.timers.append(self._clock.call_later(seconds, self.stop, job, kind))
 
     def beat(self, job: Job, details: Payload | None) -> None:
         """A heartbeat: its timeout starts anew, and the row learns of it. Called on the loop's thread."""

@@ -116,7 +116,7 @@ class Engine:
             self._codec,
             slots=settings.max_concurrent_activities,
             executor=settings.executor,
-            now=self.now,
+            clock=self._clock,
             per_second=settings.max_activities_per_second,
         )
         self._runner.freed = self._slot_free
@@ -281,6 +281,24 @@ class Engine:
         elif pause > 0:
             await self._query_bell.rest(self.now() + timedelta(seconds=pause))
 
+    # ------------------------------------------------------------------------------------------------- tests that skip time
+
+    @property
+    def id(self) -> int:
+        """This worker's number in the store."""
+        return self._worker
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run or an activity is in this worker's hands."""
+        return bool(self._residents or self._runner.jobs)
+
+    def hear(self, now: datetime) -> None:
+        """The database's clock was moved to `now`: look at once at what that makes due."""
+        self._clock.hear(now)
+        self._run_bell.ring()
+        self._activity_bell.ring()
+
     # ------------------------------------------------------------------------------------------------- hands
 
     def now(self) -> datetime:
@@ -363,8 +381,8 @@ class Engine:
         if resident.pending.memory:
             self._arm_flush(resident, FLUSH_SECONDS)
         due = resident.next_due()
-        if due is not None and (seconds := self._clock.seconds_until(due)) < STAYS_SECONDS:
-            asyncio.get_running_loop().call_later(seconds, self.mark, resident)
+        if due is not None and self._clock.seconds_until(due) < STAYS_SECONDS:
+            self._clock.call_at(due, self.mark, resident)
         if resident.arrivals or resident.flush:
             self.mark(resident)
 

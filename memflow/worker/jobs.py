@@ -14,6 +14,7 @@ from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, Activity
 from memflow.failure import Failure
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
+from memflow.worker.clock import Timer
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Job:
     stopped: str | None = None
     becoming_a_row: bool = False
     ending: Ending | None = None
-    timers: list[asyncio.TimerHandle] = field(default_factory=list[asyncio.TimerHandle])
+    timers: list[Timer] = field(default_factory=list[Timer])
     context: Any = None
     since: float = 0.0                 # when it was submitted, by the loop's clock
 

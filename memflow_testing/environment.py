@@ -1,0 +1,245 @@
+"""`WorkflowEnvironment`: a client, workers and a clock for one test, with nothing shared and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+from memflow.client.client import Client
+from memflow.codec import Codec
+from memflow.duration import Duration, to_timedelta
+from memflow.errors import ConfigurationError
+from memflow.store.base import Store
+from memflow_testing.clock import Ground, SkippingClock
+from memflow_testing.waiting import NeverEndsError, waiting_lines
+from memflow_testing.watching import WatchedStore
+from memflow_testing.workers import EnvironmentWorker
+
+PATIENCE: Duration = "5 seconds"
+"""How long (real time) nothing may happen before those who await results are told that they wait in vain."""
+
+
+class EnvironmentClient(Client):
+    """The client of an environment, which knows what is awaited."""
+
+    def awaited_runs(self) -> list[int]:
+        """The runs whose result is awaited."""
+        return self._link.waiters.runs
+
+    async def awaits_update(self) -> bool:
+        """Whether the end of an update is awaited that has not come yet."""
+        keys = self._link.replies.updates
+        if not keys:
+            return False
+        found = await self._link.store.replies(keys)
+        return all(reply.open and reply.outcome in (None, "accepted") for reply in found)
+
+    def give_up(self, error: Exception) -> None:
+        """Tell those who await results that they wait in vain."""
+        self._link.waiters.give_up(error)
+        self._link.replies.give_up(error)
+
+
+class WorkflowEnvironment:
+    """Where a test runs workflows. Made by `start_time_skipping`, `start_local` or `from_client`; closed by `async with`.
+
+        async with await WorkflowEnvironment.start_time_skipping() as env:
+            async with env.worker(reminder_workflow, activities=[send_mail]):
+                handle = await env.client.workflow.start(reminder_workflow, "ann", task_queue=env.task_queue)
+                assert await handle.result() == "reminded after 30 days"
+    """
+
+    def __init__(self, client: Client, *, ground: Ground | None, watched: WatchedStore | None, patience: timedelta) -> None:
+        """Applications use `start_time_skipping` and its like."""
+        self._client = client
+        self._ground = ground
+        self._watched = watched
+        self._workers: list[EnvironmentWorker] = []
+        self._closed = False
+        self.task_queue = f"test-{uuid4().hex[:8]}"
+        self._clock: SkippingClock | None = None
+        if ground is not None and ground.clockwork is not None and watched is not None:
+            self._clock = SkippingClock(ground.clockwork, self, watched.came_back, patience=patience)
+            self._clock.start()
+
+    @classmethod
+    async def start_time_skipping(
+        cls, dsn: str | None = None, *, codec: Codec | None = None, patience: Duration = PATIENCE
+    ) -> WorkflowEnvironment:
+        """An environment whose time is skipped while the test awaits a result.
+
+        `dsn` None means $MEMFLOW_TEST_DSN, else the embedded Postgres of the project's tests (extra `dev`). `patience` is how
+        long nothing may happen before an awaited result fails with what each run waits for.
+
+        Raises:
+            ConfigurationError: there is no Postgres to be had.
+            DatabaseError: Postgres cannot be reached or refuses.
+        """
+        from memflow_testing.postgres import PostgresGround
+
+        return cls.on(await PostgresGround.take(dsn), codec=codec, patience=patience)
+
+    @classmethod
+    async def start_local(cls, dsn: str | None = None, *, codec: Codec | None = None) -> WorkflowEnvironment:
+        """The same with real time: `sleep` takes as long as it says.
+
+        Raises:
+            ConfigurationError, DatabaseError: as `start_time_skipping`.
+        """
+        from memflow_testing.postgres import PostgresGround
+
+        return cls.on(await PostgresGround.take(dsn, skipping=False), codec=codec)
+
+    @classmethod
+    def from_client(cls, client: Client) -> WorkflowEnvironment:
+        """An environment over a client of yours, with real time. The client stays open."""
+        return cls(client, ground=None, watched=None, patience=timedelta())
+
+    @classmethod
+    def on(cls, ground: Ground, *, codec: Codec | None = None, patience: Duration = PATIENCE) -> WorkflowEnvironment:
+        """An environment on any store that fits; see `clock.Ground`. It is closed with the environment."""
+        watched = WatchedStore(ground.store)
+        client = EnvironmentClient(watched.watched, codec=codec)
+        return cls(client, ground=ground, watched=watched, patience=to_timedelta(patience, what="patience"))
+
+    # ------------------------------------------------------------------------------------------------- for tests
+
+    @property
+    def client(self) -> Client:
+        """The client of this environment."""
+        return self._client
+
+    @property
+    def clock(self) -> SkippingClock:
+        """The clock of this environment.
+
+        Raises:
+            ConfigurationError: time is real here.
+        """
+        if self._clock is None:
+            raise ConfigurationError("time is real in this environment; start one with WorkflowEnvironment.start_time_skipping()")
+        return self._clock
+
+    @property
+    def supports_time_skipping(self) -> bool:
+        """Whether time can be moved here."""
+        return self._clock is not None
+
+    def worker(
+        self,
+        *workflows: Any,
+        activities: Sequence[Any] = (),
+        replace: Mapping[Any, Any] | None = None,
+        task_queue: str | None = None,
+        **options: Any,
+    ) -> EnvironmentWorker:
+        """A worker for `async with`. It serves `env.task_queue`, or the one given.
+
+        `replace` has fakes run in place of activities: `replace={charge: fake_charge}`. The options are those of `Worker`.
+
+        Raises:
+            ConfigurationError: an option cannot work, or something to be replaced is not among `activities`.
+        """
+        worker = EnvironmentWorker(
+            self._client,
+            task_queue=task_queue or self.task_queue,
+            workflows=workflows,
+            activities=activities,
+            replace=replace or {},
+            **options,
+        )
+        self._workers.append(worker)
+        return worker
+
+    async def sleep(self, duration: Duration) -> None:
+        """Let so much time pass; what falls due meanwhile happens in order and at its time. See `SkippingClock.sleep`."""
+        if self._clock is None:
+            await asyncio.sleep(to_timedelta(duration, what="sleep").total_seconds())
+        else:
+            await self._clock.sleep(duration)
+
+    async def advance(self, duration: Duration | None = None, **units: float) -> datetime:
+        """Jump forward at once: `advance("1 day")` or `advance(days=1)`. See `SkippingClock.advance`.
+
+        Raises:
+            ConfigurationError: backwards, or time is real here.
+        """
+        if (duration is None) == (not units):
+            raise ConfigurationError('advance: give a duration such as "1 day", or units such as days=1')
+        return await self.clock.advance(timedelta(**units) if duration is None else duration)
+
+    async def get_current_time(self) -> datetime:
+        """The time in this environment."""
+        return await self._client.store.now()
+
+    def auto_time_skipping_disabled(self) -> AbstractContextManager[None]:
+        """Inside, awaiting a result skips no time."""
+        return _nothing() if self._clock is None else self._clock.auto_time_skipping_disabled()
+
+    # ------------------------------------------------------------------------------------------------- for the clock
+
+    def awaited_runs(self) -> list[int]:
+        """The runs whose result is awaited."""
+        return self._client.awaited_runs() if isinstance(self._client, EnvironmentClient) else []
+
+    async def awaits_update(self) -> bool:
+        """Whether the end of an update is awaited that has not come yet."""
+        return isinstance(self._client, EnvironmentClient) and await self._client.awaits_update()
+
+    def busy(self) -> bool:
+        """Whether a call is in flight or a worker has something in its hands."""
+        return bool(self._watched and self._watched.in_flight) or any(worker.busy for worker in self._workers)
+
+    def workers(self) -> list[int]:
+        """The workers of this environment that run now."""
+        return [id for worker in self._workers if (id := worker.id) is not None]
+
+    def tell(self, now: datetime) -> None:
+        """Tell them that the clock was moved."""
+        for worker in self._workers:
+            worker.hear(now)
+
+    async def give_up(self, why: str) -> None:
+        """Fail those who await results, with what each open run waits for."""
+        lines = await waiting_lines(self.store)
+        if isinstance(self._client, EnvironmentClient):
+            self._client.give_up(NeverEndsError(f"an awaited result will not come: {why}.\n{lines}"))
+
+    @property
+    def store(self) -> Store:
+        """The store of this environment."""
+        return self._client.store
+
+    # ------------------------------------------------------------------------------------------------- life
+
+    async def close(self) -> None:
+        """Stop workers that still run, and let go of everything."""
+        if self._closed:
+            return
+        self._closed = True
+        for worker in self._workers:
+            if worker.is_running:
+                await worker.shutdown()
+        if self._clock is not None:
+            await self._clock.close()
+        if self._ground is not None:
+            await self._client.close()
+            await self._ground.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+@contextmanager
+def _nothing() -> Generator[None]:
+    yield
