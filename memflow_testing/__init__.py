@@ -12,18 +12,45 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from memflow.client.histories import WorkflowHistory
+    from memflow_testing.activities import ActivityEnvironment
     from memflow_testing.environment import WorkflowEnvironment
-    from memflow_testing.waiting import NeverEndsError
+    from memflow_testing.replacing import replacing
+    from memflow_testing.replayer import Replayer, WorkflowReplayResult, WorkflowReplayResults
+    from memflow_testing.script import Script
+    from memflow_testing.waiting import ForgottenWarning, NeverEndsError
 
-__all__ = ["NeverEndsError", "WorkflowEnvironment"]
+__all__ = [
+    "ActivityEnvironment",
+    "ForgottenWarning",
+    "NeverEndsError",
+    "Replayer",
+    "Script",
+    "WorkflowEnvironment",
+    "WorkflowHistory",
+    "WorkflowReplayResult",
+    "WorkflowReplayResults",
+    "replacing",
+]
 
-_HOMES = {"NeverEndsError": "waiting", "WorkflowEnvironment": "environment"}
+_HOMES = {
+    "ActivityEnvironment": "memflow_testing.activities",
+    "ForgottenWarning": "memflow_testing.waiting",
+    "NeverEndsError": "memflow_testing.waiting",
+    "Replayer": "memflow_testing.replayer",
+    "Script": "memflow_testing.script",
+    "WorkflowEnvironment": "memflow_testing.environment",
+    "WorkflowHistory": "memflow.client.histories",
+    "WorkflowReplayResult": "memflow_testing.replayer",
+    "WorkflowReplayResults": "memflow_testing.replayer",
+    "replacing": "memflow_testing.replacing",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'memflow_testing' has no attribute {name!r}")
-    value = getattr(import_module(f"memflow_testing.{_HOMES[name]}"), name)
+    value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

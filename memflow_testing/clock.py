@@ -71,6 +71,10 @@ class Ground(Protocol):
     place: str
     """Where it is, for people."""
 
+    async def keep(self) -> str | None:
+        """Leave everything as it is for people to look at, after `close`. Says how to look, None: it cannot be kept."""
+        ...
+
     async def close(self) -> None:
         """Let go of everything, the store too."""
         ...

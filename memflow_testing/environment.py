@@ -3,46 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+import warnings
+from collections.abc import Coroutine, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 from uuid import uuid4
+from weakref import WeakSet
 
+from memflow.activity import Activity
 from memflow.client.client import Client
 from memflow.codec import Codec
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError
 from memflow.store.base import Store
+from memflow_testing.clients import EnvironmentClient
 from memflow_testing.clock import Ground, SkippingClock
-from memflow_testing.waiting import NeverEndsError, waiting_lines
+from memflow_testing.grounds import ground
+from memflow_testing.replacing import Fake, Replacement
+from memflow_testing.reports import Problems, report
+from memflow_testing.waiting import ForgottenWarning, NeverEndsError, waiting_lines
 from memflow_testing.watching import WatchedStore
 from memflow_testing.workers import EnvironmentWorker
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
 
 PATIENCE: Duration = "5 seconds"
 """How long (real time) nothing may happen before those who await results are told that they wait in vain."""
 
 
-class EnvironmentClient(Client):
-    """The client of an environment, which knows what is awaited."""
+OPEN: WeakSet[WorkflowEnvironment] = WeakSet()
+"""Environments that are not closed, for the report of a test that failed in one."""
 
-    def awaited_runs(self) -> list[int]:
-        """The runs whose result is awaited."""
-        return self._link.waiters.runs
-
-    async def awaits_update(self) -> bool:
-        """Whether the end of an update is awaited that has not come yet."""
-        keys = self._link.replies.updates
-        if not keys:
-            return False
-        found = await self._link.store.replies(keys)
-        return all(reply.open and reply.outcome in (None, "accepted") for reply in found)
-
-    def give_up(self, error: Exception) -> None:
-        """Tell those who await results that they wait in vain."""
-        self._link.waiters.give_up(error)
-        self._link.replies.give_up(error)
+LEFT: list[str] = []
+"""What was to be said of environments that a failing test has left already."""
 
 
 class WorkflowEnvironment:
@@ -54,13 +51,18 @@ class WorkflowEnvironment:
                 assert await handle.result() == "reminded after 30 days"
     """
 
-    def __init__(self, client: Client, *, ground: Ground | None, watched: WatchedStore | None, patience: timedelta) -> None:
+    def __init__(
+        self, client: EnvironmentClient, *, ground: Ground | None, watched: WatchedStore | None, patience: timedelta
+    ) -> None:
         """Applications use `start_time_skipping` and its like."""
         self._client = client
         self._ground = ground
         self._watched = watched
         self._workers: list[EnvironmentWorker] = []
         self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self.problems = Problems()
+        OPEN.add(self)
         self.task_queue = f"test-{uuid4().hex[:8]}"
         self._clock: SkippingClock | None = None
         if ground is not None and ground.clockwork is not None and watched is not None:
@@ -69,48 +71,52 @@ class WorkflowEnvironment:
 
     @classmethod
     async def start_time_skipping(
-        cls, dsn: str | None = None, *, codec: Codec | None = None, patience: Duration = PATIENCE
+        cls,
+        dsn: str | None = None,
+        *,
+        store: str | None = None,
+        codec: Codec | None = None,
+        patience: Duration = PATIENCE,
     ) -> WorkflowEnvironment:
         """An environment whose time is skipped while the test awaits a result.
 
-        `dsn` None means $MEMFLOW_TEST_DSN, else the embedded Postgres of the project's tests (extra `dev`). `patience` is how
-        long nothing may happen before an awaited result fails with what each run waits for.
+        `store` is one of `grounds.STORES`. `dsn` None means $MEMFLOW_TEST_DSN, else the embedded Postgres of the project's
+        tests (extra `dev`). `patience` is how long nothing may happen before an awaited result fails with what each run
+        waits for.
 
         Raises:
-            ConfigurationError: there is no Postgres to be had.
+            ConfigurationError: there is no Postgres to be had, or no such store.
             DatabaseError: Postgres cannot be reached or refuses.
         """
-        from memflow_testing.postgres import PostgresGround
-
-        return cls.on(await PostgresGround.take(dsn), codec=codec, patience=patience)
+        return cls.on(await ground(store, dsn, skipping=True), codec=codec, patience=patience)
 
     @classmethod
-    async def start_local(cls, dsn: str | None = None, *, codec: Codec | None = None) -> WorkflowEnvironment:
+    async def start_local(
+        cls, dsn: str | None = None, *, store: str | None = None, codec: Codec | None = None
+    ) -> WorkflowEnvironment:
         """The same with real time: `sleep` takes as long as it says.
 
         Raises:
             ConfigurationError, DatabaseError: as `start_time_skipping`.
         """
-        from memflow_testing.postgres import PostgresGround
-
-        return cls.on(await PostgresGround.take(dsn, skipping=False), codec=codec)
+        return cls.on(await ground(store, dsn, skipping=False), codec=codec)
 
     @classmethod
     def from_client(cls, client: Client) -> WorkflowEnvironment:
         """An environment over a client of yours, with real time. The client stays open."""
-        return cls(client, ground=None, watched=None, patience=timedelta())
+        return cls(EnvironmentClient(client.store, codec=client.codec), ground=None, watched=None, patience=timedelta())
 
     @classmethod
-    def on(cls, ground: Ground, *, codec: Codec | None = None, patience: Duration = PATIENCE) -> WorkflowEnvironment:
+    def on(cls, place: Ground, *, codec: Codec | None = None, patience: Duration = PATIENCE) -> WorkflowEnvironment:
         """An environment on any store that fits; see `clock.Ground`. It is closed with the environment."""
-        watched = WatchedStore(ground.store)
+        watched = WatchedStore(place.store)
         client = EnvironmentClient(watched.watched, codec=codec)
-        return cls(client, ground=ground, watched=watched, patience=to_timedelta(patience, what="patience"))
+        return cls(client, ground=place, watched=watched, patience=to_timedelta(patience, what="patience"))
 
     # ------------------------------------------------------------------------------------------------- for tests
 
     @property
-    def client(self) -> Client:
+    def client(self) -> EnvironmentClient:
         """The client of this environment."""
         return self._client
 
@@ -134,16 +140,18 @@ class WorkflowEnvironment:
         self,
         *workflows: Any,
         activities: Sequence[Any] = (),
-        replace: Mapping[Any, Any] | None = None,
+        replace: Mapping[Activity[P, R], Fake[P, R]] | Sequence[Replacement] | None = None,
         task_queue: str | None = None,
         **options: Any,
     ) -> EnvironmentWorker:
         """A worker for `async with`. It serves `env.task_queue`, or the one given.
 
-        `replace` has fakes run in place of activities: `replace={charge: fake_charge}`. The options are those of `Worker`.
+        `replace` has fakes run in place of activities: `replace={charge: fake_charge}`. A fake has the parameters and the
+        result of its activity, and runs under its name and options. Type checkers hold one signature per dict; for several,
+        `replace=[replacing(charge, fake_charge), replacing(ship, fake_ship)]`. The options are those of `Worker`.
 
         Raises:
-            ConfigurationError: an option cannot work, or something to be replaced is not among `activities`.
+            ConfigurationError: an option cannot work, what is to be replaced is not among `activities`, or a fake does not fit.
         """
         worker = EnvironmentWorker(
             self._client,
@@ -151,6 +159,7 @@ class WorkflowEnvironment:
             workflows=workflows,
             activities=activities,
             replace=replace or {},
+            calls=self._client.calls,
             **options,
         )
         self._workers.append(worker)
@@ -181,15 +190,23 @@ class WorkflowEnvironment:
         """Inside, awaiting a result skips no time."""
         return _nothing() if self._clock is None else self._clock.auto_time_skipping_disabled()
 
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """For tests without `async`: run a coroutine in this environment's event loop, until it is done.
+
+        Raises:
+            RuntimeError: that loop is running, so that the test is async: await the coroutine.
+        """
+        return self._loop.run_until_complete(work)
+
     # ------------------------------------------------------------------------------------------------- for the clock
 
     def awaited_runs(self) -> list[int]:
         """The runs whose result is awaited."""
-        return self._client.awaited_runs() if isinstance(self._client, EnvironmentClient) else []
+        return self._client.awaited_runs()
 
     async def awaits_update(self) -> bool:
         """Whether the end of an update is awaited that has not come yet."""
-        return isinstance(self._client, EnvironmentClient) and await self._client.awaits_update()
+        return await self._client.awaits_update()
 
     def busy(self) -> bool:
         """Whether a call is in flight or a worker has something in its hands."""
@@ -207,29 +224,50 @@ class WorkflowEnvironment:
     async def give_up(self, why: str) -> None:
         """Fail those who await results, with what each open run waits for."""
         lines = await waiting_lines(self.store)
-        if isinstance(self._client, EnvironmentClient):
-            self._client.give_up(NeverEndsError(f"an awaited result will not come: {why}.\n{lines}"))
+        self._client.give_up(NeverEndsError(f"an awaited result will not come: {why}.\n{lines}"))
 
     @property
     def store(self) -> Store:
         """The store of this environment."""
         return self._client.store
 
+    @property
+    def ground(self) -> Ground | None:
+        """What it stands on; None: a client of yours."""
+        return self._ground
+
     # ------------------------------------------------------------------------------------------------- life
 
     async def close(self) -> None:
-        """Stop workers that still run, and let go of everything."""
+        """Stop workers that still run, let go of everything, and warn of what was forgotten.
+
+        Warns:
+            ForgottenWarning: a worker was never entered, or never left; or a run is open whose result nobody awaited.
+        """
+        for each in await self._close():
+            warnings.warn(each, ForgottenWarning, stacklevel=2)
+
+    async def _close(self) -> list[str]:
         if self._closed:
-            return
+            return []
         self._closed = True
-        for worker in self._workers:
-            if worker.is_running:
-                await worker.shutdown()
-        if self._clock is not None:
-            await self._clock.close()
-        if self._ground is not None:
-            await self._client.close()
-            await self._ground.close()
+        OPEN.discard(self)
+        forgotten = [words for worker in self._workers if (words := worker.forgotten()) is not None]
+        try:
+            for worker in self._workers:
+                if worker.is_running:
+                    await worker.shutdown()
+            forgotten += await self._client.forgotten_runs()
+        finally:
+            if self._clock is not None:
+                await self._clock.close()
+            if self._ground is None:
+                await self._client.detach()
+            else:
+                await self._client.close()
+                await self._ground.close()
+            self.problems.close()
+        return forgotten
 
     async def __aenter__(self) -> Self:
         return self
@@ -237,7 +275,14 @@ class WorkflowEnvironment:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.close()
+        if error is None:
+            await self.close()
+            return
+        if self._ground is not None and not self._closed:
+            with suppress(Exception):                    # what the test failed with is what counts
+                LEFT.append(await report(self.store, self.problems.lines, place=self._ground.place))
+        with suppress(Exception):
+            await self._close()
 
 
 @contextmanager

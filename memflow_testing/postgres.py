@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import asyncpg
 
@@ -55,6 +56,16 @@ def find_dsn() -> str:
     return os.environ.get(DSN_VARIABLE) or urlunsplit(urlsplit(_server().dsn)._replace(path=f"/{DATABASE}"))
 
 
+async def make_database(dsn: str) -> None:
+    """Make sure that `dsn` can be used; the embedded server's database for tests is made here.
+
+    Raises:
+        DatabaseError: Postgres cannot be reached, or refuses.
+    """
+    conn = await _connect(dsn)
+    await conn.close()
+
+
 async def _connect(dsn: str) -> Any:
     try:
         return await asyncpg.connect(dsn, statement_cache_size=100)
@@ -84,46 +95,77 @@ class PostgresGround:
 
     clockwork: Clockwork | None
 
-    def __init__(self, store: Store, lease: Any, schema: str, dsn: str, *, skipping: bool) -> None:
+    def __init__(self, store: Store, lease: Any, schema: str, dsn: str, *, skipping: bool, drop: str | None) -> None:
         self.store = store
         self.schema = schema
         self.dsn = dsn
         self.place = f"schema {schema}"
+        self._kept = False
         self._lease = lease
+        self._drop = drop                                # where to go to drop our own database
         self.clockwork = PostgresClockwork(lease, schema) if skipping else None
 
     @classmethod
-    async def take(cls, dsn: str | None = None, *, skipping: bool = True) -> PostgresGround:
-        """An empty schema that nobody else has until `close`, its clock at the present.
+    async def take(cls, dsn: str | None = None, *, skipping: bool = True, own_database: bool = False) -> PostgresGround:
+        """An empty schema that nobody else has until `close`, its clock at the present; perhaps in a database of its own.
 
         Raises:
             DatabaseError: Postgres cannot be reached, or all schemas are taken.
         """
         found: str = dsn if dsn is not None else await asyncio.to_thread(find_dsn)
+        drop = None
+        if own_database:
+            drop, found = found, await _new_database(found)
         lease = await _connect(found)
         try:
-            schema = await _lend(lease)
-            if await lease.fetchval("select to_regclass($1)", f"{schema}.test_clock") is None:
-                await _make(lease, found, schema)
-            statements = Statements(schema)
-            await lease.execute(statements.with_schema("select memflow.test_wipe()"))
+            schema = await _lend(lease, found)
+            await lease.execute(Statements(schema).with_schema("select memflow.test_wipe()"))
             store = await PostgresStore.connect(found, schema=schema)
         except BaseException:
             lease.terminate()
             raise
-        return cls(store, lease, schema, found, skipping=skipping)
+        return cls(store, lease, schema, found, skipping=skipping, drop=drop)
+
+    async def keep(self) -> str | None:
+        # On a connection of its own: the caller may be in another thread than the one that this ground was taken in.
+        await _execute(self.dsn, Statements(self.schema).with_schema("update memflow.test_clock set kept = true"))
+        self._kept = True
+        return f"memflow run list --schema {self.schema} --dsn '{self.dsn}'"
 
     async def close(self) -> None:
         await self.store.close()
         await self._lease.close()
+        if self._drop is not None and not self._kept:
+            await _execute(self._drop, f"drop database if exists {urlsplit(self.dsn).path[1:]} with (force)")
 
 
-async def _lend(lease: Any) -> str:
-    """The first schema that nobody has; the lock on it goes with the connection."""
+async def _new_database(dsn: str) -> str:
+    """A database beside that of `dsn`."""
+    name = f"memflow_own_{uuid4().hex[:12]}"
+    await make_database(dsn)
+    await _execute(dsn, f"create database {name}")
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+
+
+async def _execute(dsn: str, statement: str) -> None:
+    conn = await asyncpg.connect(dsn)
+    try:
+        await conn.execute(statement)
+    finally:
+        await conn.close()
+
+
+async def _lend(lease: Any, dsn: str) -> str:
+    """The first schema that nobody has, made if it is not there; the lock on it goes with the connection."""
     for number in range(1, SCHEMAS + 1):
         name = f"{PREFIX}{_generation()}_{number}"
-        if await lease.fetchval("select pg_try_advisory_lock(hashtextextended($1, 0))", name):
-            return name
+        if not await lease.fetchval("select pg_try_advisory_lock(hashtextextended($1, 0))", name):
+            continue
+        if await lease.fetchval("select to_regclass($1)", f"{name}.test_clock") is None:
+            await _make(lease, dsn, name)
+        elif await lease.fetchval(Statements(name).with_schema("select kept from memflow.test_clock")):
+            continue                                     # somebody wants to look at it; the lock does no harm
+        return name
     raise DatabaseError(f"all {SCHEMAS} test schemas are taken; is something not closing its environments?")
 
 

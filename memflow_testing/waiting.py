@@ -14,6 +14,10 @@ class NeverEndsError(MemflowError):
     """A result that a test awaits will not come. The message says what each open run waits for."""
 
 
+class ForgottenWarning(UserWarning):
+    """A test left a worker or a run behind that nobody waited for; the message names it."""
+
+
 async def waiting_lines(store: Store) -> str:
     """One line for each open run: what it waits for and where, or what keeps it."""
     rows = [row for row in await store.list_runs(None, limit=500) if row.status.is_open]

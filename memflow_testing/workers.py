@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from memflow.worker.engine import Connected
 from memflow.worker.worker import Worker
+from memflow_testing.replacing import Call, Replacement, prepared
 
 
 class EnvironmentWorker(Worker):
@@ -19,10 +20,24 @@ class EnvironmentWorker(Worker):
         *,
         workflows: Sequence[Any],
         activities: Sequence[Any],
-        replace: Mapping[Any, Any],
+        replace: Mapping[Any, Any] | Sequence[Replacement],
+        calls: dict[tuple[str, str], Call],
         **options: Any,
     ) -> None:
-        super().__init__(client, workflows=workflows, activities=activities, **options)
+        super().__init__(client, workflows=workflows, activities=prepared(activities, replace, calls), **options)
+        self.entered = False
+
+    async def __aenter__(self) -> Self:
+        self.entered = True
+        return await super().__aenter__()
+
+    def forgotten(self) -> str | None:
+        """In which way nobody looked after it."""
+        if not self.entered:
+            return f"a worker for task queue {self.task_queue!r} was made and never run; enter it: async with env.worker(...):"
+        if self.is_running:
+            return f"a worker for task queue {self.task_queue!r} was still running; leave its `async with` before the environment"
+        return None
 
     @property
     def id(self) -> int | None:

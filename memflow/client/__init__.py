@@ -8,6 +8,7 @@ from memflow.client.client import Client
 from memflow.client.describe import HistoryEntry, PendingActivity, RunDescription, RunSummary, WaitingFor
 from memflow.client.events import Event, Subscription
 from memflow.client.handle import Handle
+from memflow.client.histories import WorkflowHistory
 from memflow.client.starting import StartOptions
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "StartOptions",
     "Subscription",
     "WaitingFor",
+    "WorkflowHistory",
 ]
