@@ -7,11 +7,10 @@ import traceback
 from datetime import datetime
 
 from memflow.client.describe import waiting_of
-from memflow.codec import JsonCodec
 from memflow.core.timeline import render, timeline
-from memflow.failure import ENCODING, decode_failure, exception_of
-from memflow.payload import Payload
+from memflow.failure import ENCODING
 from memflow.store.base import RunRow, Store
+from memflow_testing.waiting import in_words
 
 RUNS = 10
 """Runs drawn in one report."""
@@ -70,16 +69,7 @@ async def _run(store: Store, row: RunRow, now: datetime) -> str:
         for activity in await store.activities_of(row.run):
             lines.append(f"  activity {activity['name']}: {activity['state']}, {activity['attempt']} attempts begun")
             if activity["last_failure"] is not None:
-                lines.append(f"    failed with {_said(activity['last_failure'])}")
+                lines.append(f"    failed with {in_words(activity['last_failure'])}")
     if row.result is not None and row.result.encoding == ENCODING:
-        lines.append(f"  ended by {_said(row.result)}")
+        lines.append(f"  ended by {in_words(row.result)}")
     return "\n".join(lines)
-
-
-def _said(payload: Payload) -> str:
-    error: BaseException | None = exception_of(decode_failure(payload), JsonCodec())
-    said: list[str] = []
-    while error is not None:
-        said.append(f"{getattr(error, 'type', None) or type(error).__name__}: {str(error).partition(chr(10))[0]}")
-        error = error.__cause__
-    return ", caused by ".join(said)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from memflow.client.describe import waiting_of
+from memflow.codec import JsonCodec
 from memflow.errors import MemflowError
+from memflow.failure import decode_failure, exception_of
+from memflow.payload import Payload
 from memflow.store.base import RunRow, Store
 
 RUNS = 20
@@ -27,6 +30,16 @@ async def waiting_lines(store: Store) -> str:
     return "\n".join(lines) if lines else "  no run is open"
 
 
+def in_words(payload: Payload) -> str:
+    """A stored failure and its causes, in one line."""
+    error: BaseException | None = exception_of(decode_failure(payload), JsonCodec())
+    said: list[str] = []
+    while error is not None:
+        said.append(f"{getattr(error, 'type', None) or type(error).__name__}: {str(error).partition(chr(10))[0]}")
+        error = error.__cause__
+    return ", caused by ".join(said)
+
+
 async def _line(store: Store, row: RunRow) -> str:
     said = [f"  {row.workflow} {row.workflow_id}"]
     if row.detail is not None:
@@ -38,4 +51,6 @@ async def _line(store: Store, row: RunRow) -> str:
     for activity in await store.activities_of(row.run):
         facts = f"{activity['state']}, {activity['attempt']} attempts begun"
         said.append(f"activity {activity['name']} on {activity['task_queue']!r}: {facts}")
+        if activity["last_failure"] is not None:
+            said.append(f"the last one failed with {in_words(activity['last_failure'])}")
     return ", ".join(said)

@@ -138,8 +138,7 @@ def read_histories(text: str, *, codec: Codec | None = None) -> Iterator[Workflo
             if line.strip():
                 yield WorkflowHistory.from_json(line, codec=codec)
         return
-    many: list[Any] = found if isinstance(found, list) else [found]
-    for each in many:
+    for each in cast("list[Mapping[str, Any]]", found) if isinstance(found, list) else [found]:
         yield WorkflowHistory.from_json(each, codec=codec)
 
 
