@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from memflow.client.histories import WorkflowHistory
     from memflow_testing.activities import ActivityEnvironment
     from memflow_testing.environment import WorkflowEnvironment
-    from memflow_testing.replacing import replacing
+    from memflow_testing.fakes import replacing
     from memflow_testing.replayer import Replayer, WorkflowReplayResult, WorkflowReplayResults
     from memflow_testing.script import Script
     from memflow_testing.waiting import ForgottenWarning, NeverEndsError
@@ -43,7 +43,7 @@ _HOMES = {
     "WorkflowHistory": "memflow.client.histories",
     "WorkflowReplayResult": "memflow_testing.replayer",
     "WorkflowReplayResults": "memflow_testing.replayer",
-    "replacing": "memflow_testing.replacing",
+    "replacing": "memflow_testing.fakes",
 }
 
 

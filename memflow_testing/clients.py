@@ -14,7 +14,7 @@ from memflow.client.workflows import Workflows
 from memflow.codec import Codec
 from memflow.duration import Duration
 from memflow.store.base import Store
-from memflow_testing.replacing import Call
+from memflow_testing.fakes import Call
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)

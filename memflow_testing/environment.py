@@ -20,8 +20,8 @@ from memflow.errors import ConfigurationError
 from memflow.store.base import Store
 from memflow_testing.clients import EnvironmentClient
 from memflow_testing.clock import Ground, SkippingClock
+from memflow_testing.fakes import Fake, Replacement
 from memflow_testing.grounds import ground
-from memflow_testing.replacing import Fake, Replacement
 from memflow_testing.reports import Problems, report
 from memflow_testing.waiting import ForgottenWarning, NeverEndsError, waiting_lines
 from memflow_testing.watching import WatchedStore
@@ -60,6 +60,8 @@ class WorkflowEnvironment:
         self._watched = watched
         self._workers: list[EnvironmentWorker] = []
         self._closed = False
+        self.failed = False
+        """Set by the pytest plugin when the test has failed."""
         self._loop = asyncio.get_running_loop()
         self.problems = Problems()
         OPEN.add(self)
@@ -245,7 +247,8 @@ class WorkflowEnvironment:
             ForgottenWarning: a worker was never entered, or never left; or a run is open whose result nobody awaited.
         """
         for each in await self._close():
-            warnings.warn(each, ForgottenWarning, stacklevel=2)
+            if not self.failed:                          # a test that failed half-way had no chance to look after anything
+                warnings.warn(each, ForgottenWarning, stacklevel=2)
 
     async def _close(self) -> list[str]:
         if self._closed:

@@ -141,6 +141,8 @@ def pytest_runtest_makereport(
         return report
     told, environment.LEFT[:] = list(environment.LEFT), []
     if report.failed:
+        for each in environment.OPEN:
+            each.failed = True
         keep = bool(item.config.getoption("--memflow-keep"))
         try:
             told += in_thread(_told(list(environment.OPEN), keep=keep))

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from memflow.worker.engine import Connected
 from memflow.worker.worker import Worker
-from memflow_testing.replacing import Call, Replacement, prepared
+from memflow_testing.fakes import Call, Replacement, prepared
 
 
 class EnvironmentWorker(Worker):
