@@ -27,7 +27,7 @@ def export(options: argparse.Namespace) -> int:
         raise Problem(
             "which runs?",
             why="ids and --where cannot go together" if options.ids else "neither an id nor --where was given",
-            then="memflow run export ORDER-1 > order-1.jsonl, or memflow run export --where 'type = order'",
+            then="memflow run export ORDER-1 > order-1.jsonl, or memflow run export --where 'type = \"order\"'",
             code=Exit.USAGE,
         )
     if options.run_id and len(options.ids) != 1:
