@@ -42,32 +42,41 @@ class Timer:
         self._timers.discard(self)
         if self._handle is not None:
             self._handle.cancel()
+            self._handle = None
 
     def _fire(self) -> None:
         self._timers.discard(self)
+        self._handle = None                              # it holds us: work for the collector
         self._callback(*self._arguments)
 
 
 class DatabaseClock:
     """`now()` is at most the database's time, and close to it while replies keep coming."""
 
-    __slots__ = ("_at", "_heard", "_timers")
+    __slots__ = ("_at", "_heard", "_leapt", "_timers")
 
     def __init__(self, now: datetime) -> None:
         self._at = now
         self._heard = time.monotonic()
         self._timers: set[Timer] = set()
+        self._leapt: list[Callable[[], None]] = []
 
-    def hear(self, now: datetime) -> None:
-        """A reply said that it is at least `now`."""
+    def on_leap(self, callback: Callable[[], None]) -> None:
+        """Call back whenever the clock has leapt: much may be due that was not expected yet."""
+        self._leapt.append(callback)
+
+    def hear(self, now: datetime, *, moved: bool = False) -> None:
+        """A reply said that it is at least `now`. `moved`: the clock was moved there, however little that may be."""
         heard = time.monotonic()
         ahead = (now - self._at).total_seconds() - (heard - self._heard)
         if ahead > 0 or now < self._at:
             # Later than we thought: catch up. Earlier than what it once said: its clock was set back, so follow it.
             self._at, self._heard = now, heard
-            if abs(ahead) > LEAP_SECONDS:
+            if moved or abs(ahead) > LEAP_SECONDS:
                 for timer in sorted(self._timers, key=lambda each: each.due):
                     timer.arm(self.seconds_until(timer.due))
+                for callback in self._leapt:
+                    callback()
 
     def now(self) -> datetime:
         """The database's time, never early."""

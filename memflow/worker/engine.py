@@ -19,7 +19,7 @@ from memflow.activity import ActivityDefinition
 from memflow.codec import Codec
 from memflow.errors import DatabaseError
 from memflow.store.base import Committed, Store
-from memflow.worker import guard
+from memflow.worker import collector, guard
 from memflow.worker.activities import Runner
 from memflow.worker.bells import Bell
 from memflow.worker.cache import Cache, Suspended
@@ -133,6 +133,7 @@ class Engine:
         self._watchdog.start()
         await self._register()
         self._pulse.start()
+        collector.relax()
 
     async def _register(self) -> None:
         settings = self._settings
@@ -199,6 +200,7 @@ class Engine:
         self._cache.clear()
         self._watchdog.stop()
         self._pulse.stop()
+        collector.restore()
 
     async def _rise_again(self) -> None:
         """Others took this worker for dead: whatever it held is theirs now. Drop it all and begin anew."""
@@ -295,9 +297,7 @@ class Engine:
 
     def hear(self, now: datetime) -> None:
         """The database's clock was moved to `now`: look at once at what that makes due."""
-        self._clock.hear(now)
-        self._run_bell.ring()
-        self._activity_bell.ring()
+        self._clock.hear(now, moved=True)
 
     # ------------------------------------------------------------------------------------------------- hands
 
