@@ -26,12 +26,31 @@ begin
       cross join lateral (
         select 'queue:' || q from unnest(k.queues) q
         union all select 'activities:' || q from unnest(k.queues) q
-        union all select 'worker:' || k.id) e(ear)
+        union all select 'worker:' || k.id
+        union all select 'schedules') e(ear)
      where k.id <> all(p_told)
      group by k.namespace
   loop
     perform memflow.ring(v_each.namespace, v_each.ears);
   end loop;
+end
+$body$;
+
+-- When the next schedule is to be looked at; now, if one has not been told of a run's end.
+create or replace function memflow.test_schedules_due() returns timestamptz
+language plpgsql
+as $body$
+declare
+  v_due timestamptz;
+begin
+  if to_regclass(:schema || '.schedule_ends') is null then
+    return null;                                     -- a library without schedules
+  end if;
+  select min(s.look_at) into v_due from memflow.schedules s where s.look_at is not null;
+  if exists (select 1 from memflow.schedule_ends) then
+    v_due := least(v_due, memflow.now());
+  end if;
+  return v_due;
 end
 $body$;
 
@@ -62,6 +81,7 @@ as $body$
 declare
   v_now timestamptz;
   v_due timestamptz;
+  v_schedules timestamptz := memflow.test_schedules_due();
 begin
   -- Whoever is writing is under way. Not waited for: others would have to wait behind us.
   begin
@@ -83,6 +103,7 @@ begin
        select 1 from memflow.activities a
         where a.due <= v_now
           and exists (select 1 from memflow.workers k where k.namespace = a.namespace and a.queue = any(k.queues)))
+     or (v_schedules <= v_now and exists (select 1 from memflow.workers))
      or exists (select 1 from memflow.questions q where q.outcome is null and q.asked_at > v_now - interval '1 minute')
      or exists (select 1 from memflow.runs r where r.id = any(p_awaited) and r.status not in ('running', 'paused'))
   then
@@ -98,7 +119,7 @@ begin
           union all
           select a.due from memflow.activities a where a.due > v_now
           union all
-          select s.next_at from memflow.schedules s where s.next_at > v_now and not s.paused) x(due);
+          select v_schedules where v_schedules > v_now) x(due);
   select coalesce(sum(r.length), 0) into progress from memflow.runs r;
   if v_due is null then
     state := 'nothing';
@@ -122,6 +143,7 @@ as $body$
            select 1 from memflow.activities a
             where a.owner is null and a.due <= memflow.now()
               and exists (select 1 from memflow.workers k where k.namespace = a.namespace and a.queue = any(k.queues)))
+     and not (coalesce(memflow.test_schedules_due() <= memflow.now(), false) and exists (select 1 from memflow.workers))
 $body$;
 
 -- Forget all runs, and begin at the present.
