@@ -193,8 +193,6 @@ class SkippingClock:
                 if look is None:
                     self._fresh()
                     await self._came_back.wait()
-                elif look.state == "skipped":
-                    await asyncio.sleep(0)
                 else:
                     await self._rest()
         except asyncio.CancelledError:

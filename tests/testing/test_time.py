@@ -206,6 +206,56 @@ async def test_start_delays_and_run_timeouts_pass(dsn: str) -> None:
                 await handle.result()
 
 
+@workflow.defn
+class Cooling:
+    @workflow.run
+    async def run(self) -> str:
+        await workflow.wait_condition(lambda: self.cooled)
+        return "cooled"
+
+    @workflow.init
+    def __init__(self) -> None:
+        self.cooled = False
+
+    @workflow.update
+    async def cool(self) -> str:
+        await workflow.sleep_for("1 day")
+        self.cooled = True
+        return "it took a day"
+
+    @workflow.query
+    def is_cooled(self) -> bool:
+        return self.cooled
+
+
+async def test_an_awaited_update_skips_time_and_a_query_does_not(dsn: str) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+        before = await env.get_current_time()
+        async with env.worker(Cooling):
+            handle = await env.client.workflow.start(Cooling.run, task_queue=env.task_queue)
+            update = await handle.start_update(Cooling.cool)
+            assert await handle.query(Cooling.is_cooled) is False
+            assert await env.get_current_time() - before < timedelta(minutes=1)
+            assert await update.result() == "it took a day"
+            assert await env.get_current_time() - before < timedelta(days=1, minutes=1)
+            assert await handle.result() == "cooled"
+
+
+@workflow.defn
+async def year_of_children() -> int:
+    count = 0
+    for _ in range(12):
+        await workflow.sleep_for("30 days")
+        count += len(await asyncio.gather(*(workflow.execute_child(sleeper, f"c{n}", n) for n in range(3))))
+    return count
+
+
+async def test_a_year_of_a_chain_of_children_passes(dsn: str) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+        async with env.worker(year_of_children, sleeper):
+            assert await env.client.workflow.execute(year_of_children, task_queue=env.task_queue) == 36
+
+
 @activity.defn(retry=RetryPolicy(maximum_attempts=1), heartbeat_timeout="1 minute")
 async def oversleeps() -> None:
     await ENVIRONMENT[0].sleep("2 minutes")
