@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 
 @pytest_asyncio.fixture
-async def memflow_env(request: pytest.FixtureRequest) -> AsyncGenerator[WorkflowEnvironment]:
+async def memflow_env(
+    request: pytest.FixtureRequest, memflow_place: str | None
+) -> AsyncGenerator[WorkflowEnvironment]:
     """An environment for this test: a client, workers, and a clock that skips time. See `WorkflowEnvironment`."""
-    async with await open_environment(request.node, _dsn(request)) as environment:
+    async with await open_environment(request.node, memflow_place) as environment:
         yield environment
 
 
@@ -40,9 +42,3 @@ async def memflow_client(memflow_env: WorkflowEnvironment) -> EnvironmentClient:
 async def memflow_clock(memflow_env: WorkflowEnvironment) -> SkippingClock:
     """`memflow_env.clock`."""
     return memflow_env.clock
-
-
-def _dsn(request: pytest.FixtureRequest) -> Any:
-    from memflow_testing.plugin import settings_of
-
-    return None if settings_of(request.node)["store"] == "memory" else request.getfixturevalue("memflow_dsn")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memflow_testing.plugin import open_environment, settings_of
+from memflow_testing.plugin import open_environment
 
 if TYPE_CHECKING:
     from memflow_testing.clients import EnvironmentClient
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def memflow_env(request: pytest.FixtureRequest) -> Generator[WorkflowEnvironment]:
+def memflow_env(request: pytest.FixtureRequest, memflow_place: str | None) -> Generator[WorkflowEnvironment]:
     """An environment for this test: a client, workers, and a clock that skips time. See `WorkflowEnvironment`."""
-    dsn = None if settings_of(request.node)["store"] == "memory" else request.getfixturevalue("memflow_dsn")
-    with _opened(request.node, dsn, None) as environment:
+    with _opened(request.node, memflow_place, None) as environment:
         yield environment
 
 

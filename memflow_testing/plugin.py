@@ -25,7 +25,7 @@ ALLOWED = {"store": STORES, "time": ("skipped", "real"), "isolation": ("schema",
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("memflow")
     group.addoption("--memflow-dsn", help="Postgres for tests (else $MEMFLOW_TEST_DSN, else an embedded one)")
-    group.addoption("--memflow-store", choices=STORES, help="which store memflow_env stands on (default: postgres)")
+    group.addoption("--memflow-store", choices=STORES, help="which store memflow_env stands on (default: see memflow_testing.grounds)")
     group.addoption("--memflow-keep", action="store_true", help="keep the runs of failed tests, and say how to look at them")
     group.addoption("--memflow-update", action="store_true", help="write the snapshots of memflow_journal anew")
 
@@ -60,7 +60,11 @@ def settings_of(node: pytest.Item) -> dict[str, str]:
     chosen = getattr(node, "callspec", None)
     if chosen is not None and "memflow_store" in chosen.params:
         found["store"] = chosen.params["memflow_store"]
-    return {name: str(value or "postgres") for name, value in found.items()}
+    if found["store"] is None:
+        from memflow_testing.grounds import DEFAULT
+
+        found["store"] = DEFAULT
+    return {name: str(value) for name, value in found.items()}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -106,6 +110,13 @@ def memflow_dsn(request: pytest.FixtureRequest) -> str:
     dsn = str(named) if named else find_dsn()
     in_thread(make_database(dsn))
     return dsn
+
+
+@pytest.fixture
+def memflow_place(request: pytest.FixtureRequest) -> str | None:
+    """The DSN for memflow_env; None on a store that needs no Postgres, which then is not started."""
+    # Here, not in memflow_env: no event loop runs in this fixture, so that memflow_dsn may be overridden by one that starts some.
+    return None if settings_of(request.node)["store"] == "memory" else request.getfixturevalue("memflow_dsn")
 
 
 @pytest.fixture
