@@ -11,7 +11,6 @@ from memflow.client.handle import Handle
 from memflow.client.link import Link
 from memflow.client.starting import StartOptions
 from memflow.client.workflows import Workflows
-from memflow.codec import Codec
 from memflow.duration import Duration
 from memflow.store.base import Store
 from memflow_testing.fakes import Call
@@ -120,8 +119,8 @@ class EnvironmentWorkflows(Workflows):
 class EnvironmentClient(Client):
     """The client of an environment."""
 
-    def __init__(self, store: Store, *, codec: Codec | None = None) -> None:
-        super().__init__(store, codec=codec)
+    def __init__(self, store: Store, **options: Any) -> None:
+        super().__init__(store, **options)
         self.calls: dict[tuple[str, str], Call] = {}
         self.forgotten: dict[tuple[str, str | None], str] = {}
         """Started here, and not awaited so far: id and run id to what was started."""

@@ -14,7 +14,6 @@ from weakref import WeakSet
 
 from memflow.activity import Activity
 from memflow.client.client import Client
-from memflow.codec import Codec
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError
 from memflow.store.base import Store
@@ -77,31 +76,37 @@ class WorkflowEnvironment:
         dsn: str | None = None,
         *,
         store: str | None = None,
-        codec: Codec | None = None,
         patience: Duration = PATIENCE,
+        **options: Any,
     ) -> WorkflowEnvironment:
         """An environment whose time is skipped while the test awaits a result.
 
         `store` is one of `grounds.STORES`. `dsn` None means $MEMFLOW_TEST_DSN, else the embedded Postgres of the project's
         tests (extra `dev`). `patience` is how long nothing may happen before an awaited result fails with what each run
-        waits for.
+        waits for. The other options are those of the client, as for `Client.connect`: `codec` and the like.
 
         Raises:
             ConfigurationError: there is no Postgres to be had, or no such store.
             DatabaseError: Postgres cannot be reached or refuses.
         """
-        return cls.on(await ground(store, dsn, skipping=True), codec=codec, patience=patience)
+        return await cls._begin(await ground(store, dsn, skipping=True), patience=patience, **options)
 
     @classmethod
-    async def start_local(
-        cls, dsn: str | None = None, *, store: str | None = None, codec: Codec | None = None
-    ) -> WorkflowEnvironment:
+    async def start_local(cls, dsn: str | None = None, *, store: str | None = None, **options: Any) -> WorkflowEnvironment:
         """The same with real time: `sleep` takes as long as it says.
 
         Raises:
             ConfigurationError, DatabaseError: as `start_time_skipping`.
         """
-        return cls.on(await ground(store, dsn, skipping=False), codec=codec)
+        return await cls._begin(await ground(store, dsn, skipping=False), **options)
+
+    @classmethod
+    async def _begin(cls, place: Ground, **options: Any) -> WorkflowEnvironment:
+        try:
+            return cls.on(place, **options)
+        except BaseException:
+            await place.close()
+            raise
 
     @classmethod
     def from_client(cls, client: Client) -> WorkflowEnvironment:
@@ -109,11 +114,11 @@ class WorkflowEnvironment:
         return cls(EnvironmentClient(client.store, codec=client.codec), ground=None, watched=None, patience=timedelta())
 
     @classmethod
-    def on(cls, place: Ground, *, codec: Codec | None = None, patience: Duration = PATIENCE) -> WorkflowEnvironment:
+    def on(cls, place: Ground, *, patience: Duration = PATIENCE, **options: Any) -> WorkflowEnvironment:
         """An environment on any store that fits; see `clock.Ground`. It is closed with the environment."""
+        term = to_timedelta(patience, what="patience")
         watched = WatchedStore(place.store)
-        client = EnvironmentClient(watched.watched, codec=codec)
-        return cls(client, ground=place, watched=watched, patience=to_timedelta(patience, what="patience"))
+        return cls(EnvironmentClient(watched.watched, **options), ground=place, watched=watched, patience=term)
 
     # ------------------------------------------------------------------------------------------------- for tests
 

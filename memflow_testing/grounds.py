@@ -1,4 +1,7 @@
-"""Which stores an environment can stand on, by name. Another one is added here: a name, and how to take a `Ground` of it."""
+"""Which stores an environment can stand on, by name.
+
+Another one is added here: a name in `STORES`, and how to take a `clock.Ground` of it: its store, and its clockwork.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from memflow.errors import ConfigurationError
 from memflow_testing.clock import Ground
 
 DEFAULT = "postgres"
+"""Where nobody says anything."""
 
 STORES = ("postgres",)
 """Stores there are. `memory` is to come."""

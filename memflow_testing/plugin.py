@@ -25,7 +25,7 @@ ALLOWED = {"store": STORES, "time": ("skipped", "real"), "isolation": ("schema",
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("memflow")
     group.addoption("--memflow-dsn", help="Postgres for tests (else $MEMFLOW_TEST_DSN, else an embedded one)")
-    group.addoption("--memflow-store", choices=STORES, help="which store memflow_env stands on (default: see memflow_testing.grounds)")
+    group.addoption("--memflow-store", choices=STORES, help="which store memflow_env stands on")
     group.addoption("--memflow-keep", action="store_true", help="keep the runs of failed tests, and say how to look at them")
     group.addoption("--memflow-update", action="store_true", help="write the snapshots of memflow_journal anew")
 

@@ -7,9 +7,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
-from memflow import Client, RetryPolicy, WorkflowFailedError, activity, workflow
+from memflow import Client, RetryPolicy, Worker, WorkflowFailedError, activity, workflow
+from memflow.codec import JsonCodec
 from memflow.errors import ConfigurationError
 from memflow_testing import ForgottenWarning, NeverEndsError, WorkflowEnvironment
 from memflow_testing.postgres import PostgresGround
@@ -324,6 +326,64 @@ async def test_a_run_whose_worker_is_killed_is_waited_for(dsn: str, tmp_path: Pa
             worker.kill()
         async with env.worker(races_an_activity, activities=[takes_real_time], task_queue="far"):
             assert await handle.result() == "activity"
+
+
+async def test_a_worker_of_the_plain_kind_sees_jumps_too(dsn: str) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+        async with Worker(env.client, task_queue="plain", workflows=[month]):
+            began = time.monotonic()
+            assert await env.client.workflow.execute(month, task_queue="plain") == "rested"
+            assert time.monotonic() - began < 5
+
+
+@activity.defn(transactional=True)
+async def books() -> int:
+    connection = activity.connection()
+    await asyncio.sleep(0.2)
+    return int(await connection.fetchval("select 7"))
+
+
+@workflow.defn
+async def booking() -> int:
+    nap = asyncio.ensure_future(workflow.sleep_for("1 day"))
+    booked = await books()
+    assert not nap.done()
+    await nap
+    return booked
+
+
+async def test_time_stands_still_during_a_transaction(dsn: str) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+        async with env.worker(booking, activities=[books]):
+            assert await env.client.workflow.execute(booking, task_queue=env.task_queue) == 7
+
+
+async def test_a_clock_that_lost_its_connection_says_so(dsn: str) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+        assert isinstance(env.ground, PostgresGround)
+        async with env.worker(waits_for_a_signal):
+            handle = await env.client.workflow.start(waits_for_a_signal, task_queue=env.task_queue)
+            other = await asyncpg.connect(dsn)
+            await other.execute(
+                "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted"
+                " and database = (select oid from pg_database where datname = current_database())"
+                " and ((classid::bigint << 32) | objid::bigint) = hashtextextended($1, 0)",
+                env.ground.schema,
+            )
+            await other.close()
+            with pytest.raises(NeverEndsError, match="the clock of the environment stopped"):
+                await handle.result()
+
+
+async def test_options_of_the_client_reach_it_and_bad_ones_leave_nothing_taken(dsn: str) -> None:
+    codec = JsonCodec()
+    async with await WorkflowEnvironment.start_time_skipping(dsn, codec=codec) as env:
+        assert env.client.codec is codec
+        schema = env.ground.schema if isinstance(env.ground, PostgresGround) else None
+    with pytest.raises(TypeError):
+        await WorkflowEnvironment.start_time_skipping(dsn, colour="red")
+    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+        assert isinstance(env.ground, PostgresGround) and env.ground.schema == schema
 
 
 # ------------------------------------------------------------------------------------------------- wrong uses
