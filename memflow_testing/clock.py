@@ -228,6 +228,9 @@ class SkippingClock:
         with suppress(TimeoutError):
             async with asyncio.timeout(NET_SECONDS):
                 await self._came_back.wait()
+        # Whoever heard the same answer may have something to do about it: then it is under way, and we need not ask.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     def _wake(self, error: Exception | None, at: datetime | None = None) -> None:
         for sleeper, until in list(self._sleepers.items()):
