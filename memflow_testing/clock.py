@@ -140,6 +140,8 @@ class SkippingClock:
             await self._jump(by)
             return
         until = await self._clockwork.now() + by
+        if self._driver is None:
+            raise ConfigurationError(_CLOSED)
         sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sleepers[sleeper] = until
         self._came_back.set()
@@ -177,29 +179,29 @@ class SkippingClock:
 
     async def close(self) -> None:
         """Stop. Sleepers wake with an error."""
-        if self._driver is not None:
-            self._driver.cancel()
-            await asyncio.wait([self._driver])
-            self._driver = None
-        self._wake(ConfigurationError("the environment was closed while something slept in it"))
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            driver.cancel()
+            await asyncio.wait([driver])
+        self._wake(ConfigurationError(_CLOSED))
 
     # ------------------------------------------------------------------------------------------------- driving
 
     async def _drive(self) -> None:
-        try:
-            while True:
-                self._came_back.clear()
+        while True:
+            self._came_back.clear()
+            try:
                 look = await self._look()
-                if look is None:
-                    self._fresh()
-                    await self._came_back.wait()
-                else:
-                    await self._rest()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:                       # whatever broke, those who wait must not wait for ever
-            self._wake(error)
-            await self._world.give_up(f"the clock of the environment stopped: {type(error).__name__}: {error}")
+            except Exception as error:                   # whatever broke, those who wait must not wait for ever
+                self._wake(error)
+                await self._world.give_up(f"the clock of the environment stopped: {type(error).__name__}: {error}")
+                await self._rest()
+                continue
+            if look is None:
+                self._fresh()
+                await self._came_back.wait()
+            else:
+                await self._rest()
 
     async def _look(self) -> Look | None:
         """Skip if somebody waits and nothing is under way. None: nobody waits."""
@@ -286,6 +288,8 @@ class SkippingClock:
 
 
 _LONG_AGO = datetime.min
+
+_CLOSED = "the environment was closed while something slept in it"
 
 
 def _minute(at: datetime) -> str:

@@ -15,7 +15,7 @@ from weakref import WeakSet
 from memflow.activity import Activity
 from memflow.client.client import Client
 from memflow.duration import Duration, to_timedelta
-from memflow.errors import ConfigurationError
+from memflow.errors import ConfigurationError, MemflowError
 from memflow.store.base import Store
 from memflow_testing.clients import EnvironmentClient
 from memflow_testing.clock import Ground, SkippingClock
@@ -230,7 +230,10 @@ class WorkflowEnvironment:
 
     async def give_up(self, why: str) -> None:
         """Fail those who await results, with what each open run waits for."""
-        lines = await waiting_lines(self.store)
+        try:
+            lines = await waiting_lines(self.store)
+        except MemflowError as error:
+            lines = f"  what runs wait for cannot be read: {error}"
         self._client.give_up(NeverEndsError(f"an awaited result will not come: {why}.\n{lines}"))
 
     @property
@@ -262,13 +265,14 @@ class WorkflowEnvironment:
         OPEN.discard(self)
         forgotten = [words for worker in self._workers if (words := worker.forgotten()) is not None]
         try:
+            if self._clock is not None:                  # first: what is handed back on the way out is nobody's to skip to
+                await self._clock.close()
             for worker in self._workers:
                 if worker.is_running:
                     await worker.shutdown()
-            forgotten += await self._client.forgotten_runs()
+            with suppress(ConfigurationError):           # the test has closed the client itself
+                forgotten += await self._client.forgotten_runs()
         finally:
-            if self._clock is not None:
-                await self._clock.close()
             if self._ground is None:
                 await self._client.detach()
             else:

@@ -371,8 +371,9 @@ async def test_a_clock_that_lost_its_connection_says_so(dsn: str) -> None:
                 env.ground.schema,
             )
             await other.close()
-            with pytest.raises(NeverEndsError, match="the clock of the environment stopped"):
-                await handle.result()
+            for _ in range(2):                           # and whoever waits later is told as well
+                with pytest.raises(NeverEndsError, match="the clock of the environment stopped"):
+                    await handle.result()
 
 
 async def test_options_of_the_client_reach_it_and_bad_ones_leave_nothing_taken(dsn: str) -> None:
@@ -425,6 +426,29 @@ async def test_an_activity_that_fails_for_ever_is_told_after_a_hundred_attempts(
                 await handle.result()
 
 
+@workflow.defn
+class HasABug:
+    @workflow.run
+    async def run(self) -> None:
+        raise KeyError("colour")
+
+
+async def test_a_run_that_is_stuck_on_a_bug_is_told_with_the_bug(dsn: str) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+        async with env.worker(HasABug):
+            handle = await env.client.workflow.start(HasABug.run, task_queue=env.task_queue)
+            with pytest.raises(NeverEndsError, match=r"(?s)no run got on.*HasABug.*stuck: KeyError: 'colour'"):
+                await handle.result()
+
+
+async def test_a_workflow_that_no_worker_knows_is_named(dsn: str) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+        async with env.worker(month):
+            handle = await env.client.workflow.start("moth", task_queue=env.task_queue)
+            with pytest.raises(NeverEndsError, match=r"(?s)workflow type 'moth' is not known.*knows month"):
+                await handle.result()
+
+
 async def test_a_real_time_environment_cannot_be_moved(dsn: str) -> None:
     async with await WorkflowEnvironment.start_local(dsn) as env:
         assert not env.supports_time_skipping
@@ -457,6 +481,29 @@ async def test_what_was_forgotten_is_named_when_the_environment_closes(dsn: str)
     said = [str(each.message) for each in warned]
     assert any("was made and never run" in each for each in said)
     assert any("'left-behind' was started and is still running" in each for each in said)
+
+
+async def test_a_client_that_the_test_closed_is_no_trouble(dsn: str) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+        await env.client.workflow.start(month, task_queue=env.task_queue)
+        await env.client.close()
+
+
+async def test_a_sleeper_is_woken_when_its_environment_closes(dsn: str) -> None:
+    SEEN.clear()
+    env = await WorkflowEnvironment.start_time_skipping(dsn)
+    await env.worker(endless, activities=[never_ends], graceful_shutdown_timeout=0).__aenter__()
+    await env.client.workflow.start(endless, task_queue=env.task_queue)
+    await until(lambda: told("began"))
+    asleep = asyncio.ensure_future(env.sleep("2 days"))    # time stands still: the activity runs
+    late = asyncio.ensure_future(env.sleep("3 days"))
+    await asyncio.sleep(0)
+    with pytest.warns(ForgottenWarning) as warned:
+        await env.close()
+    assert any("was still running" in str(each.message) for each in warned)
+    for each in (asleep, late):
+        with pytest.raises(ConfigurationError, match="was closed while something slept"):
+            await each
 
 
 async def test_the_next_environment_begins_empty_and_in_the_present(dsn: str) -> None:
