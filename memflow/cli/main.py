@@ -88,6 +88,18 @@ def _add_run(run: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> N
     listing.add_argument("--limit", type=int, default=50, help="(default: %(default)s)")
     listing.set_defaults(command="runs:list_runs")
 
+    export = verbs.add_parser("export", parents=[shared], help="print runs as JSON, one per line: what `run check` reads")
+    export.add_argument("ids", metavar="ID", nargs="*", help="workflow ids")
+    export.add_argument("--run-id", help="one run of a single id (default: the latest)")
+    export.add_argument("--where", help="""a filter instead of ids: 'type = "order" and status = failed'""")
+    export.set_defaults(command="check:export")
+
+    check = verbs.add_parser("check", parents=[shared], help="replay open runs, or exported ones, against today's code")
+    check.add_argument("files", metavar="FILE", nargs="*", help="exported runs (default: the open runs of the database)")
+    check.add_argument("--code", metavar="MODULE", action="append", help="the code, as for `memflow worker`; may be given again")
+    check.add_argument("--where", help="""a filter for other runs than the open ones: 'type = "order"'""")
+    check.set_defaults(command="check:check")
+
     show = verbs.add_parser("show", parents=[shared, output], help="draw a run's timeline")
     describe = verbs.add_parser("describe", parents=[shared, output], help="tell all about a run")
     for each, command in ((show, "runs:show"), (describe, "runs:describe")):

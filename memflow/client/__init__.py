@@ -11,6 +11,7 @@ from memflow.client.describe import HistoryEntry, PendingActivity, RunDescriptio
 from memflow.client.escalation_values import Escalation, EscalationStats
 from memflow.client.events import Event, Subscription
 from memflow.client.handle import Handle
+from memflow.client.histories import WorkflowHistory
 from memflow.client.pending import PendingActivityHandle
 from memflow.client.schedule_handle import ScheduleDescription, ScheduledRun, ScheduleHandle
 from memflow.client.schedule_options import ScheduleOptions
@@ -45,4 +46,5 @@ __all__ = [
     "StartOptions",
     "Subscription",
     "WaitingFor",
+    "WorkflowHistory",
 ]

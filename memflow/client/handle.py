@@ -9,13 +9,12 @@ from typing import Any, Literal, TypeVar, TypeVarTuple, cast, overload
 from uuid import uuid4
 
 from memflow.client.describe import (
-    HistoryEntry,
     RunDescription,
     description_of,
     failure_in,
-    history_of,
     waiting_of,
 )
+from memflow.client.histories import WorkflowHistory, history_from
 from memflow.client.hooks import hook_received
 from memflow.client.link import Link
 from memflow.client.steering import Steering
@@ -77,6 +76,16 @@ class Handle(Steering[R_co]):
     def run_id(self) -> str | None:
         """The run this handle was made for; None means the latest of its id."""
         return self._run_id
+
+    @property
+    def run(self) -> int | None:
+        """The row of that run, where it is known without asking."""
+        return self._run
+
+    @property
+    def result_type(self) -> Any:
+        """The declared type of the result; Any: plain JSON values."""
+        return self._result_type
 
     # -- the result
 
@@ -165,14 +174,17 @@ class Handle(Steering[R_co]):
         row = await self._row(self._run_id)
         return description_of(row, await self._link.store.activities_of(row.run), self._link.codec)
 
-    async def history(self) -> list[HistoryEntry]:
-        """The journal: every arrival and interrupt so far, in order.
+    async def history(self) -> WorkflowHistory:
+        """The journal: every arrival and interrupt so far, in order. `to_json()` of it is for `Replayer` and `memflow run check`.
 
         Raises:
             WorkflowNotFoundError: there is no such run.
         """
         row = await self._row(self._run_id)
-        return history_of(await self._link.store.history(row.run), self._link.codec)
+        facts = await self._link.store.facts_of(row.run)
+        if facts is None:
+            raise WorkflowNotFoundError(self._id, run_id=row.run_id, namespace=self._link.namespace)
+        return history_from(row, facts, await self._link.store.history(row.run), self._link.codec)
 
     async def stack(self) -> str:
         """Where the code of an open run waits: one paragraph for each waiting coroutine, outermost frame first.

@@ -255,6 +255,16 @@ class BranchBase:
 
 
 @dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a rebuild needs of a run besides its row and its journal. `record` and `memo` are as given at its start."""
+
+    headers: Mapping[str, str]
+    continued_run_id: str | None
+    record: Payload | None
+    memo: Payload | None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended. `next_run_id` follows a chain (continued as new, retried)."""
 
@@ -601,6 +611,7 @@ class Store(Protocol):
 
     async def count_runs(self, where: Filter | None) -> int: ...
     async def history(self, run: int) -> list[JournalEntry]: ...
+    async def facts_of(self, run: int) -> RunFacts | None: ...
     async def activities_of(self, run: int) -> list[Mapping[str, Any]]:
         """The columns of `v_activities` by op, but `last_failure` and `heartbeat_details` as `Payload | None`."""
         ...

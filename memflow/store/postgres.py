@@ -55,6 +55,7 @@ from memflow.store.base import (
     Question,
     Reply,
     Retry,
+    RunFacts,
     RunRow,
     Sent,
     Settle,
@@ -175,6 +176,9 @@ class PostgresStore:
 
     async def history(self, run: int) -> list[JournalEntry]:
         return await journal.history(self._database, run)
+
+    async def facts_of(self, run: int) -> RunFacts | None:
+        return await run_rows.facts_of(self._database, run)
 
     async def activities_of(self, run: int) -> list[Mapping[str, Any]]:
         return await activities.activities_of(self._database, run)

@@ -11,7 +11,7 @@ from memflow.core.arrivals import RunTerminated
 from memflow.core.entries import to_row
 from memflow.failure import Failure, encode_failure
 from memflow.runs import Status
-from memflow.store.base import Claim, Claims, NewRun, Outcome, RunRow, Sent, Started
+from memflow.store.base import Claim, Claims, NewRun, Outcome, RunFacts, RunRow, Sent, Started
 from memflow.store.database import Database, Record
 from memflow.store.rows import (
     columns,
@@ -147,6 +147,19 @@ async def find_run(database: Database, namespace: str, workflow_id: str, run_id:
     """One run, the latest of its id unless a run id is given."""
     row = await database.row("find_run", namespace, workflow_id, run_id)
     return None if row is None else run_row(row)
+
+
+async def facts_of(database: Database, run: int) -> RunFacts | None:
+    """What a rebuild needs besides the row and the journal."""
+    row = await database.row("facts_of", run)
+    if row is None:
+        return None
+    return RunFacts(
+        headers_of(row["headers"]),
+        row["continued_run_id"],
+        payload(row["search"], row["search_encoding"]),
+        payload(row["memo"], row["memo_encoding"]),
+    )
 
 
 async def outcomes(database: Database, runs: Sequence[int]) -> list[Outcome]:

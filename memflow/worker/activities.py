@@ -25,6 +25,7 @@ from memflow.judging import judge_attempt
 from memflow.payload import Payload
 from memflow.store.base import Settle, Store
 from memflow.worker import verdicts
+from memflow.worker.clock import DatabaseClock
 from memflow.worker.injection import ThreadCancel
 from memflow.worker.jobs import Ending, Errand, HandBack, Job, Opened, Settled, TryAgain
 from memflow.workflow import standalone
@@ -59,7 +60,7 @@ class Runner:
         *,
         slots: int,
         executor: Executor,
-        now: Callable[[], datetime],
+        clock: DatabaseClock,
         per_second: float | None,
         client: Any = None,
     ) -> None:
@@ -68,7 +69,7 @@ class Runner:
         self.draining = False
         self.codec = codec
         self._executor = executor
-        self._now = now
+        self._clock = clock
         self._slots = slots
         self._free = slots
         self._backlog: deque[Job] = deque()
@@ -176,7 +177,7 @@ class Runner:
 
     async def _run(self, job: Job) -> None:
         try:
-            job.started_at = self._now()
+            job.started_at = self._clock.now()
             self._arm(job)
             try:
                 self._check_start(job)
@@ -209,7 +210,7 @@ class Runner:
         limit = job.errand.options.schedule_to_start_timeout
         if limit is None or not job.errand.options.is_local or job.attempt > 1:
             return
-        if self._now() > job.errand.scheduled_at + limit:
+        if self._clock.now() > job.errand.scheduled_at + limit:
             job.stopped = "schedule_to_start"
             raise asyncio.CancelledError
 
@@ -294,11 +295,11 @@ class Runner:
         if job.stopped in TIMEOUTS or job.stopped in ("lost", "shutdown"):
             return self._stopped(job, None)
         limit = job.errand.options.start_to_close_timeout
-        return Opened(None if limit is None else (job.started_at or self._now()) + limit)
+        return Opened(None if limit is None else (job.started_at or self._clock.now()) + limit)
 
     def judge(self, job: Job, failure: Failure) -> Ending:
         """Another attempt, or the end."""
-        ending = verdict_on(job.errand, job.attempt, failure, self._now())
+        ending = verdict_on(job.errand, job.attempt, failure, self._clock.now())
         if isinstance(ending, TryAgain):
             log.info("activity attempt failed, trying again", extra={**_ids(job), "delay_seconds": ending.delay.total_seconds()})
         return ending
@@ -310,12 +311,12 @@ class Runner:
         if options.start_to_close_timeout is not None:
             self._timer(job, options.start_to_close_timeout.total_seconds(), "start_to_close")
         if job.errand.close_by is not None:
-            self._timer(job, max(0.0, (job.errand.close_by - self._now()).total_seconds()), "schedule_to_close")
+            self._timer(job, max(0.0, (job.errand.close_by - self._clock.now()).total_seconds()), "schedule_to_close")
         if options.heartbeat_timeout is not None:
             self._timer(job, options.heartbeat_timeout.total_seconds(), "heartbeat")
 
     def _timer(self, job: Job, seconds: float, kind: str) -> None:
-        job.timers.append(asyncio.get_running_loop().call_later(seconds, self.stop, job, kind))
+        job.timers.append(self._clock.call_later(seconds, self.stop, job, kind))
 
     def beat(self, job: Job, details: Payload | None) -> None:
         """A heartbeat: its timeout starts anew, and the row learns of it. Called on the loop's thread."""

@@ -17,6 +17,7 @@ class Bell:
         self._clock = clock
         self._poll_seconds = poll_interval.total_seconds()
         self._rung = asyncio.Event()
+        clock.on_leap(self._rung.set)
 
     def ring(self) -> None:
         """There may be something to look at."""

@@ -129,7 +129,7 @@ class Engine:
             self._codec,
             slots=settings.max_concurrent_activities,
             executor=settings.executor,
-            now=self.now,
+            clock=self._clock,
             per_second=settings.max_activities_per_second,
             client=self._client,
         )
@@ -139,7 +139,7 @@ class Engine:
             self._codec,
             slots=settings.max_concurrent_local_activities,
             executor=settings.executor,
-            now=self.now,
+            clock=self._clock,
             per_second=None,
             client=self._client,
         )
@@ -318,6 +318,22 @@ class Engine:
         elif pause > 0:
             await self._query_bell.rest(self.now() + timedelta(seconds=pause))
 
+    # ------------------------------------------------------------------------------------------------- tests that skip time
+
+    @property
+    def id(self) -> int:
+        """This worker's number in the store."""
+        return self._worker
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run or an activity is in this worker's hands."""
+        return bool(self._residents or self._runner.jobs)
+
+    def hear(self, now: datetime) -> None:
+        """The database's clock was moved to `now`: look at once at what that makes due."""
+        self._clock.hear(now, moved=True)
+
     # ------------------------------------------------------------------------------------------------- hands
 
     def now(self) -> datetime:
@@ -336,7 +352,7 @@ class Engine:
 
     def begin(self, resident: Resident, job: Job, delay: timedelta) -> None:
         """Start the next attempt of a local activity after `delay`, if the resident is still ours."""
-        job.later = asyncio.get_running_loop().call_later(delay.total_seconds(), self._begin, resident, job)
+        job.later = self._clock.call_later(delay.total_seconds(), self._begin, resident, job)
 
     def _begin(self, resident: Resident, job: Job) -> None:
         job.later = None
@@ -423,7 +439,7 @@ class Engine:
         if due is not None:
             seconds = self._clock.seconds_until(due)
             if seconds < STAYS_SECONDS:
-                asyncio.get_running_loop().call_later(seconds, self.mark, resident)
+                self._clock.call_at(due, self.mark, resident)
             elif resident.pending.locals.used and resident.pending.memory:
                 self._arm_due(resident, seconds)
         if resident.arrivals or resident.flush:

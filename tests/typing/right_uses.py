@@ -23,6 +23,7 @@ from memflow.client import (
 )
 from memflow.client.handle import Handle
 from memflow.client.updates import UpdateHandle
+from memflow_testing import ActivityEnvironment, Replayer, WorkflowEnvironment, replacing
 from tests.typing import shop
 
 
@@ -352,3 +353,38 @@ async def people(client: Client) -> None:
     assert_type(await client.escalations.resolve(claimed.id, {"yes": True}), Escalation)
     assert_type(await client.escalations.resolve_all_or_none({claimed.id: 1}), None)
     assert_type(await client.escalations.get_by_signal("s"), Escalation | None)
+
+
+async def fake_charge(order: Order, cents: int = 100) -> bool:
+    return True
+
+
+def fake_charge_at_once(order: Order, cents: int = 100) -> bool:
+    return True
+
+
+async def fake_weigh(item: str) -> float:
+    return 2.0
+
+
+async def testing(memflow_env: WorkflowEnvironment) -> None:
+    async with memflow_env.worker(in_a_chain, activities=[charge], replace={charge: fake_charge}):
+        handle = await memflow_env.client.workflow.start(in_a_chain, Order("a"), 1, task_queue=memflow_env.task_queue)
+        assert_type(await handle.result(), str)
+        handle.assert_called(charge, Order("a"), times=1)
+    memflow_env.worker(in_a_chain, activities=[charge], replace={charge: fake_charge_at_once}, lease="5 seconds")
+    both = [replacing(charge, fake_charge), replacing(weigh, fake_weigh)]
+    memflow_env.worker(in_a_chain, activities=[charge, weigh], replace=both)
+    async with await WorkflowEnvironment.start_time_skipping() as env:
+        assert_type(await env.get_current_time(), datetime)
+        await env.sleep("30 days")
+        await env.advance(days=1)
+        with env.auto_time_skipping_disabled():
+            await env.sleep(timedelta(days=1))
+    alone = ActivityEnvironment()
+    assert_type(await alone.run(charge, Order("a"), cents=5), bool)
+    assert_type(await alone.run(weigh, "a"), float)
+    assert_type(await alone.run(Mail().send, "bob"), str)
+    history = await handle.history()
+    assert_type(history.to_json(), str)
+    assert_type((await Replayer(workflows=[in_a_chain]).replay_workflow(history)).replay_failure, Exception | None)

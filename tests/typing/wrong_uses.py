@@ -5,7 +5,8 @@ from __future__ import annotations
 from memflow import RetryPolicy, activity, workflow
 from memflow.client import Client, ScheduleCalendar, ScheduleHandle, ScheduleSpec
 from memflow.client.handle import Handle
-from tests.typing.right_uses import Cart, Elsewhere, Mail, Order, Ship, charge, child, undecorated, weigh
+from memflow_testing import ActivityEnvironment, WorkflowEnvironment, replacing
+from tests.typing.right_uses import Cart, Elsewhere, Mail, Order, Ship, charge, child, in_a_chain, undecorated, weigh
 
 
 def not_async(order: Order) -> None: ...
@@ -120,3 +121,25 @@ async def hooks(handle: Handle[None]) -> None:
     workflow.Escalation(rol="manager")  # wrong
     order: Order = await workflow.wait_for("id", type=Order, escalation={"role": "r"})  # wrong
     print(text, order)
+
+
+async def takes_text(order: str, cents: int = 100) -> bool:
+    return True
+
+
+async def gives_text(order: Order, cents: int = 100) -> str:
+    return ""
+
+
+async def takes_more(order: Order, cents: int, why: str) -> bool:
+    return True
+
+
+async def testing(env: WorkflowEnvironment) -> None:
+    env.worker(in_a_chain, activities=[charge], replace={charge: takes_text})  # wrong
+    env.worker(in_a_chain, activities=[charge], replace={charge: gives_text})  # wrong
+    env.worker(in_a_chain, activities=[charge], replace={charge: takes_more})  # wrong
+    replacing(charge, takes_text)  # wrong
+    replacing(charge, gives_text)  # wrong
+    await env.sleep([1])  # wrong
+    await ActivityEnvironment().run(charge, "a")  # wrong
