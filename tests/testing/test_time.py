@@ -429,6 +429,18 @@ async def test_an_activity_that_fails_for_ever_is_told_after_a_hundred_attempts(
                 await handle.result()
 
 
+async def test_what_is_due_and_never_taken_is_named(dsn: str) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(dsn, patience=0.3) as env:
+        store = env.client.store
+        # Registered, and never claims anything: a worker that is frozen, say.
+        await store.register_worker(identity="frozen", task_queues=["q"], types=[], lease=timedelta(minutes=5), version=None)
+        handle = await env.client.workflow.start(month, id="unlucky", task_queue="q")
+        with pytest.raises(NeverEndsError, match=r"(?s)is due, and no worker has taken it.*unlucky"):
+            await handle.result()
+        with pytest.raises(NeverEndsError, match=r"(?s)is due, and no worker has taken it.*unlucky"):
+            await env.sleep("1 day")
+
+
 @workflow.defn
 class HasABug:
     @workflow.run
