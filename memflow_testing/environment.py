@@ -234,9 +234,9 @@ class WorkflowEnvironment:
             lines = await waiting_lines(self.store)
         except MemflowError as error:
             lines = f"  what runs wait for cannot be read: {error}"
-        error = NeverEndsError(f"what is awaited will not come: {why}.\n{lines}")
-        self._client.give_up(error)
-        return error
+        told = NeverEndsError(f"what is awaited will not come: {why}.\n{lines}")
+        self._client.give_up(told)
+        return told
 
     @property
     def store(self) -> Store:
