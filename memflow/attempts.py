@@ -25,8 +25,8 @@ class Info:
 
     `attempt` counts from 1. `idempotency_key` is the same for each attempt: hand it to services that recognise repeats.
     `deadline` is when this attempt's time is up, None without a limit. `heartbeat_details` are the last ones of the attempt
-    before. `is_local`: it runs in the worker of its workflow and has no row of its own yet. `task_token` names this attempt to
-    whoever completes it from outside (`raise_complete_async`). `in_workflow`: a workflow called it, not a client.
+    before. `is_local`: it was called as a local activity. `task_token` names this attempt to whoever completes it from outside
+    (`raise_complete_async`); a local one has none. `in_workflow`: a workflow called it, not a client.
     """
 
     workflow_id: str

@@ -71,6 +71,11 @@ def child_run_id(run_id: str, op: int) -> str:
     return str(uuid5(NAMESPACE_OID, f"memflow child {run_id} {op}"))
 
 
+def hook_id(run_id: str, op: int) -> str:
+    """The id of the hook that operation `op` starts, so that a repeat is the same hook."""
+    return str(uuid5(NAMESPACE_OID, f"memflow hook {run_id} {op}"))
+
+
 def next_run_id(run_id: str) -> str:
     """The run id of the one that goes on where `run_id` ended, so that a repeat of that end is the same next run."""
     return str(uuid5(NAMESPACE_OID, f"memflow next {run_id}"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from memflow.errors import ConfigurationError
 from memflow.retry import DEFAULT_RETRY, RetryPolicy
 
 
@@ -14,6 +15,27 @@ class HandlerUnfinishedPolicy(StrEnum):
 
     WARN_AND_ABANDON = "warn_and_abandon"
     ABANDON = "abandon"
+
+
+class VersioningBehavior(StrEnum):
+    """Which workers go on with a run that a worker with a version has begun."""
+
+    PINNED = "pinned"
+    """Those of the same version."""
+    AUTO_UPGRADE = "auto_upgrade"
+    """Those of the newest version; changes of the code are guarded by `patched`."""
+
+
+def versioning_of(value: VersioningBehavior | str, *, what: str) -> VersioningBehavior:
+    """The behaviour of that name.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    try:
+        return VersioningBehavior(value)
+    except ValueError:
+        raise ConfigurationError(f"{what}: {value!r} is not one of {', '.join(VersioningBehavior)}") from None
 
 
 class CancellationType(StrEnum):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 from typing import Any
 
+from memflow.cli.connecting import with_client
 from memflow.cli.problems import Exit
 from memflow.client.client import Client
 from memflow.client.pending import PendingActivityHandle
@@ -17,16 +17,11 @@ def act(options: argparse.Namespace) -> int:
     """Do it, and say so."""
     value = _value(options.result) if options.verb == "complete" else None
 
-    async def do() -> None:
-        async with await Client.connect(
-            options.dsn, schema=options.schema, namespace=options.namespace, migrate=False
-        ) as client:
-            activity = client.get_activity_handle(
-                workflow_id=options.id, run_id=options.run_id, activity_id=options.activity_id
-            )
-            await _do(activity, options, value)
+    async def do(client: Client) -> None:
+        activity = client.get_activity_handle(workflow_id=options.id, run_id=options.run_id, activity_id=options.activity_id)
+        await _do(activity, options, value)
 
-    asyncio.run(do())
+    with_client(options, do)
     print(f"{_DONE[options.verb]} activity {options.activity_id} of {options.id}")
     return Exit.DONE
 

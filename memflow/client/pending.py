@@ -14,10 +14,11 @@ from typing import Any, Final, cast
 from memflow.attempts import CancellationDetails
 from memflow.client.link import Link
 from memflow.client.values import encode_value
-from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut
+from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut, Arrival
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ActivityNotFoundError, AsyncActivityCancelledError, ConfigurationError, WorkflowNotFoundError
 from memflow.failure import Failure, encode_failure, failure_of
+from memflow.judging import judge_attempt
 from memflow.names import check_name, read_task_token
 from memflow.options import ActivityOptions
 from memflow.retry import RetryPolicy, retry_policy
@@ -57,10 +58,8 @@ class PendingActivityHandle:
             OutcomeUnknownError: the connection broke meanwhile; if a repeat finds nothing, it had worked.
         """
         payload = encode_value(result, self._link.codec)
-        while True:
-            found = await self._found()
-            if await self._link.store.finish_activity(found, ActivityCompleted(found.op, payload)):
-                return
+        found = await self._found()
+        await self._finish(found, ActivityCompleted(found.op, payload))
 
     async def fail(self, error: BaseException, last_heartbeat_details: Any = ()) -> None:
         """End this attempt with an error. As with an error raised in the activity, its retry policy says what follows.
@@ -73,12 +72,10 @@ class PendingActivityHandle:
             raise ConfigurationError(f"fail: an exception is needed, such as ApplicationError('...'), not {error!r}")
         details = tuple(last_heartbeat_details)
         failure = failure_of(error, self._link.codec)
-        while True:
-            found = await self._found()
-            if details:
-                await self._link.store.beat_activity(found, self._link.codec.encode(list(details)))
-            if await self._judge(found, failure):
-                return
+        found = await self._found()
+        if details:
+            await self._link.store.beat_activity(found, self._link.codec.encode(list(details)))
+        await self._judge(found, failure)
 
     async def report_cancellation(self, *details: Any) -> None:
         """End the activity as cancelled, once that was asked for.
@@ -88,13 +85,10 @@ class PendingActivityHandle:
             others as `complete`.
         """
         encoded = self._link.codec.encode(list(details)) if details else None
-        while True:
-            found = await self._found()
-            if not found.cancel_requested:
-                raise ConfigurationError(f"{self._named()}: nobody asked to cancel it; end it with fail()")
-            failure = Failure("cancelled", "cancelled", details=encoded)
-            if await self._link.store.finish_activity(found, ActivityCancelled(found.op, failure)):
-                return
+        found = await self._found()
+        if not found.cancel_requested:
+            raise ConfigurationError(f"{self._named()}: nobody asked to cancel it; end it with fail()")
+        await self._finish(found, ActivityCancelled(found.op, Failure("cancelled", "cancelled", details=encoded)))
 
     async def heartbeat(self, *details: Any) -> None:
         """Say that the attempt goes on; `details` (plain JSON values) are kept for the next one.
@@ -113,25 +107,33 @@ class PendingActivityHandle:
             word = "cancelled" if answer.cancel_requested else "reset" if answer.reset else "paused"
             raise AsyncActivityCancelledError(f"{self._named()} was {word}", details=why)
 
-    async def _judge(self, found: FoundActivity, failure: Failure) -> bool:
+    async def _judge(self, found: FoundActivity, failure: Failure) -> None:
         """The same verdict as a worker's on an attempt that failed there."""
-        store, options, attempt = self._link.store, found.options, max(1, found.attempt)
-        delay = timedelta() if found.reset else options.retry.delay(attempt, failure)
-        state = "maximum_attempts_reached"
-        if failure.non_retryable or failure.type in options.retry.non_retryable_error_types:
-            state = "non_retryable_failure"
-        if delay is not None and found.close_by is not None and await store.now() + delay >= found.close_by:
-            delay, state = None, "timeout"
-        if delay is not None:
-            return await store.fail_attempt(found, delay, encode_failure(failure))
-        verdict = Failure(
-            "activity",
-            f"activity {found.name!r} failed: {failure.message}",
-            cause=failure,
-            facts={"activity": found.name, "activity_id": found.activity_id, "attempt": attempt, "retry_state": state},
-        )
-        ends = ActivityTimedOut if failure.kind == "timeout" else ActivityFailed
-        return await store.finish_activity(found, ends(found.op, verdict))
+        verdict: timedelta | Failure = timedelta()
+        if not found.reset:
+            verdict = judge_attempt(
+                found.options,
+                failure,
+                name=found.name,
+                id=found.activity_id,
+                attempt=max(1, found.attempt),
+                now=await self._link.store.now(),
+                close_by=found.close_by,
+            )
+        if isinstance(verdict, Failure):
+            ends = ActivityTimedOut if failure.kind == "timeout" else ActivityFailed
+            await self._finish(found, ends(found.op, verdict))
+        elif not await self._link.store.fail_attempt(found, verdict, encode_failure(failure), exact=self._exact):
+            raise self._not_found("has ended meanwhile")
+
+    async def _finish(self, found: FoundActivity, arrival: Arrival) -> None:
+        if not await self._link.store.finish_activity(found, arrival, exact=self._exact):
+            raise self._not_found("has ended meanwhile")
+
+    @property
+    def _exact(self) -> bool:
+        """Whether one attempt is meant, and no other."""
+        return self._key.token is not None
 
     # -- operators
 

@@ -55,8 +55,10 @@ async def find_activity(database: Database, namespace: str, key: ActivityKey) ->
     )
 
 
-async def finish_activity(database: Database, namespace: str, found: FoundActivity, arrival: Arrival) -> bool:
-    """End it: the row goes, the arrival goes into the run's inbox. False: it is not as it was found any more.
+async def finish_activity(
+    database: Database, namespace: str, found: FoundActivity, arrival: Arrival, *, exact: bool
+) -> bool:
+    """End it: the row goes, the arrival goes into the run's inbox. False: it, or if `exact` this attempt, is gone.
 
     Raises:
         OutcomeUnknownError: the connection broke meanwhile. A repeat would find nothing in either case, so it is not made.
@@ -67,8 +69,7 @@ async def finish_activity(database: Database, namespace: str, found: FoundActivi
         namespace,
         found.run,
         found.op,
-        found.token,
-        found.attempt,
+        found.token if exact else None,
         entry.kind,
         entry.attributes,
         entry.encoding,
@@ -79,11 +80,13 @@ async def finish_activity(database: Database, namespace: str, found: FoundActivi
     return bool(row["done"])
 
 
-async def fail_attempt(database: Database, namespace: str, found: FoundActivity, delay: timedelta, failure: Payload) -> bool:
-    """Put it back for another attempt, `delay` from now. False: it is not as it was found any more."""
-    attempt = max(1, found.attempt)
+async def fail_attempt(
+    database: Database, namespace: str, found: FoundActivity, delay: timedelta, failure: Payload, *, exact: bool
+) -> bool:
+    """Put it back for another attempt, `delay` from now. False: it, or if `exact` this attempt, is gone."""
+    token = found.token if exact else None
     row = await database.row(
-        "fail_attempt", namespace, found.run, found.op, found.token, attempt, delay, failure.data, failure.encoding, repeat=False
+        "fail_attempt", namespace, found.run, found.op, token, delay, failure.data, failure.encoding, repeat=False
     )
     assert row is not None, "the function always gives one row"
     return bool(row["done"])

@@ -21,9 +21,11 @@ from memflow.codec import Codec
 from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut
 from memflow.errors import ApplicationError, CancelledError, PayloadError
 from memflow.failure import Failure, failure_of
+from memflow.judging import judge_attempt
 from memflow.payload import Payload
 from memflow.store.base import Settle, Store
 from memflow.worker import verdicts
+from memflow.worker.clock import DatabaseClock
 from memflow.worker.injection import ThreadCancel
 from memflow.worker.jobs import Ending, Errand, HandBack, Job, Opened, Settled, TryAgain
 from memflow.workflow import standalone
@@ -58,7 +60,7 @@ class Runner:
         *,
         slots: int,
         executor: Executor,
-        now: Callable[[], datetime],
+        clock: DatabaseClock,
         per_second: float | None,
         client: Any = None,
     ) -> None:
@@ -67,7 +69,7 @@ class Runner:
         self.draining = False
         self.codec = codec
         self._executor = executor
-        self._now = now
+        self._clock = clock
         self._slots = slots
         self._free = slots
         self._backlog: deque[Job] = deque()
@@ -105,7 +107,8 @@ class Runner:
         job.stopped = why
         if job.context is not None:
             job.context.stop(DETAILS[why])
-        if job.task is not None and (job.definition.is_async or why != "cancel"):
+        # Where another attempt may follow at once, a thread is waited for, so that the two do not run together.
+        if job.task is not None and (job.definition.is_async or why not in ("cancel", "paused", "reset")):
             job.task.cancel()
 
     async def drain(self, grace: timedelta) -> None:
@@ -174,7 +177,7 @@ class Runner:
 
     async def _run(self, job: Job) -> None:
         try:
-            job.started_at = self._now()
+            job.started_at = self._clock.now()
             self._arm(job)
             try:
                 self._check_start(job)
@@ -207,7 +210,7 @@ class Runner:
         limit = job.errand.options.schedule_to_start_timeout
         if limit is None or not job.errand.options.is_local or job.attempt > 1:
             return
-        if self._now() > job.errand.scheduled_at + limit:
+        if self._clock.now() > job.errand.scheduled_at + limit:
             job.stopped = "schedule_to_start"
             raise asyncio.CancelledError
 
@@ -230,6 +233,8 @@ class Runner:
             if not definition.no_thread_cancel_exception:
                 job.context.injection = injection = ThreadCancel()
                 run = functools.partial(injection.run, definition.run)
+            if job.stopped is not None:                  # between its start and now
+                job.context.stop(DETAILS[job.stopped])
             bound = functools.partial(contextvars.copy_context().run, run, *arguments)
             call = asyncio.get_running_loop().run_in_executor(self._executor, bound)
             job.context.thread = call
@@ -292,11 +297,11 @@ class Runner:
         if job.stopped in TIMEOUTS or job.stopped in ("lost", "shutdown"):
             return self._stopped(job, None)
         limit = job.errand.options.start_to_close_timeout
-        return Opened(None if limit is None else (job.started_at or self._now()) + limit)
+        return Opened(None if limit is None else (job.started_at or self._clock.now()) + limit)
 
     def judge(self, job: Job, failure: Failure) -> Ending:
         """Another attempt, or the end."""
-        ending = verdict_on(job.errand, job.attempt, failure, self._now())
+        ending = verdict_on(job.errand, job.attempt, failure, self._clock.now())
         if isinstance(ending, TryAgain):
             log.info("activity attempt failed, trying again", extra={**_ids(job), "delay_seconds": ending.delay.total_seconds()})
         return ending
@@ -308,12 +313,12 @@ class Runner:
         if options.start_to_close_timeout is not None:
             self._timer(job, options.start_to_close_timeout.total_seconds(), "start_to_close")
         if job.errand.close_by is not None:
-            self._timer(job, max(0.0, (job.errand.close_by - self._now()).total_seconds()), "schedule_to_close")
+            self._timer(job, max(0.0, (job.errand.close_by - self._clock.now()).total_seconds()), "schedule_to_close")
         if options.heartbeat_timeout is not None:
             self._timer(job, options.heartbeat_timeout.total_seconds(), "heartbeat")
 
     def _timer(self, job: Job, seconds: float, kind: str) -> None:
-        job.timers.append(asyncio.get_running_loop().call_later(seconds, self.stop, job, kind))
+        job.timers.append(self._clock.call_later(seconds, self.stop, job, kind))
 
     def beat(self, job: Job, details: Payload | None) -> None:
         """A heartbeat: its timeout starts anew, and the row learns of it. Called on the loop's thread."""
@@ -364,7 +369,7 @@ class _JobContext(ActivityContext):
             deadline=min(ends, default=None),
             heartbeat_timeout=options.heartbeat_timeout,
             heartbeat_details=() if job.heartbeat_before is None else tuple(codec.decode(job.heartbeat_before)),
-            is_local=job.token is None,
+            is_local=options.is_local,
             task_token=job.task_token if self.may_open else b"",
             start_to_close_timeout=options.start_to_close_timeout,
             schedule_to_close_timeout=options.schedule_to_close_timeout,
@@ -404,14 +409,10 @@ def _final(failure: Failure) -> Failure:
 
 def verdict_on(errand: Errand, attempt: int, failure: Failure, now: datetime) -> TryAgain | ActivityTimedOut | ActivityFailed:
     """What becomes of an activity whose attempt failed: another one, or its end."""
-    op, options = errand.op, errand.options
-    delay = options.retry.delay(attempt, failure)
-    if delay is not None and errand.close_by is not None and now + delay >= errand.close_by:
-        delay, state = None, "timeout"
-    else:
-        final = failure.non_retryable or failure.type in options.retry.non_retryable_error_types
-        state = "non_retryable_failure" if final else "maximum_attempts_reached"
-    if delay is not None:
-        return TryAgain(delay, failure)
-    verdict = verdicts.activity_failed(errand.name, options.activity_id or op, attempt, state, failure)
-    return ActivityTimedOut(op, verdict) if failure.kind == "timeout" else ActivityFailed(op, verdict)
+    id = errand.options.activity_id or str(errand.op)
+    verdict = judge_attempt(
+        errand.options, failure, name=errand.name, id=id, attempt=attempt, now=now, close_by=errand.close_by
+    )
+    if isinstance(verdict, Failure):
+        return ActivityTimedOut(errand.op, verdict) if failure.kind == "timeout" else ActivityFailed(errand.op, verdict)
+    return TryAgain(verdict, failure)

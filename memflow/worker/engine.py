@@ -34,6 +34,7 @@ from memflow.worker.queries import Queries
 from memflow.worker.queued import Queued
 from memflow.worker.registry import Registry
 from memflow.worker.resident import Acts, Resident
+from memflow.worker.schedules import Schedules
 from memflow.worker.watchdog import Watchdog
 from memflow.workflow import standalone
 
@@ -83,6 +84,7 @@ class Settings:
     poll_interval: timedelta
     identity: str
     version: str | None
+    pins: bool                         # runs of workflows that do not say otherwise stay with this version
     executor: Executor
     trace_sinks: tuple[TraceSink, ...]
 
@@ -118,15 +120,16 @@ class Engine:
         store, settings = self._store, self._settings
         guard.install()
         self._clock = DatabaseClock(await store.now())
-        self._run_bell, self._activity_bell, self._mail_bell, self._query_bell = (
-            Bell(self._clock, settings.poll_interval) for _ in range(4)
+        self._run_bell, self._activity_bell, self._mail_bell, self._query_bell, self._schedule_bell = (
+            Bell(self._clock, settings.poll_interval) for _ in range(5)
         )
+        self._schedules = Schedules(store, self._clock, self._schedule_bell)
         self._runner = Runner(
             store,
             self._codec,
             slots=settings.max_concurrent_activities,
             executor=settings.executor,
-            now=self.now,
+            clock=self._clock,
             per_second=settings.max_activities_per_second,
             client=self._client,
         )
@@ -136,7 +139,7 @@ class Engine:
             self._codec,
             slots=settings.max_concurrent_local_activities,
             executor=settings.executor,
-            now=self.now,
+            clock=self._clock,
             per_second=None,
             client=self._client,
         )
@@ -148,9 +151,12 @@ class Engine:
             tried_again=lambda delay: self._activity_bell.ring_at(self.now() + delay),
         )
         self._committer = Committer(store, self._watchdog, now=self.now, ahead=self._start_ahead, act=self._act, drop=self._drop)
-        self._claims = Claims(store, self._codec, self._registry, self._cache, self, self._residents)
+        self._claims = Claims(
+            store, self._codec, self._registry, self._cache, self, self._residents, version=settings.version, pins=settings.pins
+        )
         self._queries = Queries(
-            store, self._codec, self._registry, self._cache, self._residents, self._watchdog, self._query_bell.ring
+            store, self._codec, self._registry, self._cache, self._residents, self._watchdog, self._query_bell.ring,
+            version=settings.version,
         )
         self._pulse = Pulse(store, lease=settings.lease, worker=lambda: self._worker)
         self._liveness = Liveness(store, lease=settings.lease, pulse=self._pulse.beat, declared_dead=self._rise_again)
@@ -176,6 +182,7 @@ class Engine:
             await self._store.listen(f"activities:{queue}", self._activity_bell.ring),
             await self._store.listen(f"worker:{self._worker}", self._mail_bell.ring),
             await self._store.listen(f"questions:{queue}", self._query_bell.ring),
+            await self._store.listen("schedules", self._schedule_bell.ring),
         ]
 
     async def live(self) -> None:
@@ -191,6 +198,7 @@ class Engine:
             group.create_task(self._liveness.look(worker))
             group.create_task(keep_house(self._store))
             group.create_task(self._forever("read mail", self._fetch_mail))
+            self._takers.append(group.create_task(self._forever("serve schedules", self._schedules.step)))
             self._takers.append(group.create_task(self._forever("claim runs", self._take_runs)))
             if self._registry.workflows:
                 self._takers.append(group.create_task(self._forever("answer queries", self._answer_queries)))
@@ -223,6 +231,7 @@ class Engine:
         for resident in list(self._residents.values()):
             self._forget(resident, "shutdown")
         self._cache.clear()
+        self._queries.close()
         self._watchdog.stop()
         self._pulse.stop()
         collector.restore()
@@ -264,7 +273,7 @@ class Engine:
             await self._run_bell.heard()                 # rung by whoever leaves
             return
         queues = self._run_queues = self._run_queues[::-1]    # whichever is long: neither starves the other
-        found = await self._store.claim_runs(self._worker, task_queues=queues, limit=room)
+        found = await self._store.claim_runs(self._worker, task_queues=queues, limit=room, version=self._settings.version)
         self._clock.hear(found.now)
         if found.claims:
             await self._claims.adopt(self._worker, found.claims)
@@ -309,6 +318,22 @@ class Engine:
         elif pause > 0:
             await self._query_bell.rest(self.now() + timedelta(seconds=pause))
 
+    # ------------------------------------------------------------------------------------------------- tests that skip time
+
+    @property
+    def id(self) -> int:
+        """This worker's number in the store."""
+        return self._worker
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run or an activity is in this worker's hands."""
+        return bool(self._residents or self._runner.jobs)
+
+    def hear(self, now: datetime) -> None:
+        """The database's clock was moved to `now`: look at once at what that makes due."""
+        self._clock.hear(now, moved=True)
+
     # ------------------------------------------------------------------------------------------------- hands
 
     def now(self) -> datetime:
@@ -327,7 +352,7 @@ class Engine:
 
     def begin(self, resident: Resident, job: Job, delay: timedelta) -> None:
         """Start the next attempt of a local activity after `delay`, if the resident is still ours."""
-        job.later = asyncio.get_running_loop().call_later(delay.total_seconds(), self._begin, resident, job)
+        job.later = self._clock.call_later(delay.total_seconds(), self._begin, resident, job)
 
     def _begin(self, resident: Resident, job: Job) -> None:
         job.later = None
@@ -414,7 +439,7 @@ class Engine:
         if due is not None:
             seconds = self._clock.seconds_until(due)
             if seconds < STAYS_SECONDS:
-                asyncio.get_running_loop().call_later(seconds, self.mark, resident)
+                self._clock.call_at(due, self.mark, resident)
             elif resident.pending.locals.used and resident.pending.memory:
                 self._arm_due(resident, seconds)
         if resident.arrivals or resident.flush:

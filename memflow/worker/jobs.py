@@ -15,6 +15,7 @@ from memflow.failure import Failure
 from memflow.names import task_token
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
+from memflow.worker.clock import Timer
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,8 @@ class Errand:
     close_by: datetime | None
 
 
-def _no_timers() -> list[asyncio.TimerHandle]:
-    return []                          # `list[TimerHandle]()` would cost ten times as much, once per attempt
+def _no_timers() -> list[Timer]:
+    return []                          # `list[Timer]()` would cost ten times as much, once per attempt
 
 
 @dataclass(slots=True, eq=False)
@@ -91,11 +92,11 @@ class Job:
     stopped: str | None = None
     becoming_a_row: bool = False
     ending: Ending | None = None
-    timers: list[asyncio.TimerHandle] = field(default_factory=_no_timers)
+    timers: list[Timer] = field(default_factory=_no_timers)
     context: Any = None
     since: float = 0.0                 # when it was submitted, by the loop's clock
     beats: bool = False                # it reports heartbeats, so pauses and resets are told to it
-    later: asyncio.TimerHandle | None = None   # a local one that waits for its backoff
+    later: Timer | None = None         # a local one that waits for its backoff
     reserved: UUID | None = None       # the token that its row will have, once somebody asked for it
 
     @property

@@ -244,6 +244,15 @@ class Pending:
         self._rows[:0] = self._in_flight
         self._in_flight = []
 
+    def undo(self, ops: set[int]) -> None:
+        """The turn that asked for these has not happened; none of them has begun."""
+        for op in ops:
+            self.memory.pop(op, None)
+            self.unwatch(op)
+        self._rows = [row for row in self._rows if row.op not in ops]
+        self._in_flight = [row for row in self._in_flight if row.op not in ops]
+        self._becoming = [job for job in self._becoming if job.errand.op not in ops]
+
     # ------------------------------------------------------------------------------------------------- deadlines
 
     def watch(self, asked: ScheduleActivity, at: datetime) -> None:

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from types import ModuleType
 from typing import Any, TypeVar
 
 from memflow.activity import ActivityDefinition, activity_definition_of
-from memflow.core.definition import Definition
+from memflow.core.definition import Definition, Hook
 from memflow.errors import ConfigurationError
 from memflow.workflow import standalone
 from memflow.workflow.define import definition_of, is_workflow
+from memflow.workflow.hooks import hook_of, hook_of_definition
 
-T = TypeVar("T", Definition, ActivityDefinition)
+T = TypeVar("T", Definition, ActivityDefinition, Hook)
 
 ANY = "*"
 """The name of a workflow that runs every type which has no definition of its own here."""
 
 
 class Registry:
-    """The workflows and activities of one worker, by name.
+    """The workflows and activities of one worker, by name, and what may run as a hook in those workflows.
 
     Raises:
         ConfigurationError: something listed is neither, or two of them claim one name.
     """
 
-    def __init__(self, workflows: Iterable[Any], activities: Iterable[Any]) -> None:
+    def __init__(self, workflows: Iterable[Any], activities: Iterable[Any], hooks: Iterable[Any] = ()) -> None:
         self.workflows: dict[str, Definition] = {}
+        self.hooks: dict[str, Hook] = {}
         self.activities: dict[str, ActivityDefinition] = {}
         self._standalone: dict[str, Definition] = {}
         self.dynamic_activity: ActivityDefinition | None = None
@@ -41,6 +44,14 @@ class Registry:
                     self.dynamic_activity = activity
                 else:
                     _add(self.activities, activity, activity.name, "activity")
+        for workflow in self.workflows.values():
+            hook = hook_of_definition(workflow)
+            if hook is not None:
+                self.hooks[hook.name] = hook
+        for listed in hooks:
+            for hook in _hooks_of(listed):
+                _add(self.hooks, hook, hook.name, "hook")
+        self.workflows = {name: replace(found, hooks=self.hooks) for name, found in self.workflows.items()}
 
     def activity(self, name: str) -> ActivityDefinition | None:
         """What runs the activity of that name here."""
@@ -84,6 +95,13 @@ def _workflows_of(listed: Any) -> Iterator[Definition]:
         yield from (definition_of(value) for value in _members(listed, is_workflow))
     else:
         yield definition_of(listed)
+
+
+def _hooks_of(listed: Any) -> Iterator[Hook]:
+    if isinstance(listed, ModuleType):
+        yield from (hook_of(value) for value in _members(listed, is_workflow) if not isinstance(value, type))
+    else:
+        yield hook_of(listed)
 
 
 def _activities_of(listed: Any) -> Iterator[ActivityDefinition]:

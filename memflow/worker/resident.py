@@ -40,6 +40,7 @@ from memflow.core.interrupts import (
     Interrupt,
     MarkPatch,
     ScheduleActivity,
+    StartHook,
     StartTimer,
     Trace,
     WriteMemo,
@@ -52,7 +53,7 @@ from memflow.payload import NO_ARGUMENTS
 from memflow.runs import Status
 from memflow.store.base import Claim, Question, TurnCommit
 from memflow.worker import verdicts
-from memflow.worker.chains import ending_of, next_run
+from memflow.worker.chains import ending_of, next_run, unanswered
 from memflow.worker.jobs import Ending, HandBack, Job, Opened, Settled, TryAgain
 from memflow.worker.locals import lost as lost_local
 from memflow.worker.locals import unknown as unknown_local
@@ -102,8 +103,11 @@ class Resident:
         scheduled_at: dict[int, datetime],
         rows: Collection[int] | None = None,
         cancelled: Collection[int] = (),
+        version: tuple[str, bool] | None = None,
     ) -> None:
-        """`rows` names the ops that have a durable row; None when no owner was lost, so that all have."""
+        """`version` is of this worker's code, if the run's row does not say so yet. `rows` names the ops that have a
+        durable row; None when no owner was lost, so that all have.
+        """
         self.claim = claim
         self.run = claim.run
         self.replay = replay
@@ -120,6 +124,8 @@ class Resident:
         self.leaving: str | None = None              # why it is released without keeping its replay
         self.detail: str | None = None
         self.questions: list[Question] = []          # asked while turns were unsaved: answered when their commit has won
+        self._version = version
+        self.ending = claim.ending                   # its end met unread mail: the next turn takes all there is
         self._hands = hands
         self._unsaved = Unsaved()
         self._marks = self._unsaved.marks()          # where the last turn began
@@ -155,10 +161,12 @@ class Resident:
         Raises:
             NondeterminismError, TurnFailed: the code cannot go on; `cut_back` keeps what came before.
         """
+        if self.leaving is not None:
+            return                                       # what it leaves behind is not touched any more: answers go with it
         self._marks = self._unsaved.marks()
         self._taken_before = self.taken
         self._answers = []
-        if self._closing is not None or self.leaving is not None:
+        if self._closing is not None:
             return
         if self.claim.deadline is not None and self.claim.deadline <= now:
             self._end_by_time(now)
@@ -211,7 +219,8 @@ class Resident:
     def _due(self, now: datetime, first: bool) -> list[Arrival]:
         due: list[Arrival] = [RunStarted(self.claim.input or NO_ARGUMENTS)] if first else []
         answered: set[int] = set()
-        while self.arrivals and len(due) < TURN_LIMIT:
+        # An end that met unread mail is tried again with all of it; else the same end would meet the rest, again and again.
+        while self.arrivals and (len(due) < TURN_LIMIT or self.ending):
             position, arrival = self.arrivals.popleft()
             if position is not None:
                 self.taken = position
@@ -226,7 +235,7 @@ class Resident:
                     self._answers.append(arrival)
             due.append(arrival)
         timers = self.replay.open_timers
-        if timers:
+        if timers and not (self.arrivals and self.replay.asks_people):
             fired = sorted((at, op) for op, at in timers.items() if at <= now and op not in answered)
             due.extend(TimerFired(op) for _, op in fired)
         due.extend(self._late(op, "schedule_to_close") for op in self.pending.overdue(now) if op not in answered)
@@ -258,7 +267,7 @@ class Resident:
                 self._unsaved.cancelled.append(op)
             case AnswerUpdate():
                 pass                                     # an effect already, as are the rejections, which are no entries
-            case StartTimer() | CancelTimer() | MarkPatch():
+            case StartTimer() | CancelTimer() | MarkPatch() | StartHook():
                 pass                                     # the entry is all; a released run's wake_at is its earliest open timer
             case Trace():
                 self._unsaved.traces.append(interrupt)
@@ -412,6 +421,7 @@ class Resident:
             self.wake_at = now + verdicts.backoff(self.claim.retries) if self.detail else now
         else:
             self.wake_at = self.next_due() if parked else None
+        following = None if self._closing is None else next_run(self.claim, self._closing, self.replay, now)
         return TurnCommit(
             self.run,
             self.claim.token,
@@ -428,12 +438,13 @@ class Resident:
             activities=self.pending.send_rows(),
             cancelled_activities=[op for op in unsaved.cancelled if op not in self.pending.memory],
             dropped_activities=unsaved.dropped,
-            effects=unsaved.effects,
+            effects=[*unsaved.effects, *unanswered(self.replay, following)],
             mail=self._answers if self.leaving else (),
             sticky=self.leaving is None,
+            version=self._version if unsaved.entries else None,
             record=unsaved.records[-1] if unsaved.records else None,
             memo=unsaved.memos[-1] if unsaved.memos else None,
-            next=None if self._closing is None else next_run(self.claim, self._closing, self.replay, now),
+            next=following,
         )
 
     def _commit_locals(self, now: datetime) -> None:
@@ -446,7 +457,10 @@ class Resident:
 
     def won(self) -> Acts:
         """The commit is durable: what may be acted on now."""
-        self.length += len(self._unsaved.entries)
+        if self._unsaved.entries:
+            self.length += len(self._unsaved.entries)
+            self._version = None
+            self.ending = False
         self._unsaved = Unsaved()
         self._marks = self._unsaved.marks()
         self._taken_before = self.taken
@@ -455,6 +469,19 @@ class Resident:
         acts.due, acts.report = self.pending.sent()
         return acts
 
+    def pause(self) -> None:
+        """The run was paused before this commit: keep what it did before the last turn, and leave.
+
+        But for a first turn whose activities run ahead of its commit: that one has happened.
+        """
+        if self.length or any(self._marks) or not self.pending.memory or self._closing is not None:
+            self.cut_back("paused", stuck=False)
+            return
+        self.leaving = "paused"
+        self.pending.not_sent()
+        self._answers = [arrival for position, arrival in self.arrivals if position is None]
+        self.arrivals.clear()
+
     def cut_back(self, why: str, *, stuck: bool, everything: bool = False) -> None:
         """Undo the last turn (or all that is unsaved) and leave: its replay no longer fits its journal.
 
@@ -462,7 +489,12 @@ class Resident:
         """
         self.leaving = why
         self.detail = why if stuck else None
-        self._unsaved.cut(tuple(0 for _ in self._marks) if everything else self._marks)
+        marks = tuple(0 for _ in self._marks) if everything else self._marks
+        undone = {each.entry.op for each in self._unsaved.entries[marks[0] :] if isinstance(each.entry, ScheduleActivity)}
+        self._unsaved.cut(marks)
+        self.pending.undo(undone)
+        # What else the refused share allowed, the next one says again, as far as it still holds.
+        self._acts = Acts(start=[job for job in self._acts.start if job.errand.op not in undone])
         self.taken = self._taken_before
         self._closing = None
         self.pending.not_sent()

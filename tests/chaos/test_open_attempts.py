@@ -1,4 +1,4 @@
-"""Activities that are completed from outside while their workers die: each acknowledged completion is the result, and the only one."""
+"""Activities completed from outside while their workers die: each acknowledged completion is the result, and the only one."""
 
 from __future__ import annotations
 

@@ -3,8 +3,11 @@
 --
 -- Locks only rows of wakes, and skips those that others hold. Ordered by an index: priorities one after the other, for with
 -- a mixed order each claim would sort the whole backlog. A run that prefers another worker is left to it for 2 seconds, if that worker lives.
+--
+-- A worker of a version takes the runs pinned to it, and the others only while no newer version lives on its queues. One without a
+-- version (p_version null) takes what is not pinned.
 create or replace function memflow.take_runs(
-  p_worker bigint, p_namespace text, p_queues text[], p_limit int, p_token uuid, p_again boolean,
+  p_worker bigint, p_namespace text, p_queues text[], p_limit int, p_token uuid, p_version text, p_again boolean,
   out runs bigint[], out crashes int[], out next_due timestamptz
 )
 language plpgsql
@@ -14,7 +17,9 @@ as $body$
 #variable_conflict use_column
 declare
   v_now timestamptz := memflow.now();
+  v_versions text[] := '{""}';
   v_queue text;
+  v_version text;
   v_priority smallint;
   v_runs bigint[];
   v_crashes int[];
@@ -29,16 +34,29 @@ begin
      where w.owner = p_worker and w.token = p_token;
     return;
   end if;
+  if p_version is not null then
+    v_versions := array[p_version];
+    if not exists (
+      select 1
+        from memflow.workers k
+        join memflow.workers me on me.id = p_worker
+       where k.namespace = p_namespace and k.queues && p_queues and k.version_since > me.version_since
+         and k.seen + k.lease > clock_timestamp())
+    then
+      v_versions := v_versions || ''::text;
+    end if;
+  end if;
   foreach v_queue in array p_queues loop
+  foreach v_version in array v_versions loop
     select max(w.priority) into v_priority
       from memflow.wakes w
-     where w.namespace = p_namespace and w.queue = v_queue and w.owner is null and w.wake_at is not null;
+     where w.namespace = p_namespace and w.queue = v_queue and w.version = v_version and w.owner is null and w.wake_at is not null;
     while v_priority is not null loop
       if cardinality(runs) < p_limit then
         with due as materialized (
           select w.run
             from memflow.wakes w
-           where w.namespace = p_namespace and w.queue = v_queue and w.priority = v_priority
+           where w.namespace = p_namespace and w.queue = v_queue and w.version = v_version and w.priority = v_priority
              and w.owner is null and w.wake_at <= v_now
              and (w.prefers is null or w.prefers = p_worker or w.wake_at < v_now - interval '2 seconds'
                   or not exists (select 1 from memflow.workers k where k.id = w.prefers))
@@ -60,14 +78,15 @@ begin
       end if;
       select min(w.wake_at) into v_due
         from memflow.wakes w
-       where w.namespace = p_namespace and w.queue = v_queue and w.priority = v_priority
+       where w.namespace = p_namespace and w.queue = v_queue and w.version = v_version and w.priority = v_priority
          and w.owner is null and w.wake_at > v_now;
       next_due := least(next_due, v_due);
       select max(w.priority) into v_priority
         from memflow.wakes w
-       where w.namespace = p_namespace and w.queue = v_queue and w.owner is null and w.wake_at is not null
+       where w.namespace = p_namespace and w.queue = v_queue and w.version = v_version and w.owner is null and w.wake_at is not null
          and w.priority < v_priority;
     end loop;
+  end loop;
   end loop;
   -- Whoever was taken for dead has no row any more and may hold nothing, for nobody would ever free it. And a claim that was
   -- asked about in vain must not come late. Shared, so that the question waits for the answer of a claim under way.
@@ -177,13 +196,14 @@ $body$;
 -- take_runs, and what a worker needs to know about each run. Read after the claim in a statement of its own, hence with a
 -- snapshot that sees all mail whose mark the claim took away. The first row has no run: the time, and when to come back.
 create or replace function memflow.claim_runs(
-  p_worker bigint, p_namespace text, p_queues text[], p_limit int, p_token uuid, p_again boolean
+  p_worker bigint, p_namespace text, p_queues text[], p_limit int, p_token uuid, p_version text, p_again boolean
 ) returns table (
   run bigint, crashes int, workflow_id text, run_id text, workflow text, task_queue text, length bigint, arrived bigint, consumed bigint,
   turn int, started_at timestamptz, last_at timestamptz, first_arrivals int, retries int, input bytea, input_encoding text,
   headers text, attempt int, first_run_id text, parent_workflow_id text, parent_run_id text, deadline timestamptz,
   deadline_kind text, memo bytea, memo_encoding text, search bytea, search_encoding text, retry text,
-  execution_deadline timestamptz, continued_run_id text
+  execution_deadline timestamptz, continued_run_id text,
+  version text, pinned boolean, task_timeout interval, ending boolean, origins text
 )
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
@@ -193,7 +213,7 @@ as $body$
 declare
   v_taken record;
 begin
-  v_taken := memflow.take_runs(p_worker, p_namespace, p_queues, p_limit, p_token, p_again);
+  v_taken := memflow.take_runs(p_worker, p_namespace, p_queues, p_limit, p_token, p_version, p_again);
   started_at := memflow.now();
   last_at := v_taken.next_due;
   return next;
@@ -203,7 +223,8 @@ begin
            r.turn, r.started_at, r.last_at, r.first_arrivals, r.retries,
            case when r.length = 0 then r.input end, r.input_encoding,
            r.headers, r.attempt, r.first_run_id, r.parent_workflow_id, r.parent_run_id, r.deadline,
-           r.deadline_kind, r.memo, r.memo_encoding, r.search, r.search_encoding, r.retry, r.execution_deadline, r.continued_run_id
+           r.deadline_kind, r.memo, r.memo_encoding, r.search, r.search_encoding, r.retry, r.execution_deadline, r.continued_run_id,
+           r.version, r.pinned, r.task_timeout, r.ending_until is not null, r.origins
       from unnest(v_taken.runs, v_taken.crashes) t(run, crashes)
       join memflow.runs r on r.id = t.run;
   end if;

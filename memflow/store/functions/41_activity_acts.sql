@@ -112,9 +112,9 @@ end
 $body$;
 
 -- End one activity from outside: its row goes, the answer goes into its run's inbox, and a worker that runs it is told. With a
--- token it must be that attempt; without one, an activity that nobody runs, after that many attempts. False: it is not so any more.
+-- token it must be that attempt, without one it may be at any. False: it is not there any more.
 create or replace function memflow.finish_activity(
-  p_namespace text, p_run bigint, p_op int, p_token uuid, p_attempt int, p_kind text, p_attributes text, p_encoding text, p_data bytea
+  p_namespace text, p_run bigint, p_op int, p_token uuid, p_kind text, p_attributes text, p_encoding text, p_data bytea
 ) returns boolean
 language plpgsql
 as $body$
@@ -125,7 +125,7 @@ begin
   perform memflow.lock_runs(array[p_run]);
   delete from memflow.activities a
    where a.run = p_run and a.op = p_op and a.namespace = p_namespace
-     and a.token is not distinct from p_token and (p_token is not null or a.attempt = p_attempt)
+     and (p_token is null or a.token = p_token)
   returning coalesce(a.owner, 0) into v_owner;
   if not found then
     return false;
@@ -143,9 +143,9 @@ begin
 end
 $body$;
 
--- An attempt failed, as somebody outside says, and the policy allows another one.
+-- An attempt failed, as somebody outside says, and the policy allows another one. The token is as above.
 create or replace function memflow.fail_attempt(
-  p_namespace text, p_run bigint, p_op int, p_token uuid, p_attempt int, p_delay interval, p_failure bytea, p_failure_encoding text
+  p_namespace text, p_run bigint, p_op int, p_token uuid, p_delay interval, p_failure bytea, p_failure_encoding text
 ) returns boolean
 language plpgsql
 as $body$
@@ -156,13 +156,13 @@ begin
   select a.owner, a.queue into v_owner, v_queue
     from memflow.activities a
    where a.run = p_run and a.op = p_op and a.namespace = p_namespace
-     and a.token is not distinct from p_token and (p_token is not null or a.attempt = p_attempt)
+     and (p_token is null or a.token = p_token)
      for no key update;
   if not found then
     return false;
   end if;
   update memflow.activities a
-     set owner = null, token = null, attempt_by = null, reset = false, attempt = case when a.reset then 0 else p_attempt end,
+     set owner = null, token = null, attempt_by = null, reset = false, attempt = case when a.reset then 0 else greatest(a.attempt, 1) end,
          due = memflow.due_unless_paused(a.paused_due, a.cancel_requested,
                                          memflow.now() + case when a.reset then interval '0' else p_delay end),
          paused_due = case when a.paused_due is not null then memflow.now() + p_delay end,

@@ -50,16 +50,16 @@ select outcome, run, op, token, name, activity_id, options, attempt, scheduled_a
   from memflow.find_activity($1::text, $2::text, $3::text, $4::text, $5::bigint, $6::int, $7::uuid);
 
 -- name: finish_activity :one
--- $1 namespace, $2 run, $3 op, $4 token, $5 attempt, $6 kind, $7 attributes, $8 encoding, $9 data
-select memflow.finish_activity($1::text, $2::bigint, $3::int, $4::uuid, $5::int, $6::text, $7::text, $8::text, $9::bytea) as done;
+-- $1 namespace, $2 run, $3 op, $4 token, $5 kind, $6 attributes, $7 encoding, $8 data
+select memflow.finish_activity($1::text, $2::bigint, $3::int, $4::uuid, $5::text, $6::text, $7::text, $8::bytea) as done;
 
 -- name: beat_activity :one
 -- $1 run, $2 op, $3 token, $4 details, $5 their encoding
 select lost, cancel_requested, paused, reset from memflow.beat_activity($1::bigint, $2::int, $3::uuid, $4::bytea, $5::text);
 
 -- name: fail_attempt :one
--- $1 namespace, $2 run, $3 op, $4 token, $5 attempt, $6 delay, $7 failure, $8 its encoding
-select memflow.fail_attempt($1::text, $2::bigint, $3::int, $4::uuid, $5::int, $6::interval, $7::bytea, $8::text) as done;
+-- $1 namespace, $2 run, $3 op, $4 token, $5 delay, $6 failure, $7 its encoding
+select memflow.fail_attempt($1::text, $2::bigint, $3::int, $4::uuid, $5::interval, $6::bytea, $7::text) as done;
 
 -- name: act_on_activity :one
 -- $1 namespace, $2 run, $3 op, $4 verb (pause, resume, reset, update), $5 delay, $6 keep paused, $7 forget heartbeats,
