@@ -20,6 +20,10 @@ LAST_FAILURE_HEADER = "memflow-last-failure"
 """Headers with what the schedule's run before this one left: `header_of` a payload."""
 
 
+CRON_HEADER = "memflow-cron"
+"""A cron line, perhaps with `CRON_TZ=<zone> ` before it: when a run ends that carries it, another follows at its next time."""
+
+
 def header_of(payload: Payload) -> str:
     """A payload as the text of a header."""
     return json.dumps([base64.b64encode(payload.data).decode(), payload.encoding])

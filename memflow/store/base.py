@@ -391,6 +391,7 @@ class NextRun:
     task_queue: str | None = None
     run_timeout: timedelta | None = None
     retry: RetryPolicy | None = None
+    headers: Mapping[str, str] | None = None
     signals: Sequence[SignalReceived] = ()     # read by that run, but taken by no code of it; before the unread mail
 
 

@@ -291,6 +291,7 @@ def _next_rows(member: int, run: NextRun) -> Iterator[tuple[Any, ...]]:
         "search_encoding": encoding_of(run.record),
         "memo": _base64(run.memo),
         "memo_encoding": encoding_of(run.memo),
+        "headers": None if run.headers is None else headers_text(run.headers) or "{}",
     }
     attributes = json.dumps({name: value for name, value in about.items() if value is not None}, separators=(",", ":"))
     yield member, "next", None, run.workflow, None, run.run_id, attributes, encoding_of(run.input), data_of(run.input)

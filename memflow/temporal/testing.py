@@ -38,7 +38,6 @@ from memflow.worker.injection import ThreadCancel
 from memflow.worker.worker import Worker as EngineWorker
 
 if TYPE_CHECKING:
-    from memflow_testing.clients import EnvironmentClient
     from memflow_testing.environment import WorkflowEnvironment as Beneath
 
 __all__ = ["ActivityEnvironment", "WorkflowEnvironment"]
@@ -205,28 +204,22 @@ class _EnvironmentService(ServiceClient):
     def __init__(self, beneath: Beneath) -> None:
         super().__init__(ConnectConfig("", identity="test", namespace=beneath.store.namespace))
         self._beneath = beneath
-        self._told = False
-        self._clients: list[EnvironmentClient] = []
 
     async def store(self) -> Store:
         return self._beneath.store
 
     def client_over(self, store: Store, codec: Codec) -> EngineClient:
-        if codec is self._beneath.client.codec or not self._told:
-            self._told = True
-            if codec is self._beneath.client.codec:
-                return self._beneath.client
         from memflow_testing.clients import EnvironmentClient  # only tests have it
 
         made = EnvironmentClient(store, codec=codec, identity=self.config.identity)
-        self._beneath.also(made)
+        self._beneath.include(made)
         return made
 
     def worker(self, client: EngineClient, **options: Any) -> EngineWorker:
         from memflow_testing.workers import EnvironmentWorker  # only tests have it
 
         made = EnvironmentWorker(client, replace={}, calls={}, **options)
-        self._beneath.also_worker(made)
+        self._beneath.include(made)
         return made
 
     async def close(self) -> None:

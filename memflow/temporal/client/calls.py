@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from memflow import errors
 from memflow.client import Client as EngineClient
+from memflow.core.definition import CRON_HEADER
 from memflow.runs import Status
 from memflow.temporal.client.activities import AsyncActivityCalls
 from memflow.temporal.client.describing import STATUSES, WorkflowExecutionDescription, description_of
@@ -42,6 +43,7 @@ from memflow.temporal.client.inputs import (
     TerminateWorkflowInput,
 )
 from memflow.temporal.client.listing import WorkflowExecutionAsyncIterator, WorkflowExecutionCount, counted
+from memflow.temporal.client.schedule_handle import ScheduleCalls
 from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage
 from memflow.temporal.common import (
     QueryRejectCondition,
@@ -61,6 +63,7 @@ from memflow.temporal.search_attributes import fields_of
 from memflow.temporal.startup import Startup
 from memflow.temporal.stored import Arguments, ConvertingCodec, Raw, stored_signal
 from memflow.temporal.workflow.facts import plain_fields
+from memflow.worker.chains import cron_delay
 
 if TYPE_CHECKING:
     from memflow.temporal.client.client import Client
@@ -135,7 +138,7 @@ def _cause_of(error: errors.WorkflowFailedError) -> BaseException:
             return error if cause is None else cause
 
 
-class Root(OutboundInterceptor):
+class Root(ScheduleCalls):
     """Asks memflow."""
 
     def __init__(self, client: Client) -> None:
@@ -145,9 +148,12 @@ class Root(OutboundInterceptor):
     async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:
         client = self._client
         engine = await client.engine()
-        options = self._options(input)
         payload = client.codec.write_arguments(input.args, input.headers)
         with as_rpc_errors():
+            options = self._options(input)
+            if input.cron_schedule:
+                options["headers"] = {**options.get("headers", {}), CRON_HEADER: input.cron_schedule}
+                options["start_delay"] = cron_delay(input.cron_schedule, await engine.store.now())
             try:
                 handle = await engine.workflow.start(input.workflow, args=[payload], **options)
             except errors.WorkflowAlreadyStartedError as taken:

@@ -24,6 +24,7 @@ from memflow.temporal.client.inputs import (
 )
 from memflow.temporal.client.listing import WorkflowExecutionAsyncIterator, WorkflowExecutionCount
 from memflow.temporal.client.plugins import Plugin
+from memflow.temporal.client.schedule_handle import SchedulingClient
 from memflow.temporal.client.starting import START_OPTIONS, StartOptions, start_input
 from memflow.temporal.client.with_start import UpdateWithStart
 from memflow.temporal.common import (
@@ -98,7 +99,7 @@ class _Facts:
     header_codec_behavior: HeaderCodecBehavior
 
 
-class Client(Calls, StandaloneCalls, UpdateWithStart):
+class Client(Calls, StandaloneCalls, SchedulingClient, UpdateWithStart):
     """A client. Made by `connect`, or from another: `Client(**{**client.config(), "data_converter": ...})`."""
 
     def __init__(

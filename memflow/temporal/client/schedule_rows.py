@@ -211,11 +211,14 @@ def _calendar_of(calendar: ScheduleCalendar) -> ScheduleCalendarSpec:
 
 
 def _ranges_of(numbers: Sequence[int]) -> Sequence[ScheduleRange]:
-    """Numbers as few ranges: neighbours together."""
+    """Numbers as few ranges: those at the same distance together."""
     ranges: list[ScheduleRange] = []
     for number in numbers:
-        if ranges and ranges[-1].end + 1 == number:
-            ranges[-1] = replace(ranges[-1], end=number)
+        last = ranges[-1] if ranges else None
+        if last is not None and last.start == last.end:
+            ranges[-1] = ScheduleRange(last.start, number, number - last.start)
+        elif last is not None and last.end + last.step == number:
+            ranges[-1] = replace(last, end=number)
         else:
             ranges.append(ScheduleRange(number, number))
     return tuple(ranges)

@@ -9,11 +9,18 @@ from memflow.core.definition import Definition
 from memflow.errors import FailureError
 from memflow.names import check_name
 from memflow.payload import Payload as Stored
+from memflow.temporal.common import VersioningBehavior
 from memflow.temporal.interception import Interceptor, WorkflowInterceptorClassInput
 from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.stored import Raw
 from memflow.temporal.workflow.define import WorkflowDefinition
 from memflow.temporal.workflow.running import Running, Settings, engine_handler
+
+_VERSIONING = {
+    VersioningBehavior.UNSPECIFIED: None,
+    VersioningBehavior.PINNED: "pinned",
+    VersioningBehavior.AUTO_UPGRADE: "auto_upgrade",
+}
 
 DYNAMIC = "*"
 """The name under which a worker lists the workflow, or activity, that takes every type without one of its own."""
@@ -57,6 +64,7 @@ def workflow_definition(definition: WorkflowDefinition, settings: Settings) -> D
         fails_on=(FailureError, TimeoutError, *definition.failure_exception_types, *settings.failure_exception_types),
         make=make,
         handlers=tuple(engine_handler(each) for each in definition.handlers.values()),
+        versioning=_VERSIONING[definition.versioning_behavior],
     )
 
 

@@ -236,6 +236,13 @@ class Worker:
         build_id: str | None = self._config["build_id"]
         return build_id if self._config["use_worker_versioning"] else None
 
+    @property
+    def _default_versioning(self) -> str:
+        deployment: WorkerDeploymentConfig | None = self._config["deployment_config"]
+        if deployment is not None and deployment.default_versioning_behavior is VersioningBehavior.PINNED:
+            return "pinned"
+        return "auto_upgrade"
+
     # ------------------------------------------------------------------------------------------------- facts
 
     def config(self, *, active_config: bool = False) -> WorkerConfig:
@@ -323,6 +330,7 @@ class Worker:
             activity_executor=_NoThreads(),
             graceful_shutdown_timeout=config["graceful_shutdown_timeout"],
             version=self._version,
+            default_versioning=self._default_versioning,
             identity=config["identity"] or self._client.identity,
             poll_interval=0.2 if config["debug_mode"] else 1,
         )

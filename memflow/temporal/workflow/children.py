@@ -12,6 +12,7 @@ from typing_extensions import TypedDict, Unpack
 
 from memflow import errors
 from memflow.core.arrivals import ChildCancelled, ChildCompleted, ChildFailed, ChildNotStarted, ChildStarted
+from memflow.core.definition import CRON_HEADER
 from memflow.core.interrupts import SendSignal, StartChild, StopOther
 from memflow.core.loop import TurnLoop
 from memflow.core.ordering import WorkflowTask
@@ -261,7 +262,7 @@ def ask_for(running: Running, input: StartChildWorkflowInput, *, announce: bool)
             retry=engine_policy(input.retry_policy),
         ),
         announce=announce,
-        headers=startup.headers(),
+        headers={**startup.headers(), **({CRON_HEADER: input.cron_schedule} if input.cron_schedule else {})},
     )
     replay.ask(asked)
     return _Child(running, asked, Any if input.ret_type is None else input.ret_type)

@@ -25,7 +25,7 @@ from memflow.temporal.workflow.words import (
     UpdateInfo,
     VersioningIntent,
 )
-from memflow.workflow import patches
+from memflow.workflow import patches, recurring
 
 
 async def sleep(
@@ -299,17 +299,18 @@ def extern_functions() -> Mapping[str, Callable[..., Any]]:
 
 
 def has_last_completion_result() -> bool:
-    """Whether the run before this one, of a schedule or of a chain by cron, left a result."""
-    return current().last_result() is not None
+    """Whether a run before this one, of its schedule or its cron line, left a result."""
+    current()
+    return recurring.has_last_completion_result()
 
 
 def get_last_completion_result(type_hint: type | None = None) -> Any | None:
     """What it returned."""
-    running = current()
-    payload = running.last_result()
-    return None if payload is None else running.codec.decode(payload, Any if type_hint is None else type_hint)
+    current()
+    return recurring.get_last_completion_result(Any if type_hint is None else type_hint)
 
 
 def get_last_failure() -> BaseException | None:
     """Why the run before this one failed; None if it did not."""
-    return current().last_failure()
+    current()
+    return recurring.get_last_failure()
