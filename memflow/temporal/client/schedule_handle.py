@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -266,6 +267,7 @@ class ScheduleCalls(OutboundInterceptor):
         before = await self.describe_schedule(
             DescribeScheduleInput(input.id, input.rpc_metadata, input.rpc_timeout)
         )
+        state = replace(before.schedule.state)   # updaters change the description that they are given
         made = input.updater(ScheduleUpdateInput(before))
         wanted = await made if inspect.isawaitable(made) else made
         if wanted is None:
@@ -274,12 +276,12 @@ class ScheduleCalls(OutboundInterceptor):
         after = wanted.schedule
         attributes = before.typed_search_attributes if wanted.search_attributes is None else wanted.search_attributes
         with _errors():
-            options = without_state(options_of(after, client.codec, before.own_memo, attributes), before.schedule, after)
+            options = without_state(options_of(after, client.codec, before.own_memo, attributes), state, after.state)
             _, payload = input_of(after, client.codec)
             await handle.update(args=[payload], **options)
-            if after.state.paused and not before.schedule.state.paused:
+            if after.state.paused and not state.paused:
                 await handle.pause()
-            elif before.schedule.state.paused and not after.state.paused:
+            elif state.paused and not after.state.paused:
                 await handle.resume()
 
     async def pause_schedule(self, input: PauseScheduleInput) -> None:

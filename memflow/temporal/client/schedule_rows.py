@@ -140,10 +140,10 @@ def input_of(schedule: Schedule, codec: ConvertingCodec) -> tuple[str, Any]:
     return action.workflow, codec.write_arguments(action.args, action.headers)
 
 
-def without_state(options: Mapping[str, Any], before: Schedule, after: Schedule) -> dict[str, Any]:
+def without_state(options: Mapping[str, Any], before: ScheduleState, after: ScheduleState) -> dict[str, Any]:
     """The options of an update: those of a first state apart, and the note only where it was changed."""
     changed = dict(options)
-    if before.state.note == after.state.note:
+    if before.note == after.note:
         changed.pop("note")
     return changed
 
