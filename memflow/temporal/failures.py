@@ -36,8 +36,8 @@ class Reads(Protocol):
     def decode(self, payload: Stored, hint: Any = Any) -> Any: ...
 
 
-def error_of(failure: Failure, codec: Reads) -> errors.FailureError:
-    """Temporal's error of a failure, without cause and stack. Never raises."""
+def error_of(failure: Failure, codec: Reads) -> errors.FailureError | None:
+    """Temporal's error of a failure, without cause and stack; None for what only memflow has. Never raises."""
     facts = failure.facts
     match failure.kind:
         case "application":
@@ -82,6 +82,8 @@ def error_of(failure: Failure, codec: Reads) -> errors.FailureError:
                 started_event_id=0,
                 retry_state=_state(facts) or exceptions.RetryState.RETRY_POLICY_NOT_SET,
             )
+        case "hook":
+            return None
 
 
 def _state(facts: Mapping[str, str | int | None]) -> exceptions.RetryState | None:

@@ -153,7 +153,7 @@ class ConvertingCodec:
         """The failure of an error, where the failure converter is not the usual one."""
         return failures.described_by(self.converter, error) if self._own_failures else None
 
-    def error_of(self, failure: Failure) -> errors.FailureError:
+    def error_of(self, failure: Failure) -> errors.FailureError | None:
         """Temporal's error of a failure, without cause and stack."""
         return failures.error_of(failure, self)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -38,7 +39,7 @@ class SleepsForDays:
             self.mails += 1
             try:
                 await workflow.wait_condition(lambda: self.done, timeout=timedelta(days=30))
-            except asyncio.TimeoutError:
+            except builtins.TimeoutError:
                 pass
         return self.mails
 

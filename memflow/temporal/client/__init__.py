@@ -12,6 +12,7 @@ from memflow.temporal.client.errors import (
     ActivityExecutionStatus,
     ActivityFailureError,
     AsyncActivityCancelledError,
+    PendingActivityState,
     RPCTimeoutOrCancelledError,
     ScheduleAlreadyRunningError,
     WorkflowContinuedAsNewError,
@@ -92,6 +93,7 @@ from memflow.temporal.client.schedules import (
 )
 from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage
 from memflow.temporal.client.with_start import WithStartWorkflowOperation
+from memflow.temporal.missing import not_offered
 from memflow.temporal.service import (
     ConnectConfig,
     HttpConnectProxyConfig,
@@ -133,6 +135,7 @@ __all__ = [
     "ListWorkflowsInput",
     "OutboundInterceptor",
     "PauseScheduleInput",
+    "PendingActivityState",
     "Plugin",
     "QueryWorkflowInput",
     "RPCError",
@@ -199,3 +202,82 @@ __all__ = [
     "WorkflowUpdateRPCTimeoutOrCancelledError",
     "WorkflowUpdateStage",
 ]
+
+_NO_NEXUS = "there is no Nexus; call the other side's client in an activity"
+_BUILD_IDS = "deprecated there; give deployment_config to Worker"
+_STANDALONE = "interceptors do not see standalone activities; use those of workflows"
+_DESCRIPTIONS = "describe() of a standalone activity gives memflow's own description; memflow's client.activity lists them"
+_OPTIONS = "memflow's client.get_activity_handle(...).update_options(...) changes options"
+__getattr__ = not_offered(
+    __name__,
+    {
+        "CloudOperationsClient": "there is no cloud service; manage Postgres",
+        **dict.fromkeys(
+            (
+                "ActivityExecution",
+                "ActivityExecutionAsyncIterator",
+                "ActivityExecutionCount",
+                "ActivityExecutionCountAggregationGroup",
+                "ActivityExecutionDescription",
+            ),
+            _DESCRIPTIONS,
+        ),
+        **dict.fromkeys(
+            ("ActivityExecutionOptions", "ActivityOptionsKey", "ActivityOptionsKeys", "ActivityOptionsUpdate"), _OPTIONS
+        ),
+        **dict.fromkeys(
+            (
+                "BuildIdOp",
+                "BuildIdOpAddNewCompatible",
+                "BuildIdOpAddNewDefault",
+                "BuildIdOpMergeSets",
+                "BuildIdOpPromoteBuildIdWithinSet",
+                "BuildIdOpPromoteSetByBuildId",
+                "BuildIdReachability",
+                "BuildIdVersionSet",
+                "GetWorkerBuildIdCompatibilityInput",
+                "GetWorkerTaskReachabilityInput",
+                "TaskReachabilityType",
+                "UpdateWorkerBuildIdCompatibilityInput",
+                "WorkerBuildIdVersionSets",
+                "WorkerTaskReachability",
+            ),
+            _BUILD_IDS,
+        ),
+        **dict.fromkeys(
+            (
+                "CancelActivityInput",
+                "CountActivitiesInput",
+                "DescribeActivityInput",
+                "ListActivitiesInput",
+                "PauseActivityInput",
+                "StartActivityInput",
+                "TerminateActivityInput",
+                "UnpauseActivityInput",
+                "UpdateActivityOptionsInput",
+            ),
+            _STANDALONE,
+        ),
+        **dict.fromkeys(
+            (
+                "CancelNexusOperationInput",
+                "CountNexusOperationsInput",
+                "DescribeNexusOperationInput",
+                "GetNexusOperationResultInput",
+                "ListNexusOperationsInput",
+                "NexusClient",
+                "NexusOperationExecution",
+                "NexusOperationExecutionAsyncIterator",
+                "NexusOperationExecutionCancellationInfo",
+                "NexusOperationExecutionCount",
+                "NexusOperationExecutionCountAggregationGroup",
+                "NexusOperationExecutionDescription",
+                "NexusOperationFailureError",
+                "NexusOperationHandle",
+                "StartNexusOperationInput",
+                "TerminateNexusOperationInput",
+            ),
+            _NO_NEXUS,
+        ),
+    },
+)

@@ -137,6 +137,17 @@ class ActivityExecutionStatus(IntEnum):
     PAUSED = 7
 
 
+class PendingActivityState(IntEnum):
+    """What a pending activity does."""
+
+    UNSPECIFIED = 0
+    SCHEDULED = 1
+    STARTED = 2
+    CANCEL_REQUESTED = 3
+    PAUSED = 4
+    PAUSE_REQUESTED = 5
+
+
 def rpc_error(status: RPCStatusCode, message: str) -> RPCError:
     """An error of a call."""
     return RPCError(message, status, b"")

@@ -125,4 +125,4 @@ class WorkflowHistoryEventAsyncIterator:
     @property
     def _ended(self) -> bool:
         page = self._page
-        return bool(page) and page[-1].event_type in CLOSING
+        return page is not None and len(page) > 0 and page[-1].event_type in CLOSING

@@ -237,16 +237,15 @@ class ScheduleCalls(OutboundInterceptor):
                     args=[payload],
                     paused=input.schedule.state.paused,
                     trigger_immediately=input.trigger_immediately,
-                    backfill=[
-                        (each.start_at, each.end_at)
-                        if each.overlap is None
-                        else (each.start_at, each.end_at, OVERLAPS[each.overlap])
-                        for each in input.backfill
-                    ],
+                    backfill=[(each.start_at, each.end_at) for each in input.backfill if each.overlap is None],
                     **options,
                 )
             except errors.ScheduleAlreadyExistsError as taken:
                 raise ScheduleAlreadyRunningError from taken
+            for each in input.backfill:
+                if each.overlap is not None:
+                    made = engine.schedule.get_handle(input.id)
+                    await made.backfill(each.start_at, each.end_at, overlap=OVERLAPS[each.overlap])
         return ScheduleHandle(client, input.id)
 
     def list_schedules(self, input: ListSchedulesInput) -> ScheduleAsyncIterator:

@@ -137,7 +137,8 @@ def _of_class(hint: Any, value: Any, custom: Sequence[JSONTypeConverter]) -> Any
         return value
     if hint in (str, int, bool, bytes) or not hasattr(hint, "__members__"):
         raise TypeError(f"Expected value to be {hint}, was {type(value)}")
-    return hint(value)
+    member: Any = hint
+    return member(value)
 
 
 def _text(hint: Any, value: Any, read: Any) -> Any:
