@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeGuard, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +55,16 @@ def checked(verb: str, given: Mapping[str, Any], options: Mapping[str, Any]) -> 
     return {**options, **given}
 
 
-def as_list(value: object) -> list[Any]:
-    """A value that is a list: type checkers know nothing of its members."""
-    return cast("list[Any]", value)
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether it is a list; of its members type checkers know nothing."""
+    return isinstance(value, list)
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether it is a mapping; those met here have names as keys."""
+    return isinstance(value, Mapping)
+
+
+def is_iterable(value: object) -> TypeGuard[Iterable[Any]]:
+    """Whether one can go through it."""
+    return isinstance(value, Iterable)

@@ -198,6 +198,9 @@ def message_of(failure: Failure) -> Message:
             child.workflow_execution.workflow_id = _fact(facts, "workflow_id")
             child.workflow_execution.run_id = _fact(facts, "run_id")
             message.message = _child_message(failure.cause)
+        case "hook":
+            message.application_failure_info.SetInParent()
+            message.application_failure_info.type = "HookError"
     if failure.cause is not None:
         message.cause_ = message_of(failure.cause)
     return message

@@ -9,7 +9,7 @@ from enum import IntEnum
 from itertools import pairwise
 from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar, cast, overload
 
-from memflow.temporal.arguments import as_list
+from memflow.temporal.arguments import is_iterable, is_list
 
 SearchAttributeValue = str | int | float | bool | datetime | Sequence[str]
 SearchAttributeValues = list[str] | list[int] | list[float] | list[bool] | list[datetime]
@@ -255,7 +255,7 @@ def typed_from(record: Mapping[str, Any]) -> TypedSearchAttributes:
 def untyped_from(record: Mapping[str, Any]) -> dict[str, Any]:
     """The same, each value in a list, as programs of before typed ones read them."""
     return {
-        pair.key.name: as_list(pair.value) if isinstance(pair.value, list) else [pair.value] for pair in typed_from(record)
+        pair.key.name: pair.value if is_list(pair.value) else [pair.value] for pair in typed_from(record)
     }
 
 
@@ -274,9 +274,9 @@ def _put(fields: dict[str, Any], types: dict[str, str], key: SearchAttributeKey[
 
 
 def _untyped(name: str, values: Any) -> tuple[SearchAttributeKey[Any] | None, Any]:
-    if not isinstance(values, list):
+    if not is_list(values):
         raise TypeError("Search attribute values must be lists")
-    listed = as_list(values)
+    listed = values
     if not listed:
         return None, None
     kinds = SearchAttributeIndexedValueType
@@ -301,9 +301,8 @@ def _kind_of(value: Any) -> SearchAttributeIndexedValueType | None:
             return kinds.DOUBLE
         case str():
             return kinds.KEYWORD
-        case list():
-            listed = as_list(value)
-            return kinds.KEYWORD_LIST if all(isinstance(each, str) for each in listed) else None
+        case list() if is_list(value):
+            return kinds.KEYWORD_LIST if all(isinstance(each, str) for each in value) else None
         case _:
             return None
 
@@ -314,6 +313,6 @@ def _check(key: SearchAttributeKey[Any], value: Any) -> None:
     if wanted is float:
         fits = isinstance(value, int | float) and not isinstance(value, bool)
     if wanted is Sequence:
-        fits = isinstance(value, list | tuple) and all(isinstance(each, str) for each in as_list(value))
+        fits = not isinstance(value, str) and is_iterable(value) and all(isinstance(each, str) for each in value)
     if not fits:
         raise TypeError(f"Value type of {type(value)} not instance of {wanted} for search attribute {key.name}")

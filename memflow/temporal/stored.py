@@ -21,7 +21,7 @@ from memflow.payload import NO_ARGUMENTS, NOTHING
 from memflow.payload import Payload as Stored
 from memflow.temporal import failures
 from memflow.temporal.api.common.v1 import Payload
-from memflow.temporal.arguments import as_list
+from memflow.temporal.arguments import is_list
 from memflow.temporal.converter import DataConverter, DefaultFailureConverter, DefaultPayloadConverter
 from memflow.temporal.converter.values import value_to_type
 
@@ -71,10 +71,10 @@ class ConvertingCodec:
         try:
             return stored(self._to_payload(value))
         except PayloadError:
-            if type(value) is not list:
+            if not is_list(value):
                 raise
             # Details of failures and heartbeats come as a list, whose members the converter may know one by one.
-            return stored_arguments(Arguments(self._to_payloads(as_list(value))))
+            return stored_arguments(Arguments(self._to_payloads(value)))
 
     def decode(self, payload: Stored, hint: Any = Any) -> Any:
         """The value of `encode`."""
@@ -226,9 +226,9 @@ def loaded_arguments(payload: Stored) -> Arguments:
         )
     _check_plain(payload)
     values = _loaded(payload.data)
-    if not isinstance(values, list):
+    if not is_list(values):
         raise PayloadError("the stored arguments are no JSON array")
-    return Arguments([_payload_of(value) for value in as_list(values)])
+    return Arguments([_payload_of(value) for value in values])
 
 
 def stored_signal(arguments: Arguments) -> Stored:

@@ -152,7 +152,8 @@ class WorkflowEnvironment:
 
     async def connect_client(self, **kwargs: Any) -> Client:
         """Another client of this environment, with these of its settings changed."""
-        return Client(**{**self._client.config(), **kwargs})
+        config: Any = {**self._client.config(), **kwargs}
+        return Client(**config)
 
     async def sleep(self, duration: timedelta | float) -> None:
         """Let so much time pass; where time skips, at once, and what falls due meanwhile happens in order."""
@@ -231,9 +232,10 @@ class _EnvironmentService(ServiceClient):
 
 def _asserting(client: Client) -> Client:
     config = client.config()
-    if any(isinstance(each, _AssertionInterceptor) for each in config["interceptors"]):
+    given = config.get("interceptors", ())
+    if any(isinstance(each, _AssertionInterceptor) for each in given):
         return client
-    config["interceptors"] = [*config["interceptors"], _AssertionInterceptor()]
+    config["interceptors"] = [*given, _AssertionInterceptor()]
     return Client(**config)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import zip_longest
 from typing import Any, ClassVar, Self, cast
 from uuid import UUID
 
 from memflow.temporal.api.common.v1 import Payload, Payloads
-from memflow.temporal.arguments import as_list
+from memflow.temporal.arguments import is_iterable, is_list
 from memflow.temporal.converter.contexts import SerializationContext, WithSerializationContext
 from memflow.temporal.converter.values import JSONTypeConverter, value_to_type
 
@@ -241,12 +241,13 @@ class AdvancedJSONEncoder(json.JSONEncoder):
         if isinstance(o, datetime):
             return o.isoformat()
         if dataclasses.is_dataclass(o) and not isinstance(o, type):
-            return dataclasses.asdict(cast("Any", o))
+            fields: Any = o
+            return dataclasses.asdict(fields)
         dump = getattr(o, "model_dump", None) or getattr(o, "dict", None)
         if callable(dump):
             return dump()
-        if not isinstance(o, list) and isinstance(o, Iterable):
-            return list(as_list(o))
+        if not is_list(o) and is_iterable(o):
+            return list(o)
         if isinstance(o, UUID):
             return str(o)
         return super().default(o)

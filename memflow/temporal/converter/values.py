@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Any, Literal, NewType, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NewType, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import typing_extensions
 
@@ -104,8 +104,12 @@ def _of_union(hint: Any, members: tuple[Any, ...], value: Any, custom: Sequence[
 def _of_class(hint: Any, value: Any, custom: Sequence[JSONTypeConverter]) -> Any:
     if not inspect.isclass(hint):
         return value
-    if dataclasses.is_dataclass(hint):
-        return _of_dataclass(hint, value, custom)  # pyright: ignore[reportUnknownArgumentType]
+    return _of_plain_class(hint, value, custom)
+
+
+def _of_plain_class(hint: Any, value: Any, custom: Sequence[JSONTypeConverter]) -> Any:
+    if dataclasses.is_dataclass(cast("object", hint)):
+        return _of_dataclass(hint, value, custom)
     if typing_extensions.is_typeddict(hint):
         return _of_typed_dict(hint, value, custom)
     if issubclass(hint, datetime):
@@ -159,8 +163,7 @@ def _of_dataclass(hint: Any, value: Any, custom: Sequence[JSONTypeConverter]) ->
     for each in dataclasses.fields(hint):
         if each.init and each.name in given:
             fields[each.name] = _member(each.name, hint, hints[each.name], given[each.name], custom)
-    made: Any = hint
-    return made(**fields)
+    return hint(**fields)
 
 
 def _of_typed_dict(hint: Any, value: Any, custom: Sequence[JSONTypeConverter]) -> Any:
@@ -190,7 +193,7 @@ def _member(name: str, hint: Any, of: Any, value: Any, custom: Sequence[JSONType
 
 
 def _of_generic(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any, custom: Sequence[JSONTypeConverter]) -> Any:
-    if dataclasses.is_dataclass(origin):
+    if dataclasses.is_dataclass(cast("object", origin)):
         return _of_dataclass(origin, value, custom)
     if inspect.isclass(origin) and hasattr(origin, "model_validate"):
         return hint.model_validate(value)

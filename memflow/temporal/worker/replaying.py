@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -140,13 +140,9 @@ class Replayer:
     ) -> AbstractAsyncContextManager[AsyncIterator[WorkflowReplayResult]]:
         """The results one by one."""
 
-        def own(
-            replayer: Replayer, histories: AsyncIterator[WorkflowHistory]
-        ) -> AbstractAsyncContextManager[AsyncIterator[WorkflowReplayResult]]:
-            return _each(replayer, histories)
-
-        run = own
-        for plugin in reversed(self._config["plugins"]):
+        run: _Run = _each
+        plugins: Sequence[Plugin] = self._config["plugins"]
+        for plugin in reversed(plugins):
             run = _around(plugin, run)
         return run(self, histories)
 
@@ -199,7 +195,7 @@ def _journal(history: WorkflowHistory) -> list[JournalEntry]:
 @asynccontextmanager
 async def _each(
     replayer: Replayer, histories: AsyncIterator[WorkflowHistory]
-) -> AsyncIterator[AsyncIterator[WorkflowReplayResult]]:
+) -> AsyncGenerator[AsyncIterator[WorkflowReplayResult]]:
     async def results() -> AsyncIterator[WorkflowReplayResult]:
         async for history in histories:
             yield await replayer.replay_one(history)
@@ -207,5 +203,10 @@ async def _each(
     yield results()
 
 
-def _around(plugin: Plugin, run: Any) -> Any:
+_Run = Callable[
+    [Replayer, AsyncIterator[WorkflowHistory]], AbstractAsyncContextManager[AsyncIterator[WorkflowReplayResult]]
+]
+
+
+def _around(plugin: Plugin, run: _Run) -> _Run:
     return lambda replayer, histories: plugin.run_replayer(replayer, histories, run)

@@ -307,7 +307,8 @@ def has_last_completion_result() -> bool:
 def get_last_completion_result(type_hint: type | None = None) -> Any | None:
     """What it returned."""
     current()
-    return recurring.get_last_completion_result(Any if type_hint is None else type_hint)
+    found: Any = recurring.get_last_completion_result
+    return found(Any if type_hint is None else type_hint)
 
 
 def get_last_failure() -> BaseException | None:
