@@ -53,7 +53,7 @@ def check(names: Sequence[str], settings: Settings) -> list[str]:
         if value is not None and not least <= value <= most:
             raise ConfigurationError(f"{option} {value} cannot work; give {least:,} to {most:,}")
     if settings.n is not None and len(set(names)) != 1:
-        raise ConfigurationError("--n counts something else in each scenario; name one, as in `memflow bench throughput --n 1000`")
+        raise ConfigurationError("--n counts another thing in each scenario; name one: `memflow bench throughput --n 1000`")
     return list(dict.fromkeys(names)) or list(SCENARIOS)
 
 
@@ -76,11 +76,13 @@ async def benchmark(
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     for name in names:
         progress.begin(name)
-        async with stage(dsn, settings, progress, machine) as here:
-            async with aclosing(PLAYED_BY[name](here, settings.size(name))) as found:
-                async for report in found:
-                    progress.clear()
-                    reports.append(report)
-                    tell(report)
+        async with (
+            stage(dsn, settings, progress, machine) as here,
+            aclosing(PLAYED_BY[name](here, settings.size(name))) as found,
+        ):
+            async for report in found:
+                progress.clear()
+                reports.append(report)
+                tell(report)
     progress.clear()
     return {**machine, "at": datetime.now(UTC).isoformat(timespec="seconds")}, reports

@@ -37,6 +37,17 @@ def cpu_seconds_of_tree(pid: int) -> float | None:
     return own + sum(cpu_seconds_of_tree(child) or 0.0 for child in _children(pid))
 
 
+def busy_seconds() -> float | None:
+    """CPU time that this machine has spent on anything. None where it cannot be known."""
+    try:
+        user, nice, system, _idle, _waiting, interrupt, soft, stolen = (
+            int(ticks) for ticks in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]
+        )
+    except (OSError, ValueError):
+        return None
+    return (user + nice + system + interrupt + soft + stolen) / os.sysconf("SC_CLK_TCK")
+
+
 def postgres_of_backend(pid: int, *, database: str) -> int | None:
     """The process id of the Postgres whose backend `pid` serves `database`, if both run on this machine.
 

@@ -14,7 +14,9 @@ from typing import Any, Self
 import asyncpg
 
 from memflow.bench.machine import cpu_seconds_of_tree, postgres_of_backend
-from memflow.errors import DatabaseError
+from memflow.errors import ConfigurationError
+from memflow.store import faults
+from memflow.store.database import CONNECT_SECONDS, without_hint
 from memflow.store.sql import quote
 
 PREFIX = "memflow_bench_"
@@ -48,15 +50,17 @@ class Meter:
         """Connect, and take the name `schema`.
 
         Raises:
-            DatabaseError: it cannot be reached.
+            DatabaseError, ConfigurationError: it cannot be reached, or the DSN cannot be read.
         """
         try:
-            conn = await asyncpg.connect(dsn.replace("?pgbouncer=1", ""), server_settings={"application_name": "memflow bench"})
-        except (OSError, asyncpg.PostgresError) as error:
-            raise DatabaseError(f"cannot connect: {error}") from error
-        row = await conn.fetchrow("select pg_backend_pid() as pid, current_database() as database")
-        local = postgres_of_backend(row["pid"], database=row["database"])
-        meter = cls(conn, schema, local)
+            conn = await asyncpg.connect(without_hint(dsn)[0], timeout=CONNECT_SECONDS)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, *faults.Lost) as error:
+            raise faults.translated(error, secrets=faults.secrets_of(dsn), doing="connecting") from error
+        except ValueError as error:
+            raise ConfigurationError(f"this DSN cannot be read: {error}") from error
+        pid: int = await conn.fetchval("select pg_backend_pid()")
+        database: str = await conn.fetchval("select current_database()")
+        meter = cls(conn, schema, postgres_of_backend(pid, database=database))
         await conn.execute("select pg_advisory_lock($1, hashtext($2))", _LOCKS, schema)
         await meter._drop_left_behind()
         await meter._look_at_clock()
@@ -122,7 +126,9 @@ class Meter:
         """Schemas of benchmarks that were killed: nobody holds their locks."""
         found = await self._conn.fetch("select nspname from pg_catalog.pg_namespace where nspname like $1", f"{PREFIX}%")
         for schema in (str(row[0]) for row in found):
-            if schema != self._schema and await self._conn.fetchval("select pg_try_advisory_lock($1, hashtext($2))", _LOCKS, schema):
+            if schema == self._schema:
+                continue
+            if await self._conn.fetchval("select pg_try_advisory_lock($1, hashtext($2))", _LOCKS, schema):
                 await self._conn.execute(f"drop schema if exists {quote(schema)} cascade")
                 await self._conn.execute("select pg_advisory_unlock($1, hashtext($2))", _LOCKS, schema)
 

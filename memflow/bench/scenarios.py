@@ -138,7 +138,7 @@ async def backlog(stage: Stage, count: int) -> AsyncGenerator[Report]:
     few = min(1_000, count)
     due = 0
     for size in sorted({few, count}):
-        await stage.start_many(size - due, workload.single, lambda _: [stage.payload], task_queue="bench-backlog")
+        await stage.start_many(size - due, workload.single, lambda _: [stage.payload], queue="bench-backlog")
         due = size
         took = await _claims(stage, at_a_time=10, claims=max(1, min(50, size // 20)))
         yield stage.report(

@@ -25,8 +25,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     for each in (
         Scenario("throughput", "workflows of one activity, many at once", "workflows", 20_000, 4_000),
         Scenario("latency", "from start to result, one workflow at a time", "workflows", 500, 100),
-        Scenario("sequence", "one workflow of many activities in a row: does a long past slow it down?", "activities", 5_000, 1_000),
-        Scenario("fan-out", "one workflow of many activities at once", "activities", 1_000, 1_000),
+        Scenario("sequence", "activities in a row in one workflow: does a long past slow it down?", "activities", 5_000, 1_000),
+        Scenario("fan-out", "activities at once in one workflow", "activities", 1_000, 1_000),
         Scenario("signals", "waiting workflows are all signalled", "workflows", 500, 500),
         Scenario("sleepers", "sleeping workflows: what they cost, and how late they wake", "workflows", 5_000, 1_000),
         Scenario("recovery", "kill -9 of the worker with workflows of 10 activities under way", "workflows", 200, 200),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from memflow.bench import workload
-from memflow.bench.machine import facts
+from memflow.bench.machine import busy_seconds, facts
 from memflow.bench.meter import PREFIX, Meter, Reading
 from memflow.bench.progress import Progress
 from memflow.bench.report import Cost, Report, limiting, percentiles
@@ -46,7 +46,15 @@ class Stage:
     """One scenario's surroundings. Made by `stage`."""
 
     def __init__(
-        self, dsn: str, schema: str, settings: Settings, meter: Meter, client: Client, statements: Counter[str], progress: Progress
+        self,
+        dsn: str,
+        schema: str,
+        settings: Settings,
+        *,
+        meter: Meter,
+        client: Client,
+        statements: Counter[str],
+        progress: Progress,
     ) -> None:
         self.settings = settings
         self.meter = meter
@@ -127,13 +135,15 @@ class Stage:
             for _ in range(at_once or self.settings.in_flight):
                 group.create_task(feed())
 
-    async def start_many(self, count: int, workflow: Any, arguments: Callable[[int], Sequence[Any]], **options: Any) -> list[Handle[Any]]:
+    async def start_many(
+        self, count: int, workflow: Any, arguments: Callable[[int], Sequence[Any]], *, queue: str = QUEUE
+    ) -> list[Handle[Any]]:
         """Start `count` workflows, and give their handles in the order of their numbers."""
         handles: dict[int, Handle[Any]] = {}
 
         async def start(number: int) -> None:
-            given = {"task_queue": QUEUE, **options}
-            handles[number] = await self.client.workflow.start(workflow, args=list(arguments(number)), **given)
+            given = list(arguments(number))
+            handles[number] = await self.client.workflow.start(workflow, args=given, task_queue=queue)
             self.progress.count("starting", len(handles), count)
 
         await self.each(range(count), start)
@@ -155,10 +165,11 @@ class Stage:
         """Count what happens while the block runs."""
         before, usage, statements = await self.meter.read(), await self.usage(), Counter(self._statements)
         measured = Measured()
-        cpu, begun = time.process_time(), time.perf_counter()
+        busy, cpu, begun = busy_seconds(), time.process_time(), time.perf_counter()
         yield measured
         measured.seconds = time.perf_counter() - begun
         client_cpu = time.process_time() - cpu
+        busy_now = busy_seconds()
         after_cpu = self.meter.cpu_seconds()
         now = await self.usage()
         after = await self.meter.read()
@@ -173,6 +184,7 @@ class Stage:
             client_cpu=client_cpu,
             postgres_cpu=_postgres_cpu(before, after_cpu),
             peak_memory_mb=round(now.peak_memory_mb, 1),
+            machine_cpu=None if busy is None or busy_now is None else busy_now - busy,
             workers=len(self._workers),
         )
 
@@ -220,7 +232,7 @@ async def stage(dsn: str, settings: Settings, progress: Progress, machine: dict[
         statements = cleanup.enter_context(counting())
         client = await Client.connect(dsn, schema=schema)
         cleanup.push_async_callback(client.close)
-        made = Stage(dsn, schema, settings, meter, client, statements, progress)
+        made = Stage(dsn, schema, settings, meter=meter, client=client, statements=statements, progress=progress)
         if not machine:
             machine.update(facts(), workers=settings.workers, postgres=await meter.facts())
         made.machine = machine

@@ -63,7 +63,7 @@ class WorkerProcess:
             await worker.kill()
             raise
         if word != "READY":
-            raise MemflowError(f"a worker process ended with code {await process.wait()} before it was ready; see its words above")
+            raise MemflowError(f"a worker process ended with code {await process.wait()} before it was ready; see above")
         return worker
 
     async def usage(self) -> Usage:
@@ -73,7 +73,7 @@ class WorkerProcess:
             self._process.stdin.write(b"?\n")
             line = await asyncio.wait_for(self._line(), _ANSWER_SECONDS)
         if not line:
-            raise MemflowError(f"a worker process ended with code {await self._process.wait()}; see its words above")
+            raise MemflowError(f"a worker process ended with code {await self._process.wait()}; see above")
         told: dict[str, Any] = json.loads(line)
         return Usage(told["cpu_seconds"], told["peak_memory_mb"], told["statements"])
 

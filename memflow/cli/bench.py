@@ -41,7 +41,10 @@ def run(options: argparse.Namespace) -> int:
 
     with contextlib.ExitStack() as cleanup:
         dsn = options.dsn or os.environ.get("MEMFLOW_DSN") or cleanup.enter_context(embedded.start()).dsn
-        machine, reports = asyncio.run(benchmark(dsn, names, settings, tell=tell, progress=Progress(sys.stderr)))
+        try:
+            machine, reports = asyncio.run(benchmark(dsn, names, settings, tell=tell, progress=Progress(sys.stderr)))
+        except asyncio.CancelledError:                       # SIGTERM; Ctrl-C is a KeyboardInterrupt
+            return Exit.INTERRUPTED
     if options.json:
         print(json.dumps(document(machine, reports), indent=2))
     elif options.markdown:

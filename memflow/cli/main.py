@@ -69,15 +69,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_bench(bench: argparse.ArgumentParser) -> None:
-    bench.add_argument("scenarios", metavar="SCENARIO", nargs="*", help="such as throughput or latency (default: all; see --list)")
+    bench.add_argument("scenarios", metavar="SCENARIO", nargs="*", help="such as throughput (default: all; see --list)")
     bench.add_argument("--list", action="store_true", help="say which scenarios there are, and end")
     bench.add_argument("--dsn", help="Postgres URL (else $MEMFLOW_DSN, else the project's embedded Postgres)")
     bench.add_argument("--short", action="store_true", help="smaller numbers: all of it within three minutes")
     bench.add_argument("--n", type=int, help="how large the one scenario named is, instead of its own size")
     bench.add_argument("--workers", type=int, default=1, help="worker processes that run workflows (default: %(default)s)")
     bench.add_argument("--in-flight", type=int, default=200, help="calls of the client at a time (default: %(default)s)")
-    bench.add_argument("--payload", type=int, default=100, metavar="BYTES", help="size of what activities pass on (default: %(default)s)")
-    bench.add_argument("--idle", type=float, metavar="SECONDS", help="how long sleepers are watched (default: 10, with --short 5)")
+    bench.add_argument("--payload", type=int, default=100, metavar="BYTES", help="of arguments (default: %(default)s)")
+    bench.add_argument("--idle", type=float, metavar="SECONDS", help="how long to watch sleepers (default: 10, --short: 5)")
     form = bench.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON document on stdout, in the end")
     form.add_argument("--markdown", action="store_true", help="tables for a page, in the end")
