@@ -215,13 +215,12 @@ async def test_a_run_is_left_to_the_worker_that_remembers_it_for_half_a_second(s
     assert won.released
     await store.send([a_signal("x")])
     # A moment that is half over: neither this test nor the machine it runs on can be too slow for it.
-    await sql.execute("create or replace function now() returns timestamptz language sql stable as"
-                      " 'select wake_at + interval ''0.25 seconds'' from wakes limit 1' set search_path from current")  # fmt: skip
+    clock = "create or replace function now() returns timestamptz language sql stable set search_path from current as {}"
+    await sql.execute(clock.format("'select wake_at + interval ''0.25 seconds'' from wakes limit 1'"))
     left = await store.claim_runs(stranger, task_queues=["q"], limit=9)
     assert left.claims == []
     assert left.next_due == left.now + timedelta(seconds=0.25), "then anybody may have it, so look again then"
-    await sql.execute("create or replace function now() returns timestamptz language sql stable as"
-                      " 'select wake_at + interval ''0.6 seconds'' from wakes limit 1' set search_path from current")  # fmt: skip
+    await sql.execute(clock.format("'select wake_at + interval ''0.6 seconds'' from wakes limit 1'"))
     taken = await store.claim_runs(stranger, task_queues=["q"], limit=9)
     assert [each.run for each in taken.claims] == [claimed.run]
 
