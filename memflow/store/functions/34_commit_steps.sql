@@ -16,7 +16,10 @@ as $body$
 declare
   v_changed bigint[];
 begin
-  perform 1 from memflow.runs r where r.id = any(p_run) order by r.id for no key update;
+  -- Several rows are locked in the order of their ids; one has none, and is locked below (a statement less: 40 of 200 us).
+  if cardinality(p_run) > 1 then
+    perform 1 from memflow.runs r where r.id = any(p_run) order by r.id for no key update;
+  end if;
 
   with held as materialized (
     select u.member::int as member, u.run, u.consumed, r.arrived,
@@ -26,7 +29,7 @@ begin
       join memflow.wakes w on w.run = u.run
      where w.owner is not distinct from p_worker and w.token = u.token and r.length = u.length
        and r.status = 'running'
-       for no key update of w
+       for no key update of r, w
   ), moved as (
     update memflow.runs r
        set length = r.length + p_added[h.member], turn = coalesce(p_turn[h.member], r.turn),
