@@ -132,7 +132,7 @@ def _of_plain_class(hint: Any, value: Any, custom: Sequence[JSONTypeConverter]) 
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is bytes and isinstance(value, list):
-        return bytes(value)
+        return bytes(cast("Any", value))
     if issubclass(hint, (list, dict, set, frozenset, tuple, collections.deque)) or hint in (
         collections.abc.Sequence, collections.abc.Mapping,
     ):
