@@ -301,9 +301,8 @@ def _kind_of(value: Any) -> SearchAttributeIndexedValueType | None:
             return kinds.DOUBLE
         case str():
             return kinds.KEYWORD
-        case list():
-            listed = cast("list[Any]", value)
-            return kinds.KEYWORD_LIST if all(isinstance(each, str) for each in listed) else None
+        case _ if is_list(value):
+            return kinds.KEYWORD_LIST if all(isinstance(each, str) for each in value) else None
         case _:
             return None
 

@@ -12,6 +12,7 @@ from memflow.temporal.api.common.v1 import Payload, Payloads
 from memflow.temporal.api.enums.v1 import EventType
 from memflow.temporal.api.failure.v1 import Failure
 from memflow.temporal.api.history.v1 import ATTRIBUTES, HistoryEvent
+from memflow.temporal.arguments import is_list
 
 
 def event_to_json(event: HistoryEvent) -> dict[str, Any]:
@@ -125,8 +126,8 @@ def _read(value: Any, *, key: str = "") -> Any:
         case Mapping():
             named = cast("Mapping[str, Any]", value)
             return {_snake(name): _read(each, key=name) for name, each in named.items()}
-        case list():
-            return [_read(each) for each in cast("list[Any]", value)]
+        case _ if is_list(value):
+            return [_read(each) for each in value]
         case str() if key.endswith("EventId") and value.isdigit():
             return int(value)
         case _:

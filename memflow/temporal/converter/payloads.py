@@ -168,7 +168,7 @@ class BinaryPlainPayloadConverter(EncodingPayloadConverter):
         return payload.data
 
 
-def _is_message(value: Any) -> bool:
+def _is_message(value: object) -> bool:
     return hasattr(type(value), "DESCRIPTOR") and hasattr(value, "SerializeToString")
 
 

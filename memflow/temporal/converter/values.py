@@ -16,6 +16,8 @@ from typing import Any, Literal, NewType, TypeVar, cast, get_args, get_origin, g
 
 import typing_extensions
 
+from memflow.temporal.arguments import is_iterable, is_mapping
+
 
 class _Unhandled:
     """The answer of a type converter that leaves a value to others."""
@@ -127,8 +129,8 @@ def _of_plain_class(hint: Any, value: Any, custom: Sequence[JSONTypeConverter]) 
     parse = getattr(hint, "model_validate", None) or getattr(hint, "parse_obj", None)
     if callable(parse) and hint not in (str, int, float, bool):
         return parse(value)
-    if issubclass(hint, tuple) and hasattr(hint, "_fields"):
-        return _of_named_tuple(hint, value, custom)
+    if issubclass(hint, tuple) and hasattr(cast("Any", hint), "_fields"):
+        return _of_named_tuple(cast("Any", hint), value, custom)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is bytes and isinstance(value, list):
@@ -202,7 +204,7 @@ def _of_generic(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any, 
     if inspect.isclass(origin) and issubclass(origin, tuple):
         return _of_tuple(hint, arguments, value, custom)
     if inspect.isclass(origin) and issubclass(origin, collections.abc.Iterable):
-        if isinstance(value, str | Mapping) or not isinstance(value, collections.abc.Iterable):
+        if isinstance(value, str) or is_mapping(value) or not is_iterable(value):
             raise TypeError(f"Cannot convert to {hint}, value is {type(value)}")
         inner = arguments[0] if arguments else Any
         made: list[Any] = []
@@ -253,7 +255,7 @@ def _key(hint: Any, key: Any, custom: Sequence[JSONTypeConverter]) -> Any:
 
 
 def _of_tuple(hint: Any, arguments: tuple[Any, ...], value: Any, custom: Sequence[JSONTypeConverter]) -> Any:
-    if isinstance(value, str | Mapping) or not isinstance(value, collections.abc.Iterable):
+    if isinstance(value, str) or is_mapping(value) or not is_iterable(value):
         raise TypeError(f"Cannot convert to {hint}, value is {type(value)}")
     listed = list(typing.cast("Any", value))
     if not arguments:
