@@ -87,6 +87,10 @@ class Handle(Steering[R_co]):
         """The declared type of the result; Any: plain JSON values."""
         return self._result_type
 
+    def reading(self, result_type: Any) -> Handle[Any]:
+        """A handle of the same run that decodes its result to that type."""
+        return Handle(self._link, self._id, run_id=self._run_id, result_type=result_type, run=self._run)
+
     # -- the result
 
     async def result(self, timeout: Duration | None = None, *, follow: bool = True) -> R_co:  # text and timedelta are taken too

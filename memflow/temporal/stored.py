@@ -31,6 +31,8 @@ ONE: Final = "temporal"
 MANY: Final = "temporal/args"
 """Encoding of arguments that are not all plain JSON, or come with headers."""
 
+_quoted = json.JSONEncoder().encode
+
 _JSON: Final = b"json/plain"
 _NULL: Final = Payload(metadata={"encoding": b"binary/null"})
 
@@ -68,6 +70,9 @@ class ConvertingCodec:
             return NOTHING
         if isinstance(value, Stored):
             return value
+        text = _simple_text(value) if self._plain else None
+        if text is not None:
+            return Stored(_sized(text))
         try:
             return stored(self._to_payload(value))
         except PayloadError:
@@ -106,6 +111,10 @@ class ConvertingCodec:
         """Arguments, with headers."""
         if not arguments and not headers:
             return NO_ARGUMENTS
+        if self._plain and not headers:
+            texts = [_simple_text(value) for value in arguments]
+            if None not in texts:
+                return Stored(_sized(b"[" + b",".join(cast("list[bytes]", texts)) + b"]"))
         return stored_arguments(Arguments(self._to_payloads(arguments), headers or {}))
 
     def read_arguments(self, payload: Stored, hints: Sequence[Any] | None) -> list[Any]:
@@ -273,6 +282,18 @@ def header_text(payload: Payload) -> str:
 def header_payload(text: str) -> Payload:
     """The payload that `header_text` was given."""
     return _from_json(json.loads(text))
+
+
+def _simple_text(value: Any) -> bytes | None:
+    """What the usual converter makes of a value, where that takes no converter to know; None for others."""
+    if type(value) is str:
+        text = _quoted(value).encode()
+        return None if b"\\ud" in text else text
+    if type(value) is int:
+        return b"%d" % value
+    if value is True or value is False:
+        return b"true" if value else b"false"
+    return b"null" if value is None else None
 
 
 def _plain_text(payload: Payload) -> bytes | None:

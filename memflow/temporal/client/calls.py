@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from memflow import errors
 from memflow.client import Client as EngineClient
+from memflow.client import Handle
 from memflow.core.definition import CRON_HEADER
 from memflow.runs import Status
 from memflow.temporal.client.activities import AsyncActivityCalls
@@ -99,17 +100,23 @@ class Calls(ABC):
         return Root(cast("Client", self))
 
     async def result_of(
-        self, id: str, run_id: str | None, result_type: Any, *, follow: bool, timeout: timedelta | None
+        self,
+        id: str,
+        run_id: str | None,
+        result_type: Any,
+        *,
+        follow: bool,
+        timeout: timedelta | None,
+        known: Handle[Any] | None = None,
     ) -> Any:
-        """A workflow's result.
+        """A workflow's result. `known` is memflow's handle of that run, where there is one.
 
         Raises:
             WorkflowFailureError: it did not complete.
             WorkflowContinuedAsNewError: it goes on as another run that is not to be followed.
             RPCError: there is no such workflow, or the time was up.
         """
-        engine = await self.engine()
-        handle: Any = engine.get_handle(id, run_id, result_type=Raw)
+        handle: Any = (await self.engine()).get_handle(id, run_id, result_type=Raw) if known is None else known
         with as_rpc_errors():
             try:
                 stored = await handle.result(timeout, follow=follow)
@@ -166,6 +173,7 @@ class Root(ScheduleCalls):
             result_run_id=handle.run_id,
             first_execution_run_id=handle.run_id,
             result_type=input.ret_type,
+            known=handle.reading(Raw),
         )
 
     def _options(self, input: StartWorkflowInput) -> Any:

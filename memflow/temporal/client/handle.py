@@ -28,6 +28,7 @@ from memflow.temporal.workflow import UpdateMethodMultiParam
 from memflow.temporal.workflow.define import handler_name
 
 if TYPE_CHECKING:
+    from memflow.client import Handle
     from memflow.temporal.client.client import Client
 
 S = TypeVar("S")
@@ -50,6 +51,7 @@ class WorkflowHandle(Generic[S, R]):
         result_run_id: str | None = None,
         first_execution_run_id: str | None = None,
         result_type: Any = None,
+        known: Handle[Any] | None = None,
     ) -> None:
         self._client = client
         self._id = id
@@ -57,6 +59,7 @@ class WorkflowHandle(Generic[S, R]):
         self._result_run_id = result_run_id
         self._first_execution_run_id = first_execution_run_id
         self._result_type = result_type
+        self._known = known
 
     def __repr__(self) -> str:
         return f"WorkflowHandle(id={self._id!r}, run_id={self._run_id!r})"
@@ -96,7 +99,7 @@ class WorkflowHandle(Generic[S, R]):
             RPCError: there is no such workflow, or `rpc_timeout` was up.
         """
         result: R = await self._client.result_of(
-            self._id, self._result_run_id, self._result_type, follow=follow_runs, timeout=rpc_timeout
+            self._id, self._result_run_id, self._result_type, follow=follow_runs, timeout=rpc_timeout, known=self._known
         )
         return result
 
