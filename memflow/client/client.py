@@ -9,17 +9,19 @@ from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from memflow.client.codecs import AnyCodec, codecs_of
 from memflow.client.events import Events
 from memflow.client.handle import Handle
 from memflow.client.link import Link
 from memflow.client.values import encode_value
 from memflow.client.workflows import Workflows
-from memflow.codec import Codec, JsonCodec
+from memflow.codec import Codec
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError
 from memflow.names import DEFAULT_NAMESPACE, check_name
 from memflow.store.base import Store, ToSignalId
 from memflow.store.postgres import PostgresStore
+from memflow.store.sealed import SealedStore
 
 DSN_VARIABLE = "MEMFLOW_DSN"
 
@@ -39,13 +41,14 @@ class Client:
     or `client = await Client.connect(...)` with `await client.close()` in the end.
     """
 
-    def __init__(self, store: Store, *, codec: Codec | None = None, identity: str | None = None) -> None:
+    def __init__(self, store: Store, *, codec: AnyCodec | None = None, identity: str | None = None) -> None:
         """Over a store that is open already. Applications use `connect`."""
         if isinstance(store, str) or not hasattr(store, "start_runs"):
             raise ConfigurationError(
                 "a client is made by `await Client.connect(...)` or `async with Client.connect(...) as client`"
             )
-        self._link = Link(store, JsonCodec() if codec is None else codec)
+        values, payloads = codecs_of(codec)
+        self._link = Link(SealedStore(store, payloads) if payloads is not None else store, values)
         self._identity = identity or f"{os.getpid()}@{socket.gethostname()}"
         self._workflows = Workflows(self._link)
         self._events = Events(self._link)
@@ -59,7 +62,7 @@ class Client:
         pool: Any = None,
         namespace: str = DEFAULT_NAMESPACE,
         schema: str = "memflow",
-        codec: Codec | None = None,
+        codec: AnyCodec | None = None,
         migrate: bool = True,
         listen_dsn: str | None = None,
         identity: str | None = None,
@@ -69,7 +72,9 @@ class Client:
         `dsn` None means the environment variable MEMFLOW_DSN, else the project's embedded Postgres (extra `dev`). `pool`,
         an asyncpg pool of yours, is used instead and left open by `close`. The schema is installed or upgraded under a
         lock; `migrate=False` refuses an older one instead. `listen_dsn` leads around a pooler such as PgBouncer, through
-        which notices cannot be heard. `identity` names this process to people.
+        which notices cannot be heard. `codec` is a payload codec (`Encryption(...)`, `Compression()`, your own) or a list of
+        them, the first nearest to the value, the last nearest to Postgres; a value codec in place of `JsonCodec` may be given
+        too. Workers made from this client use the same. `identity` names this process to people.
 
         Raises (when awaited):
             ConfigurationError: no database is named, or an option cannot work.
@@ -81,6 +86,7 @@ class Client:
             if dsn is not None and pool is not None:
                 raise ConfigurationError("give either a DSN or a pool, not both")
             check_name(namespace, what="namespace")
+            codecs_of(codec)                             # refused before anything is opened
             stop: Callable[[], None] | None = None
             found = dsn
             if pool is None and found is None:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from memflow.codec import Codec
 from memflow.core.entries import Entry, JournalEntry, kind_of
-from memflow.errors import FailureError
+from memflow.errors import FailureError, PayloadError
 from memflow.failure import ENCODING, Failure, decode_failure, exception_of
 from memflow.payload import Payload
 from memflow.runs import Status
@@ -121,11 +121,11 @@ def summary_of(row: RunRow, codec: Codec) -> RunSummary:
 def description_of(row: RunRow, activities: list[Mapping[str, Any]], codec: Codec) -> RunDescription:
     """Everything about one run."""
     waiting = waiting_of(row)
-    failed = row.result is not None and row.result.encoding == ENCODING
+    failed = row.status not in (Status.COMPLETED, Status.RUNNING)
     return RunDescription(
         **_shared(row, codec, waiting),
-        arguments=codec.decode(row.input),
-        result=None if row.result is None or failed else codec.decode(row.result),
+        arguments=_shown(row.input, codec),
+        result=None if row.result is None or failed else _shown(row.result, codec),
         failure=failure_in(row.result, codec) if failed else None,
         waiting=waiting,
         activities=tuple(_pending(activity, codec) for activity in activities) if row.status.is_open else (),
@@ -188,8 +188,17 @@ def _shared(row: RunRow, codec: Codec, waiting: tuple[WaitingFor, ...]) -> dict[
         "attempt": row.attempt,
         "length": row.length,
         "record": row.record,
-        "memo": None if row.memo is None else codec.decode(row.memo),
+        "memo": None if row.memo is None else _shown(row.memo, codec),
     }
+
+
+def _shown(payload: Payload, codec: Codec, *, many: bool = False) -> Any:
+    """A value for people: one that nobody here can read says so, and hides no other."""
+    try:
+        return codec.decode(payload)
+    except PayloadError as error:
+        note = f"<unreadable: {error}>"
+        return [note] if many else note
 
 
 def _pending(row: Mapping[str, Any], codec: Codec) -> PendingActivity:
@@ -202,14 +211,14 @@ def _pending(row: Mapping[str, Any], codec: Codec) -> PendingActivity:
         attempt=row["attempt"],
         next_attempt_at=row["next_attempt_at"],
         last_failure=failure_in(row["last_failure"], codec),
-        heartbeat_details=() if heartbeat is None else tuple(codec.decode(heartbeat)),
+        heartbeat_details=() if heartbeat is None else tuple(_shown(heartbeat, codec, many=True)),
     )
 
 
 def _readable(value: Any, codec: Codec) -> Any:
     match value:
         case Payload():
-            return failure_in(value, codec) if value.encoding == ENCODING else codec.decode(value)
+            return failure_in(value, codec) if value.encoding == ENCODING else _shown(value, codec)
         case Failure():
             return exception_of(value, codec)
         case Mapping():

@@ -16,6 +16,7 @@ from uuid import UUID
 from memflow.core.arrivals import Arrival, SignalReceived
 from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import AnswerUpdate, AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther
+from memflow.errors import PayloadError
 from memflow.filters import Filter
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
@@ -236,6 +237,7 @@ class Claim:
     retry: RetryPolicy | None = None   # what becomes of the chain when the run fails
     execution_deadline: datetime | None = None
     continued_run_id: str | None = None  # the run before this one in its chain
+    unreadable: str | None = None      # why its payloads cannot be read: it may go on only when they can
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +256,7 @@ class Mail:
     run: int
     position: int
     arrival: Arrival
+    unreadable: str | None = None      # why its payload cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,6 +369,7 @@ class ActivityClaim:
     last_failure: Payload | None
     heartbeat: Payload | None
     cancel_requested: bool
+    unreadable: str | None = None      # why its payloads cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,7 +470,14 @@ class Store(Protocol):
     async def unregister_worker(self, worker: int) -> None: ...
     async def release_silent(self, worker: int) -> int: ...
     async def claim_runs(self, worker: int, *, task_queues: Sequence[str], limit: int) -> Claims: ...
-    async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry]]: ...
+    async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry] | PayloadError]:
+        """The entries of each run after the seq given with it, or why they cannot be read."""
+        ...
+
+    async def run_ids(self, runs: Sequence[int]) -> list[tuple[int, str, str, str]]:
+        """What names these runs, of those that are there: run, workflow id, run id, first run id of the chain."""
+        ...
+
     async def activity_ops(self, runs: Sequence[int]) -> Mapping[int, set[int]]: ...
     async def owned_with_mail(self, worker: int) -> list[int]: ...
     async def read_inbox(self, runs: Sequence[tuple[int, int]], *, limit: int) -> list[Mail]: ...

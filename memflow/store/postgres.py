@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from memflow.core.entries import JournalEntry
-from memflow.errors import ConfigurationError
+from memflow.errors import ConfigurationError, PayloadError
 from memflow.filters import Filter
 from memflow.payload import Payload
 from memflow.store import activities, commit, events, inbox, journal, migrate, questions, records, workers
@@ -179,8 +179,11 @@ class PostgresStore:
             self._database, worker=worker, namespace=self.namespace, task_queues=task_queues, limit=limit
         )
 
-    async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry]]:
-        return await journal.load_journals(self._database, runs)
+    async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry] | PayloadError]:
+        return dict(await journal.load_journals(self._database, runs))
+
+    async def run_ids(self, runs: Sequence[int]) -> list[tuple[int, str, str, str]]:
+        return await run_rows.run_ids(self._database, runs)
 
     async def activity_ops(self, runs: Sequence[int]) -> Mapping[int, set[int]]:
         return await activities.activity_ops(self._database, runs)

@@ -139,6 +139,11 @@ async def find_run(database: Database, namespace: str, workflow_id: str, run_id:
     return None if row is None else run_row(row)
 
 
+async def run_ids(database: Database, runs: Sequence[int]) -> list[tuple[int, str, str, str]]:
+    """What names these runs: run, workflow id, run id, first run id of the chain."""
+    return [(row[0], row[1], row[2], row[3]) for row in await database.fetch("run_ids", list(runs))]
+
+
 async def outcomes(database: Database, runs: Sequence[int]) -> list[Outcome]:
     """How these runs ended, of those that have."""
     rows = await database.fetch("outcomes", list(runs))

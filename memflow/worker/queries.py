@@ -13,6 +13,7 @@ from memflow.codec import Codec
 from memflow.core.definition import RunInfo
 from memflow.core.journal import rebuild
 from memflow.core.replay import Replay
+from memflow.errors import PayloadError
 from memflow.failure import encode_failure, failure_of
 from memflow.store.base import Answer, Question, Store
 from memflow.worker.cache import Cache
@@ -104,12 +105,15 @@ class Queries:
             for question in questions:
                 try:
                     if question.run not in rebuilt:
+                        entries = journals.get(question.run, [])
+                        if isinstance(entries, PayloadError):
+                            raise entries
                         with self._watchdog.turn(question.workflow_id):
                             rebuilt[question.run] = rebuild(
                                 self._registry.workflows[question.workflow],
                                 _info(question, self._store.namespace),
                                 self._codec,
-                                journals.get(question.run, []),
+                                entries,
                             )
                 except Exception as error:
                     self._answers.append(self._failed(question, error.__cause__ or error))

@@ -45,7 +45,8 @@ from memflow.core.interrupts import (
     WriteMemo,
     WriteRecord,
 )
-from memflow.core.replay import Replay
+from memflow.core.replay import Replay, TurnFailed
+from memflow.errors import PayloadError
 from memflow.failure import encode_failure
 from memflow.payload import NO_ARGUMENTS
 from memflow.runs import Status
@@ -110,6 +111,7 @@ class Resident:
         self.wake_at: datetime | None = None         # as of the last commit that asked for release
         self.leaving: str | None = None              # why it is released without keeping its replay
         self.detail: str | None = None
+        self.unreadable: PayloadError | None = None  # mail that cannot be read: nothing behind it may be either
         self.questions: list[Question] = []          # asked while turns were unsaved: answered when their commit has won
         self._hands = hands
         self._unsaved = Unsaved()
@@ -152,6 +154,8 @@ class Resident:
         if self.claim.deadline is not None and self.claim.deadline <= now:
             self._end_by_time(now)
             return
+        if self.unreadable is not None:
+            raise TurnFailed("mail of this run cannot be read") from self.unreadable
         first = self.turn == 0
         arrivals = self._due(now, first)
         if not arrivals:

@@ -30,6 +30,10 @@ select r.id, r.namespace, r.workflow_id, r.run_id, r.workflow, r.task_queue, r.s
   left join memflow.records c on c.run = r.id
  where r.id = memflow.find_run($1::text, $2::text, $3::text);
 
+-- name: run_ids :many
+-- What names these runs: asked by those who read payloads that are bound to it.
+select r.id, r.workflow_id, r.run_id, r.first_run_id from memflow.runs r where r.id = any($1::bigint[]);
+
 -- name: outcomes :many
 -- How these runs ended, of those that have.
 select r.id, r.status, r.result, r.result_encoding, r.next_run_id
