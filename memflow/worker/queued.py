@@ -157,7 +157,8 @@ class Queued:
     def ask_about_all(self) -> None:
         """Beat for every durable job that runs here: the answer says which to stop."""
         for job in self._runner.jobs:
-            if job.token is not None:
+            # One whose row is only being written is not there yet, and would pass for lost.
+            if job.token is not None and not job.becoming_a_row:
                 self._beats.setdefault(job.key, Beat(job.errand.run, job.errand.op, job.token, None))
         if self._beats:
             self._ring()
