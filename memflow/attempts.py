@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from memflow.errors import ConfigurationError, NotInActivityError
+from memflow.interceptors import ActivityOutbound
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,9 @@ class ActivityContext:
     connection: Any = None
     """The connection of the transaction, for a transactional activity."""
 
+    outbound: ActivityOutbound | None = None
+    """What `info` and `heartbeat` go through, where there are interceptors."""
+
     cancelled: bool = False
     """Whether the workflow, a timeout or a shutdown asks this attempt to end."""
 
@@ -77,7 +81,8 @@ def info() -> Info:
     Raises:
         NotInActivityError: none does.
     """
-    return _current("info").info
+    current = _current("info")
+    return current.info if current.outbound is None else current.outbound.info()
 
 
 def heartbeat(*details: Any) -> None:
@@ -89,7 +94,11 @@ def heartbeat(*details: Any) -> None:
         NotInActivityError: no activity runs here.
         PayloadError: `details` cannot be stored.
     """
-    _current("heartbeat").heartbeat(details)
+    current = _current("heartbeat")
+    if current.outbound is None:
+        current.heartbeat(details)
+    else:
+        current.outbound.heartbeat(*details)
 
 
 def is_cancelled() -> bool:

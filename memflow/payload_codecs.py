@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import inspect
 import json
-import os
+import secrets
 import zlib
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
@@ -129,10 +129,10 @@ class Encryption:
 
     def _seal(self, payload: Payload, place: Place) -> Payload:
         if self._left == 0:
-            self._salt, self._left = os.urandom(_SALT), _MESSAGES_PER_SALT
+            self._salt, self._left = secrets.token_bytes(_SALT), _MESSAGES_PER_SALT
         self._left -= 1
         # Random, not counted: a forked process goes on with the same counter, and GCM breaks when a nonce repeats.
-        nonce = os.urandom(_NONCE)
+        nonce = secrets.token_bytes(_NONCE)
         inner = b"" if payload.encoding is None else payload.encoding.encode()
         plain = len(inner).to_bytes(2, "big") + inner + payload.data
         sealed = self._cipher(self._active, self._salt).encrypt(nonce, plain, _bound(self._active, place))

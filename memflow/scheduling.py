@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, cast
@@ -18,6 +18,7 @@ from memflow.core.replay import Replay
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError
 from memflow.failure import exception_of
+from memflow.interceptors import StartActivityInput, WorkflowOutbound
 from memflow.names import check_name
 from memflow.options import ActivityOptions, CancellationType
 from memflow.payload import Payload
@@ -129,9 +130,41 @@ def time_limit(value: Duration | None, what: str) -> timedelta | None:
     return limit
 
 
-def encoded(verb: str, arguments: Sequence[Any], types: Sequence[Any]) -> Payload:
-    """Encode arguments with the codec of the run that calls. Before an op is taken: an error leaves nothing half-done."""
-    return context.current(verb).codec.encode_arguments(arguments, types)
+def performing(
+    verb: str, call: ActivityCall, arguments: Sequence[Any], types: Sequence[Any], result_type: Any
+) -> Coroutine[Any, Any, Any]:
+    """A call of an activity, to be awaited: its arguments are encoded now, what it asks is asked then.
+
+    Raises:
+        PayloadError: an argument cannot be stored.
+    """
+    replay = context.current(verb)
+    if replay.outbound is not None:
+        return _intercepted(replay.outbound, call, arguments, types, result_type)
+    return perform(call, replay.codec.encode_arguments(arguments, types), result_type)
+
+
+async def _intercepted(
+    outbound: WorkflowOutbound, call: ActivityCall, arguments: Sequence[Any], types: Sequence[Any], result_type: Any
+) -> Any:
+    asked = StartActivityInput(call.name, arguments, call.headers, call.options, types, result_type, call.throw_on_error)
+    return await outbound.start_activity(asked)
+
+
+class Scheduled:
+    """An activity that has been asked for: await it for its result."""
+
+    def __init__(self, replay: Replay, asked: StartActivityInput) -> None:
+        input = replay.codec.encode_arguments(asked.args, asked.arg_types)
+        call = ActivityCall(
+            check_name(asked.activity, what="activity name"), asked.options, text_headers(asked.headers), asked.throw_on_error
+        )
+        op = replay.next_op()
+        replay.ask(ScheduleActivity(op, call.name, input, call.options, call.headers))
+        self._awaited = replay, op, call, asked.result_type
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return _outcome(*self._awaited).__await__()
 
 
 async def perform(call: ActivityCall, input: Payload, result_type: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar, TypeVarTuple, Unpack, overload
 
@@ -10,9 +10,11 @@ from memflow.client.describe import RunSummary, summary_of
 from memflow.client.handle import Handle
 from memflow.client.link import Link
 from memflow.client.starting import StartOptions, check_options, definition_for, new_run
+from memflow.client.values import check_headers
 from memflow.errors import ConfigurationError, WorkflowAlreadyStartedError
 from memflow.filters import Filter, needs_clock, parse
-from memflow.names import check_name
+from memflow.interceptors import CountWorkflowsInput, ListWorkflowsInput, StartWorkflowInput
+from memflow.names import DEFAULT_QUEUE, check_name
 from memflow.store.base import RunRow
 
 R = TypeVar("R")
@@ -74,6 +76,25 @@ class Workflows:
             if arguments:
                 raise TypeError("arguments are given either one by one or as `args`, not both")
             arguments = tuple(args)
+        if self._link.outbound is None:
+            return await self.begin(workflow, arguments, result_type, options)
+        rest = {name: value for name, value in options.items() if name not in ("id", "task_queue", "headers")}
+        definition = definition_for(workflow)
+        return await self._link.outbound.start_workflow(
+            StartWorkflowInput(
+                check_name(workflow, what="workflow type") if definition is None else definition.name,
+                arguments,
+                options.get("id"),
+                options.get("task_queue", DEFAULT_QUEUE),
+                check_headers(options.get("headers")),
+                rest,
+                workflow,
+                result_type,
+            )
+        )
+
+    async def begin(self, workflow: Any, arguments: Sequence[Any], result_type: Any, options: Mapping[str, Any]) -> Handle[Any]:
+        """`start`, behind interceptors."""
         definition = definition_for(workflow)
         run = new_run(self._link, workflow, definition, arguments, options)
         started = await self._link.start(run, options.get("connection"))
@@ -144,6 +165,15 @@ class Workflows:
         Raises:
             ConfigurationError: the filter cannot be read; the message names the column and what may stand there.
         """
+        if self._link.outbound is None:
+            found = self.pages(where, limit)
+        else:
+            found = self._link.outbound.list_workflows(ListWorkflowsInput(where, limit))
+        async for each in found:
+            yield each
+
+    async def pages(self, where: str | None, limit: int | None) -> AsyncIterator[RunSummary]:
+        """`list`, behind interceptors."""
         if limit is not None and limit < 0:
             raise ConfigurationError(f"limit: {limit} is below 0")
         tree = await self._tree(where)
@@ -165,6 +195,12 @@ class Workflows:
         Raises:
             ConfigurationError: the filter cannot be read.
         """
+        if self._link.outbound is not None:
+            return await self._link.outbound.count_workflows(CountWorkflowsInput(where))
+        return await self.counted(where)
+
+    async def counted(self, where: str | None) -> int:
+        """`count`, behind interceptors."""
         return await self._link.store.count_runs(await self._tree(where))
 
     async def _tree(self, where: str | None) -> Filter | None:

@@ -41,6 +41,7 @@ from memflow.core.signals import Signals
 from memflow.core.unwinding import Evicted
 from memflow.core.waiting import Answers, Conditions
 from memflow.core.wording import what
+from memflow.interceptors import WorkflowOutbound
 from memflow.payload import Payload
 
 
@@ -69,6 +70,7 @@ class Asking(ABC):
         self.open_timers: Mapping[int, datetime] = self._opened.timers
         self.open_children: Mapping[int, StartChild] = self._opened.children
         self.open_waits: Mapping[int, AwaitSignal] = self._opened.waits
+        self.outbound: WorkflowOutbound | None = None        # what verbs go through, where there are interceptors
         self._context = Context()
         self._loop = TurnLoop(self, info.run_id, self._context)
         self._asked: list[Interrupt] = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from memflow.interceptors import WorkflowInbound
 from memflow.payload import Payload
 
 
@@ -44,6 +45,8 @@ class Definition:
     fails_on: tuple[type[BaseException], ...]
     make: Callable[..., Any] | None = None
     handlers: tuple[Handler, ...] = ()
+    intercept: Callable[[Any], WorkflowInbound] | None = None
+    """Puts interceptors around a replay, and gives what is to be called in place of its code; None without any."""
 
 
 @dataclass(frozen=True, slots=True)

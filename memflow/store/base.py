@@ -144,6 +144,7 @@ class Question:
     first_run_id: str
     parent_workflow_id: str | None
     parent_run_id: str | None
+    asked_headers: Mapping[str, str] = field(default_factory=dict[str, str])   # of the query; `headers` are the run's
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +301,7 @@ class NextRun:
     task_queue: str | None = None
     run_timeout: timedelta | None = None
     retry: RetryPolicy | None = None
+    headers: Mapping[str, str] | None = None
     signals: Sequence[SignalReceived] = ()     # read by that run, but taken by no code of it; before the unread mail
 
 
@@ -456,7 +458,9 @@ class Store(Protocol):
         """How far updates are, in the order given."""
         ...
 
-    async def ask_question(self, id: UUID, workflow_id: str, run_id: str | None, name: str, input: Payload) -> bool:
+    async def ask_question(
+        self, id: UUID, workflow_id: str, run_id: str | None, name: str, input: Payload, headers: Mapping[str, str] = ...
+    ) -> bool:
         """Leave a query for a worker. False: there is no such run. A repeat with the same id is the same question."""
         ...
 

@@ -143,8 +143,16 @@ class PostgresStore:
     async def replies(self, updates: Sequence[UpdateKey]) -> list[Reply]:
         return await questions.replies(self._database, self.namespace, updates)
 
-    async def ask_question(self, id: UUID, workflow_id: str, run_id: str | None, name: str, input: Payload) -> bool:
-        return await questions.ask_question(self._database, self.namespace, id, workflow_id, run_id, name, input)
+    async def ask_question(
+        self,
+        id: UUID,
+        workflow_id: str,
+        run_id: str | None,
+        name: str,
+        input: Payload,
+        headers: Mapping[str, str] = questions.NO_HEADERS,
+    ) -> bool:
+        return await questions.ask_question(self._database, self.namespace, id, workflow_id, run_id, name, input, headers)
 
     async def answers(self, ids: Sequence[UUID]) -> list[Answer]:
         return await questions.answers(self._database, ids)

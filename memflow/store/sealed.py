@@ -51,6 +51,7 @@ from memflow.store.base import (
     TurnCommit,
     UpdateKey,
 )
+from memflow.store.questions import NO_HEADERS
 from memflow.store.sealing import Ids, Visit, activity_place, maybe
 
 T = TypeVar("T")
@@ -85,8 +86,7 @@ class SealedStore:
         plain = walk(find)
         if not found:
             return plain
-        changed = iter(await self._codecs.seal(found))
-        return walk(lambda payload, *places: next(changed))
+        return walk(_put_in(await self._codecs.seal(found)))
 
     async def _opened(self, walk: Callable[[Visit], T]) -> T:
         found: list[tuple[Payload, Sequence[Place]]] = []
@@ -98,8 +98,7 @@ class SealedStore:
         sealed = walk(find)
         if not found:
             return sealed
-        changed = iter(await self._codecs.open(found))
-        return walk(lambda payload, *places: next(changed))
+        return walk(_put_in(await self._codecs.open(found)))
 
     def _learn(self, run: int, ids: Ids) -> Ids:
         if len(self._known) >= KNOWN_RUNS:
@@ -253,9 +252,17 @@ class SealedStore:
 
         return await self._opened(walk)
 
-    async def ask_question(self, id: UUID, workflow_id: str, run_id: str | None, name: str, input: Payload) -> bool:
+    async def ask_question(
+        self,
+        id: UUID,
+        workflow_id: str,
+        run_id: str | None,
+        name: str,
+        input: Payload,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> bool:
         sealed = await self._sealed(lambda visit: visit(input, (self.namespace, "query", str(id))))
-        return await self._store.ask_question(id, workflow_id, run_id, name, sealed)
+        return await self._store.ask_question(id, workflow_id, run_id, name, sealed, headers)
 
     async def answers(self, ids: Sequence[UUID]) -> list[Answer]:
         found = await self._store.answers(ids)
@@ -458,6 +465,16 @@ class _Watch:
         if self.broken is None and isinstance(opened, Unreadable):
             self.broken = opened.reason
         return opened
+
+
+def _put_in(changed: Sequence[Payload]) -> Visit:
+    """A visit that answers with these, in the order in which they were found."""
+    left = iter(changed)
+
+    def put(payload: Payload, *places: Place) -> Payload:
+        return next(left)
+
+    return put
 
 
 def _reason(*payloads: Payload | None) -> str | None:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from memflow.activity import ActivityDefinition
 from memflow.codec import Codec
 from memflow.errors import DatabaseError
+from memflow.interceptors import WorkerInterceptor, overrides
 from memflow.store.base import Committed, Store
 from memflow.worker import guard
 from memflow.worker.activities import Runner
@@ -80,6 +81,7 @@ class Settings:
     version: str | None
     executor: Executor
     trace_sinks: tuple[TraceSink, ...]
+    interceptors: tuple[WorkerInterceptor, ...] = ()
 
 
 class Engine:
@@ -118,6 +120,7 @@ class Engine:
             executor=settings.executor,
             now=self.now,
             per_second=settings.max_activities_per_second,
+            interceptors=overrides(settings.interceptors, "intercept_activity"),
         )
         self._runner.freed = self._slot_free
         self._queued = Queued(

@@ -127,7 +127,7 @@ class Queries:
     def _ask(self, replay: Replay, question: Question) -> Answer:
         try:
             with self._watchdog.turn(question.workflow_id):
-                return Answer(question.id, "answered", replay.query(question.name, question.input))
+                return Answer(question.id, "answered", replay.query(question.name, question.input, question.asked_headers))
         except (Exception, SystemExit, asyncio.CancelledError) as error:  # user code is called: an error is its answer
             return self._failed(question, error)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, TypeVar
 
 from memflow.activity import ActivityDefinition, activity_definition_of
 from memflow.core.definition import Definition
 from memflow.errors import ConfigurationError
+from memflow.interceptors import WorkerInterceptor
 from memflow.workflow.define import definition_of, is_workflow
+from memflow.workflow.intercepting import intercepted
 
 T = TypeVar("T", Definition, ActivityDefinition)
 
@@ -30,6 +32,10 @@ class Registry:
         for listed in activities:
             for activity in _activities_of(listed):
                 _add(self.activities, activity, activity.name, "activity")
+
+    def intercept(self, interceptors: Sequence[WorkerInterceptor]) -> None:
+        """Put interceptors around every workflow."""
+        self.workflows = {name: intercepted(each, interceptors) for name, each in self.workflows.items()}
 
     @property
     def types(self) -> list[str]:

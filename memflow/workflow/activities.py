@@ -12,8 +12,7 @@ from typing_extensions import Unpack
 
 from memflow.activity import Activity, stub_of
 from memflow.errors import ConfigurationError
-from memflow.payload import Payload
-from memflow.scheduling import ActivityCall, ActivityKeywords, activity_call, encoded, perform
+from memflow.scheduling import ActivityCall, ActivityKeywords, activity_call, performing
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -61,7 +60,7 @@ async def execute_activity(  # type: ignore[misc]  # mypy does not see that *Any
         asyncio.CancelledError: this task was cancelled; what becomes of the activity tells `cancellation_type`.
     """
     given = cast("ActivityKeywords", keywords)
-    return await perform(*_prepared("execute_activity", activity, arguments, args, result_type, given))
+    return await performing("execute_activity", *_prepared("execute_activity", activity, arguments, args, result_type, given))
 
 
 @overload
@@ -99,7 +98,7 @@ def start_activity(  # type: ignore[misc]  # mypy does not see that *Any takes *
     """
     given = cast("ActivityKeywords", keywords)
     prepared = _prepared("start_activity", activity, arguments, args, result_type, given)
-    return asyncio.create_task(perform(*prepared), name=f"activity {prepared[0].name}")
+    return asyncio.create_task(performing("start_activity", *prepared), name=f"activity {prepared[0].name}")
 
 
 def _prepared(
@@ -109,17 +108,17 @@ def _prepared(
     args: Sequence[Any] | None,
     result_type: Any,
     keywords: ActivityKeywords,
-) -> tuple[ActivityCall, Payload, Any]:
+) -> tuple[ActivityCall, Sequence[Any], Sequence[Any], Any]:
     if args is not None:
         if arguments:
             raise ConfigurationError(f"{verb}: give the arguments one by one or as args=[...], not both")
         arguments = args
     if isinstance(activity, str):
-        return activity_call(activity, keywords), encoded(verb, arguments, ()), result_type
+        return activity_call(activity, keywords), arguments, (), result_type
     known = as_activity(activity)
     call, parameters, (types, declared) = known.prepare(keywords)
     result = declared if result_type is Any else result_type
-    return call, encoded(verb, parameters.bind(arguments, {}), types), result
+    return call, parameters.bind(arguments, {}), types, result
 
 
 def as_activity(function: Any) -> Activity[..., Any]:

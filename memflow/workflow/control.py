@@ -9,13 +9,17 @@ from memflow.core import context
 from memflow.core.chain import ContinueAsNewError
 from memflow.core.definition import RunInfo
 from memflow.core.interrupts import SendSignal, StopOther
+from memflow.core.replay import Replay
 from memflow.core.unwinding import Evicted
+from memflow.interceptors import SignalOtherInput
 from memflow.names import check_name
+from memflow.scheduling import text_headers
 
 
 def info() -> RunInfo:
     """Which run this is: ids, type, queue, parent, headers."""
-    return context.current("info").info
+    replay = context.current("info")
+    return replay.info if replay.outbound is None else replay.outbound.info()
 
 
 def in_workflow() -> bool:
@@ -52,7 +56,7 @@ class ExternalHandle:
         Raises:
             PayloadError: the payload is no plain JSON value and `type` does not say what it is.
         """
-        send_to_run("handle.signal", name, payload, type, self.id, self.run_id)
+        await send_to_run("handle.signal", SignalOtherInput(name, payload, self.id, self.run_id, type=type))
 
     async def cancel(self, *, reason: str | None = None) -> None:
         """Ask it to cancel itself."""
@@ -72,12 +76,23 @@ def did_interrupt(error: BaseException) -> bool:
     return isinstance(error, Evicted | ContinueAsNewError)
 
 
-def send_to_run(verb: str, name: str, payload: Any, type: Any, workflow_id: str, run_id: str | None) -> None:
+async def send_to_run(verb: str, wanted: SignalOtherInput, *, child: bool = False) -> None:
     """Ask that a signal be sent by name to one run."""
     replay = context.current(verb)
-    check_name(name, what="signal name")
-    encoded = replay.codec.encode(payload, type)
-    replay.ask(SendSignal(replay.next_op(), name, encoded, workflow_id, run_id))
+    check_name(wanted.signal, what="signal name")
+    if replay.outbound is None:
+        send(replay, wanted)
+    elif child:
+        await replay.outbound.signal_child_workflow(wanted)
+    else:
+        await replay.outbound.signal_external_workflow(wanted)
+
+
+def send(replay: Replay, wanted: SignalOtherInput) -> None:
+    """The same, behind interceptors."""
+    payload = replay.codec.encode(wanted.payload, wanted.type)
+    headers = text_headers(wanted.headers)
+    replay.ask(SendSignal(replay.next_op(), wanted.signal, payload, wanted.workflow_id, wanted.run_id, headers))
 
 
 def _stop(how: str, workflow_id: str, run_id: str | None, reason: str | None) -> None:

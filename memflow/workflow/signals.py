@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from types import UnionType
 from typing import Any, TypeVar, overload
 
 from memflow.core import context
 from memflow.core.interrupts import SendSignal
+from memflow.core.replay import Replay
 from memflow.duration import Duration, to_timedelta
+from memflow.interceptors import SignalInput, WaitForInput
 from memflow.names import check_name
 from memflow.options import HandlerUnfinishedPolicy
 from memflow.workflow.handlers import check_options, declare
@@ -43,18 +46,32 @@ async def wait_for(
     """
     replay = context.current("wait_for")
     check_name(signal_id, what="signal id")
-    if timeout is None:
-        received = await replay.wait_signal(signal_id)
-        return replay.codec.decode(received.payload, type)
-    limit = to_timedelta(timeout, what="timeout").total_seconds()
+    limit = None if timeout is None else to_timedelta(timeout, what="timeout")
+    if replay.outbound is None:
+        return await received(replay, signal_id, type, limit, default)
     try:
-        async with asyncio.timeout(limit):
-            received = await replay.wait_signal(signal_id)
+        return await replay.outbound.wait_for(WaitForInput(signal_id, type, limit))
+    except TimeoutError:
+        if default is _NO_DEFAULT or limit is None:
+            raise
+        return default
+
+
+async def received(
+    replay: Replay, signal_id: str, type: Any, limit: timedelta | None, default: Any = _NO_DEFAULT
+) -> Any:
+    """The same, behind interceptors."""
+    if limit is None:
+        return replay.codec.decode((await replay.wait_signal(signal_id)).payload, type)
+    seconds = limit.total_seconds()
+    try:
+        async with asyncio.timeout(seconds):
+            signal = await replay.wait_signal(signal_id)
     except TimeoutError:
         if default is not _NO_DEFAULT:
             return default
-        raise TimeoutError(f"no signal {signal_id!r} within {limit:g} s") from None
-    return replay.codec.decode(received.payload, type)
+        raise TimeoutError(f"no signal {signal_id!r} within {seconds:g} s") from None
+    return replay.codec.decode(signal.payload, type)
 
 
 async def wait_condition(fn: Callable[[], bool], *, timeout: Duration | None = None) -> None:
@@ -113,5 +130,13 @@ def signal(target: Any = None, payload: Any = None, *, type: Any = Any, **option
 async def _send(signal_id: str, payload: Any, type: Any) -> None:
     replay = context.current("signal")
     check_name(signal_id, what="signal id")
+    if replay.outbound is None:
+        give(replay, signal_id, payload, type)
+    else:
+        await replay.outbound.signal(SignalInput(signal_id, payload, type))
+
+
+def give(replay: Replay, signal_id: str, payload: Any, type: Any) -> None:
+    """The same, behind interceptors."""
     encoded = replay.codec.encode(payload, type)
     replay.ask(SendSignal(replay.next_op(), signal_id, encoded))

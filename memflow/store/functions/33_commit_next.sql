@@ -43,7 +43,7 @@ begin
       v_limit, v_old.execution_deadline, coalesce(v_about ->> 'retry', v_old.retry), (v_about ->> 'attempt')::int, v_old.priority,
       v_old.parent, v_old.parent_op, v_old.parent_policy, v_old.parent_workflow_id, v_old.parent_run_id,
       coalesce(e_data[i], v_old.input), case when e_data[i] is null then v_old.input_encoding else e_encoding[i] end,
-      decode(v_about ->> 'memo', 'base64'), v_about ->> 'memo_encoding', v_search, v_about ->> 'search_encoding', v_old.headers,
+      decode(v_about ->> 'memo', 'base64'), v_about ->> 'memo_encoding', v_search, v_about ->> 'search_encoding', coalesce(v_about ->> 'headers', v_old.headers),
       v_old.version, v_old.expire)
     returning id into v_new;
     insert into memflow.inbox (run, position, at, kind, attributes, encoding, data, dedupe)
