@@ -315,8 +315,8 @@ async def test_every_call_passes_all_interceptors_the_first_outermost(cached: in
             assert result["headers"] == {"round": "second"}
             await client.signal("other-id", 1)
             assert (await client.get_handle("all").describe()).id == "all"
-            assert [run.id async for run in client.workflow.list("id = all")] == ["all", "all"]
-            assert await client.workflow.count("id = all") == 2
+            assert [run.id async for run in client.workflow.list('id = "all"')] == ["all", "all"]
+            assert await client.workflow.count('id = "all"') == 2
     seen = [each.partition(":")[2] for each in calls if each.startswith("two:")]
     for what in (
         "start Everything [False] q",
@@ -325,17 +325,17 @@ async def test_every_call_passes_all_interceptors_the_first_outermost(cached: in
         "signal finish",
         "signal id other-id",
         "describe all",
-        "list id = all",
-        "count id = all",
+        'list id = "all"',
+        'count id = "all"',
         "run Everything [False]",
         "run Everything [True]",
         "validate change",
         "handle update change {'two': 'update'}",
         "handle query status {'two': 'query'}",
         "handle signal finish [] {'two': 'signal'}",
-        "handle signal hear ['hello'] {'three': 'from parent'}",
+        "handle signal hear ['hello'] {'one': 'from parent'}",
         "start activity greet ['a']",
-        "activity greet {'one': 'activity', 'two': 'activity', 'three': 'activity'}",
+        "activity greet {'three': 'activity', 'two': 'activity', 'one': 'activity'}",
         "heartbeat ('half way',)",
         "start child Listener",
         "signal child hear",
