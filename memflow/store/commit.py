@@ -23,11 +23,9 @@ from memflow.payload import Payload
 from memflow.store.base import Committed, NextRun, TurnCommit
 from memflow.store.database import Database, Record
 from memflow.store.faults import Fault, fault_of
-from memflow.store.rows import columns, data_of, encoding_of, headers_text, retry_text
+from memflow.store.rows import columns, data_of, encoding_of, headers_text, journal_row, retry_text
 from memflow.store.runs import PARENT_CLOSED, terminated
-
-_ON_THE_RUN = frozenset({"run_started", "complete", "fail", "cancelled"})
-"""Kinds whose payload lies on the run's row, not a second time in the journal."""
+from memflow.store.steps import commit_steps, is_step
 
 _CANCELLED = encode_failure(Failure("cancelled", "cancelled")).data
 """The answer of a cancelled activity that nobody was running."""
@@ -51,7 +49,7 @@ async def commit_turns(database: Database, worker: int, namespace: str, turns: S
 
 async def _commit(database: Database, worker: int, namespace: str, turns: Sequence[TurnCommit]) -> list[Committed]:
     try:
-        row = await database.row("commit_turns", worker, namespace, *_columns(turns), repeat=False)
+        return await _sent(database, worker, namespace, turns)
     except OutcomeUnknownError:
         return await _settle(database, worker, namespace, turns)
     except DatabaseError as error:
@@ -63,6 +61,12 @@ async def _commit(database: Database, worker: int, namespace: str, turns: Sequen
         middle = len(turns) // 2
         first = await _commit(database, worker, namespace, turns[:middle])
         return first + await _commit(database, worker, namespace, turns[middle:])
+
+
+async def _sent(database: Database, worker: int, namespace: str, turns: Sequence[TurnCommit]) -> list[Committed]:
+    if all(map(is_step, turns)):
+        return await commit_steps(database, worker, turns)
+    row = await database.row("commit_turns", worker, namespace, *_columns(turns), repeat=False)
     assert row is not None, "the function always gives one row"
     return [
         Committed(turn.run, outcome, arrived, released)
@@ -165,21 +169,7 @@ def _add(rows: _Rows, member: int, turn: TurnCommit) -> None:
         )
     )
     for each in entries:
-        row = to_row(each.entry)
-        elsewhere = row.kind in _ON_THE_RUN
-        rows.journal.append(
-            (
-                member,
-                each.seq,
-                each.turn,
-                each.at,
-                row.kind,
-                row.op,
-                row.attributes,
-                None if elsewhere else row.encoding,
-                None if elsewhere else row.data,
-            )
-        )
+        rows.journal.append((member, *journal_row(each)))
     if turn.activities:
         rows.activities.extend(_activity_rows(member, turn))
     rows.cancels.extend((member, op, False) for op in turn.cancelled_activities)

@@ -64,6 +64,8 @@ class Database:
         self._rebuilding = asyncio.Lock()
         self._retired: list[asyncio.Task[None]] = []
         self._for_users = asyncio.Semaphore(FOR_USERS)
+        self._at_hand: list[Any] = []                    # connections that we have of our pool, and nobody uses
+        self._waiting = 0                                # for one of the pool
 
     # ------------------------------------------------------------------------------------------------- life
 
@@ -84,6 +86,7 @@ class Database:
         if self._given or self._pool is None:
             return
         pool, self._pool = self._pool, None
+        await self._give_back(pool)
         await asyncio.gather(_closed(pool), *self._retired)
 
     async def _build(self) -> None:
@@ -148,6 +151,7 @@ class Database:
             if self._given:
                 return
             await self._build()
+            await self._give_back(used)
             # What is still under way on the old connections may end there.
             self._retired.append(asyncio.create_task(_closed(used), name="memflow closes a pool"))
 
@@ -205,10 +209,7 @@ class Database:
         pool = self._pool
         if self._closed or pool is None:
             raise ConfigurationError("the connection to Postgres is closed")
-        try:
-            conn = await pool.acquire(timeout=CONNECT_SECONDS)
-        except (OSError, EOFError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            raise _NotConnected(error) from error
+        conn = await self._take(pool)
         try:
             yield conn
         except asyncpg.PostgresError as error:
@@ -221,6 +222,31 @@ class Database:
             _drop(conn)
             raise
         finally:
+            # A pool of asyncpg's takes a task and five rounds of the event loop to lend a connection, a third of what a
+            # small statement costs us. So a connection stays at hand, unless somebody waits for the pool.
+            if self._given or self._waiting or pool is not self._pool or _is_gone(conn):
+                await pool.release(conn)
+            else:
+                self._at_hand.append(conn)
+
+    async def _take(self, pool: Any) -> Any:
+        while self._at_hand:
+            conn = self._at_hand.pop()                   # the one used last: the others may time out in peace
+            if not _is_gone(conn):
+                return conn
+            await pool.release(conn)
+        self._waiting += 1
+        try:
+            return await pool.acquire(timeout=CONNECT_SECONDS)
+        except (OSError, EOFError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            raise _NotConnected(error) from error
+        finally:
+            self._waiting -= 1
+
+    async def _give_back(self, pool: Any) -> None:
+        """What is at hand goes back to its pool, which is about to be closed."""
+        at_hand, self._at_hand = self._at_hand, []
+        for conn in at_hand:
             await pool.release(conn)
 
     @asynccontextmanager
@@ -337,6 +363,14 @@ def _drop(conn: Any) -> None:
         conn.terminate()
     except asyncpg.InterfaceError:
         log.debug("the connection was gone already")
+
+
+def _is_gone(conn: Any) -> bool:
+    """Whether a connection was closed, or has left the pool by itself."""
+    try:
+        return bool(conn.is_closed())
+    except asyncpg.InterfaceError:
+        return True
 
 
 async def _nothing(_connection: Any) -> None:

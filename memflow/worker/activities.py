@@ -180,6 +180,7 @@ class Runner:
             else:
                 self._release_slot()
         job.finished(job, ending)
+        job.task = job.context = None                    # else they and the job keep one another: work for the collector
 
     # ------------------------------------------------------------------------------------------------- one attempt
 

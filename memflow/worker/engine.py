@@ -20,7 +20,7 @@ from memflow.codec import Codec
 from memflow.errors import DatabaseError
 from memflow.interceptors import WorkerInterceptor, overrides
 from memflow.store.base import Committed, Store
-from memflow.worker import guard
+from memflow.worker import collector, guard
 from memflow.worker.activities import Runner
 from memflow.worker.bells import Bell
 from memflow.worker.cache import Cache, Suspended
@@ -136,6 +136,7 @@ class Engine:
         self._watchdog.start()
         await self._register()
         self._pulse.start()
+        collector.relax()
 
     async def _register(self) -> None:
         settings = self._settings
@@ -202,6 +203,7 @@ class Engine:
         self._cache.clear()
         self._watchdog.stop()
         self._pulse.stop()
+        collector.restore()
 
     async def _rise_again(self) -> None:
         """Others took this worker for dead: whatever it held is theirs now. Drop it all and begin anew."""

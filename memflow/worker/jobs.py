@@ -59,6 +59,10 @@ class Errand:
     close_by: datetime | None
 
 
+def _no_timers() -> list[asyncio.TimerHandle]:
+    return []                          # `list[TimerHandle]()` would cost ten times as much, once per attempt
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """An attempt that waits for a slot or runs. With a `token` it is a durable row, without it lives in memory alone.
@@ -79,7 +83,7 @@ class Job:
     stopped: str | None = None
     becoming_a_row: bool = False
     ending: Ending | None = None
-    timers: list[asyncio.TimerHandle] = field(default_factory=list[asyncio.TimerHandle])
+    timers: list[asyncio.TimerHandle] = field(default_factory=_no_timers)
     context: Any = None
     since: float = 0.0                 # when it was submitted, by the loop's clock
 

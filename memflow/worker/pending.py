@@ -63,14 +63,13 @@ class Finished(Protocol):
 class Pending:
     """Activities of one run that were asked for and not answered."""
 
-    def __init__(self, claim: Claim, replay: Replay, places: Places, run: Finished, scheduled_at: dict[int, datetime]) -> None:
+    def __init__(self, claim: Claim, replay: Replay, places: Places, scheduled_at: dict[int, datetime]) -> None:
         self.scheduled_at = scheduled_at
         self.memory: dict[int, Job] = {}             # run, or wait for a slot, in memory alone
         self.cautious = claim.crashes > 0            # an owner was lost: nothing runs in memory alone
         self._claim = claim
         self._replay = replay
         self._places = places
-        self._run = run
         self._rows: list[ActivityRow] = []           # for the next commit
         self._in_flight: list[ActivityRow] = []      # in the commit under way
         self._becoming: list[Job] = []               # run already, and get a row with the commit under way
@@ -79,12 +78,15 @@ class Pending:
 
     # ------------------------------------------------------------------------------------------------- jobs
 
-    def memory_job(self, asked: ScheduleActivity, at: datetime) -> Job | None:
-        """A job in memory alone, if this activity may run so: here, without heartbeats, and nobody crashed on it."""
+    def memory_job(self, asked: ScheduleActivity, at: datetime, run: Finished) -> Job | None:
+        """A job in memory alone, if this activity may run so: here, without heartbeats, and nobody crashed on it.
+
+        `run` is its run. It is not kept: a cycle of the two would leave every run to the garbage collector.
+        """
         definition = self._places.serves(self._queue(asked), asked.name)
         if definition is None or self.cautious or definition.transactional or asked.options.heartbeat_timeout is not None:
             return None
-        return Job(self._errand(asked, at), definition, 1, None, self._run.finished, beaten=self._run.wants_row)
+        return Job(self._errand(asked, at), definition, 1, None, run.finished, beaten=run.wants_row)
 
     def row_job(self, asked: ScheduleActivity, at: datetime, *, here: bool) -> Job | None:
         """A durable row; and the job, if this worker takes it (`here`, served, and there is room)."""

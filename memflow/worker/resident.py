@@ -55,7 +55,7 @@ from memflow.worker import verdicts
 from memflow.worker.chains import ending_of, next_run
 from memflow.worker.jobs import Ending, HandBack, Job, Settled, TryAgain
 from memflow.worker.pending import Pending, Places
-from memflow.worker.unsaved import Unsaved
+from memflow.worker.unsaved import Unsaved, empty
 
 TURN_LIMIT = 500
 """Arrivals in one turn: a flood for one run must not starve its neighbours."""
@@ -76,11 +76,11 @@ class Hands(Places, Protocol):
 class Acts:
     """What a won commit allows: start these, stop those, report, look again when rows fall due, tell the tracing sink."""
 
-    start: list[Job] = field(default_factory=list[Job])
-    stop: list[int] = field(default_factory=list[int])
-    report: list[tuple[Job, Ending]] = field(default_factory=list[tuple[Job, Ending]])
-    due: list[datetime] = field(default_factory=list[datetime])
-    traces: list[Trace] = field(default_factory=list[Trace])
+    start: list[Job] = field(default_factory=empty)
+    stop: list[int] = field(default_factory=empty)
+    report: list[tuple[Job, Ending]] = field(default_factory=empty)
+    due: list[datetime] = field(default_factory=empty)
+    traces: list[Trace] = field(default_factory=empty)
 
 
 class Resident:
@@ -105,7 +105,7 @@ class Resident:
         self.last_at = claim.last_at
         self.read = self.taken = claim.consumed      # inbox positions: read into memory, taken by a turn
         self.arrivals: deque[tuple[int | None, Arrival]] = deque()
-        self.pending = Pending(claim, replay, hands, self, scheduled_at)
+        self.pending = Pending(claim, replay, hands, scheduled_at)
         self.committing = self.marked = self.flush = False
         self.flush_timer: asyncio.TimerHandle | None = None
         self.wake_at: datetime | None = None         # as of the last commit that asked for release
@@ -277,7 +277,7 @@ class Resident:
             or any(not isinstance(effect, Emit) for effect in unsaved.effects)
         ):
             return []
-        jobs = [self.pending.memory_job(asked, at) for asked, at in unsaved.scheduled]
+        jobs = [self.pending.memory_job(asked, at, self) for asked, at in unsaved.scheduled]
         ready = [job for job in jobs if job is not None]
         if len(ready) < len(jobs):
             return []
@@ -336,7 +336,7 @@ class Resident:
 
     def _place(self, asked: ScheduleActivity, at: datetime) -> None:
         stays = self.leaving is None
-        job = self.pending.memory_job(asked, at) if stays else None
+        job = self.pending.memory_job(asked, at, self) if stays else None
         if job is not None:
             self.pending.memory[asked.op] = job
         else:

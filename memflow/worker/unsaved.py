@@ -14,18 +14,23 @@ from memflow.store.base import Effect
 Marks = tuple[int, ...]
 
 
+def empty() -> list[Any]:
+    """The default of a list made once or more per commit: calling `list[Trace]` costs ten times a `list`."""
+    return []
+
+
 @dataclass(slots=True)
 class Unsaved:
     """Grows turn by turn, is emptied by a won commit, and can be cut back to where a turn began."""
 
-    entries: list[JournalEntry] = field(default_factory=list[JournalEntry])
-    effects: list[Effect] = field(default_factory=list[Effect])
-    scheduled: list[tuple[ScheduleActivity, datetime]] = field(default_factory=list[tuple[ScheduleActivity, datetime]])
-    cancelled: list[int] = field(default_factory=list[int])
-    dropped: list[int] = field(default_factory=list[int])
-    traces: list[Trace] = field(default_factory=list[Trace])
-    records: list[Payload | None] = field(default_factory=list[Payload | None])  # as each turn that wrote left it
-    memos: list[Payload | None] = field(default_factory=list[Payload | None])
+    entries: list[JournalEntry] = field(default_factory=empty)
+    effects: list[Effect] = field(default_factory=empty)
+    scheduled: list[tuple[ScheduleActivity, datetime]] = field(default_factory=empty)
+    cancelled: list[int] = field(default_factory=empty)
+    dropped: list[int] = field(default_factory=empty)
+    traces: list[Trace] = field(default_factory=empty)
+    records: list[Payload | None] = field(default_factory=empty)  # as each turn that wrote left it
+    memos: list[Payload | None] = field(default_factory=empty)
 
     def marks(self) -> Marks:
         """Where each list ends now."""

@@ -55,6 +55,13 @@ select outcomes, arrived, released
     $50::int[], $51::text[], $52::int[], $53::text[], $54::text[], $55::text[], $56::text[], $57::text[], $58::bytea[],
     $59::bytea);
 
+-- name: commit_steps :one
+-- Make turns durable that only add to their journal; see functions/34_commit_steps.sql.
+select members, arrived
+  from memflow.commit_steps(
+    $1::bigint, $2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[], $6::int[], $7::int[], $8::timestamptz[],
+    $9::int[], $10::bigint[], $11::int[], $12::timestamptz[], $13::text[], $14::int[], $15::text[], $16::text[], $17::bytea[]);
+
 -- name: committed :many
 -- What became of a commit whose answer was lost: where each run stands, and whose entry is the last of its journal.
 -- $1 runs

@@ -1,0 +1,60 @@
+-- The commit of turns that only add to their journal: an activity of this worker ended, the next one starts in its memory.
+-- A sequence of activities consists of these, and one of them is worth no more than two statements. Everything else goes
+-- through memflow.commit_turns, whose fence and whose order of locks (rows of runs in id order, then their wakes) these are.
+create or replace function memflow.commit_steps(
+  p_worker bigint, p_run bigint[], p_token uuid[], p_length bigint[], p_consumed bigint[], p_added int[], p_turn int[],
+  p_last_at timestamptz[],
+  j_member int[], j_seq bigint[], j_turn int[], j_at timestamptz[], j_kind text[], j_op int[], j_attributes text[],
+  j_encoding text[], j_data bytea[],
+  out members int[], out arrived bigint[]
+)
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set plan_cache_mode = force_generic_plan
+as $body$
+#variable_conflict use_column
+declare
+  v_changed bigint[];
+begin
+  perform 1 from memflow.runs r where r.id = any(p_run) order by r.id for no key update;
+
+  with held as materialized (
+    select u.member::int as member, u.run, u.consumed, r.arrived,
+           w.crashes <> 0 or r.consumed < u.consumed or (w.wake_at is null) <> (r.arrived <= u.consumed) as changed
+      from unnest(p_run, p_token, p_length, p_consumed) with ordinality u(run, token, length, consumed, member)
+      join memflow.runs r on r.id = u.run
+      join memflow.wakes w on w.run = u.run
+     where w.owner is not distinct from p_worker and w.token = u.token and r.length = u.length
+       and r.status in ('running', 'paused')
+       for no key update of w
+  ), moved as (
+    update memflow.runs r
+       set length = r.length + p_added[h.member], turn = coalesce(p_turn[h.member], r.turn),
+           last_at = coalesce(p_last_at[h.member], r.last_at), consumed = h.consumed, retries = 0,
+           waiting_at = null, detail = null
+      from held h
+     where r.id = h.run
+  ), written as (
+    insert into memflow.journal (run, seq, at, token, turn, op, kind, attributes, encoding, data)
+    select h.run, j.seq, j.at, p_token[j.member], j.turn, j.op, j.kind, j.attributes, j.encoding, j.data
+      from unnest(j_member, j_seq, j_turn, j_at, j_kind, j_op, j_attributes, j_encoding, j_data)
+           j(member, seq, turn, at, kind, op, attributes, encoding, data)
+      join held h on h.member = j.member
+  )
+  select array_agg(h.member), array_agg(h.arrived), array_agg(h.run) filter (where h.changed)
+    into members, arrived, v_changed
+    from held h;
+
+  if v_changed is not null then
+    update memflow.wakes w
+       set crashes = 0, wake_at = case when r.arrived > r.consumed then memflow.now() end
+      from unnest(v_changed) u(run)
+      join memflow.runs r on r.id = u.run
+     where w.run = u.run;
+    delete from memflow.inbox i
+     using unnest(v_changed) u(run)
+      join memflow.runs r on r.id = u.run
+     where i.run = u.run and i.position <= r.consumed;
+  end if;
+end
+$body$;

@@ -1,0 +1,51 @@
+"""Commits of turns that only add to their journal, by a statement of their own; see functions/34_commit_steps.sql.
+
+A run that works through a sequence of activities commits little else, and waits for each commit: what the general statement
+spends on parts that are empty would be a third of its time (measured: 0.37 ms of Postgres per step, 0.2 with this one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from memflow.runs import Status
+from memflow.store.base import Committed, TurnCommit
+from memflow.store.database import Database
+from memflow.store.rows import columns, journal_row
+
+
+def is_step(turn: TurnCommit) -> bool:
+    """Whether a turn adds entries to its journal and asks for nothing else."""
+    return (
+        not turn.release
+        and turn.status is Status.RUNNING
+        and bool(turn.entries)
+        and turn.detail is None
+        and turn.retries == 0
+        and turn.record is None
+        and turn.memo is None
+        and not turn.activities
+        and not turn.effects
+        and not turn.cancelled_activities
+        and not turn.dropped_activities
+        and not turn.mail
+    )
+
+
+async def commit_steps(database: Database, worker: int, turns: Sequence[TurnCommit]) -> list[Committed]:
+    """Make such turns durable. They are in the order of their runs."""
+    members: list[tuple[Any, ...]] = []
+    journal: list[tuple[Any, ...]] = []
+    for member, turn in enumerate(turns, start=1):
+        last = turn.entries[-1]
+        members.append((turn.run, turn.token, turn.length, turn.consumed, len(turn.entries), last.turn, last.at))
+        for each in turn.entries:
+            journal.append((member, *journal_row(each)))
+    answer = await database.row("commit_steps", worker, *columns(members, 7), *columns(journal, 9), repeat=False)
+    assert answer is not None, "the function always gives one row"
+    won: dict[int, int] = dict(zip(answer["members"], answer["arrived"], strict=True)) if answer["members"] else {}
+    return [
+        Committed(turn.run, "won" if member in won else "fenced", won.get(member, 0), member not in won)
+        for member, turn in enumerate(turns, start=1)
+    ]
