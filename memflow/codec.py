@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from memflow.adapters import Adapters, hint_name
-from memflow.errors import PayloadError
+from memflow.errors import PayloadError, UnreadablePayloadError
 from memflow.fidelity import Difference, difference, name_of, type_of
 from memflow.payload import NO_ARGUMENTS, NOTHING, Payload, Unreadable
 from memflow.payload_codecs import BoundPayloadCodec, Compression, Encryption, PayloadCodec
@@ -212,9 +212,11 @@ def _message(error: PayloadError) -> str:
 
 def _checked(payload: Payload) -> bytes:
     if isinstance(payload, Unreadable):
-        raise PayloadError(payload.reason)
+        raise UnreadablePayloadError(payload.reason)
     if payload.encoding not in (None, SURROGATES):
-        raise PayloadError(f"the encoding {payload.encoding!r} is not one of this codec; was another in use when it was written?")
+        raise UnreadablePayloadError(
+            f"the encoding {payload.encoding!r} is not one of this codec; was another in use when it was written?"
+        )
     return payload.data
 
 

@@ -9,7 +9,16 @@ import sys
 
 import pytest
 
-PUBLIC = ("memflow", "memflow.activity", "memflow.workflow", "memflow.client", "memflow.worker", "memflow.embedded")
+PUBLIC = (
+    "memflow",
+    "memflow.activity",
+    "memflow.workflow",
+    "memflow.client",
+    "memflow.worker",
+    "memflow.embedded",
+    "memflow.codec",
+    "memflow.interceptors",
+)
 
 
 @pytest.mark.parametrize("module", PUBLIC)

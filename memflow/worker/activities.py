@@ -17,7 +17,7 @@ from typing import Any
 from memflow.activity import ActivityContext, Info, activity_context, idempotency_key
 from memflow.codec import Codec
 from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut
-from memflow.errors import PayloadError
+from memflow.errors import PayloadError, UnreadablePayloadError
 from memflow.failure import Failure, failure_of
 from memflow.interceptors import (
     ActivityInbound,
@@ -243,7 +243,7 @@ class Runner:
 
     def _failed(self, job: Job, error: BaseException) -> Ending:
         failure = failure_of(error, self.codec)
-        if isinstance(error, PayloadError):
+        if isinstance(error, PayloadError) and not isinstance(error, UnreadablePayloadError):
             failure = _final(failure)                    # the same bytes will not decode or encode the next time either
         return self._judge(job, failure)
 

@@ -322,6 +322,19 @@ async def test_what_was_written_before_is_read_unless_everything_must_be_encrypt
             assert await client.get_handle("old").result() == ["old echoed", "on", "on echoed"]
 
 
+async def test_a_worker_without_the_codec_fails_no_run(dsn: str, schema: str) -> None:
+    async with Client.connect(dsn, schema=schema, codec=encryption()) as client:
+        await client.workflow.start(two_steps, "new", id="new", task_queue="sealed")
+        await client.workflow.start(two_steps, "begun", id="begun", task_queue="sealed")
+        async with Client.connect(dsn, schema=schema) as plain, worker_of(plain):
+            for id in ("new", "begun"):
+                assert "the encoding 'aes256gcm:k1' is not one of this codec" in await stuck(plain, id)
+        async with worker_of(client):
+            for id in ("new", "begun"):
+                await client.signal(f"go-{id}", "on")
+                assert await client.get_handle(id).result(timeout=30) == [f"{id} echoed", "on", "on echoed"]
+
+
 async def test_views_show_sealed_payloads_as_opaque(dsn: str, schema: str) -> None:
     async with Client.connect(dsn, schema=schema, codec=encryption()) as client, worker_of(client):
         await client.workflow.execute(child, SECRET, task_queue="sealed")
