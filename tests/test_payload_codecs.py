@@ -51,10 +51,12 @@ def test_one_value_sealed_twice_looks_different() -> None:
     assert first.data != second.data
 
 
-@pytest.mark.parametrize("place", [THERE, ("other", "input", "run-1"), ("default", "result", "run-1"), (), ("default", "input run-1")])
+@pytest.mark.parametrize(
+    "place", [THERE, ("other", "input", "run-1"), ("default", "result", "run-1"), (), ("default", "input run-1")]
+)
 def test_a_payload_opens_at_its_own_place_alone(place: tuple[str, ...]) -> None:
     [sealed] = encryption().seal([Payload(b"1")], [HERE])
-    with pytest.raises(PayloadError, match="does not open with the key 'k1'.*changed, moved here"):
+    with pytest.raises(PayloadError, match=r"does not open with the key 'k1'.*changed, moved here"):
         encryption().open([sealed], [[place]])
 
 
