@@ -179,9 +179,9 @@ class SealedStore:
         ids = self._learn(row.run, Ids(row.workflow_id, row.run_id, chain))
         return replace(
             row,
-            input=visit(row.input, (namespace, "input", chain)),
+            input=visit(row.input, *ids.places(lambda run: (namespace, "input", run.chain))),
             result=maybe(visit, row.result, (namespace, "result", chain)),
-            memo=maybe(visit, row.memo, (namespace, "memo", chain)),
+            memo=maybe(visit, row.memo, *ids.places(lambda run: (namespace, "memo", run.chain))),
             detail=sealing.detail(visit, namespace, ids, row.detail),
         )
 
@@ -295,10 +295,9 @@ class SealedStore:
         return replace(found, claims=opened)
 
     def _claim(self, visit: Visit, claim: Claim) -> Claim:
-        chain = claim.first_run_id
-        self._learn(claim.run, Ids(claim.workflow_id, claim.run_id, chain))
-        input = maybe(visit, claim.input, (self.namespace, "input", chain))
-        memo = maybe(visit, claim.memo, (self.namespace, "memo", chain))
+        ids = self._learn(claim.run, Ids(claim.workflow_id, claim.run_id, claim.first_run_id))
+        input = maybe(visit, claim.input, *ids.places(lambda run: (self.namespace, "input", run.chain)))
+        memo = maybe(visit, claim.memo, *ids.places(lambda run: (self.namespace, "memo", run.chain)))
         return replace(claim, input=input, memo=memo, unreadable=_reason(input, memo))
 
     async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry] | PayloadError]:

@@ -55,11 +55,19 @@ Visit = Callable[..., Payload]
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """What names a run, beside the number of its row. `chain` is the id of the first run of its chain."""
+    """What names a run, beside the number of its row. `chain` is the id of the first run of its chain.
+
+    `origins` are runs that Postgres has copied payloads of this one from; such a payload is still bound to where it was.
+    """
 
     workflow_id: str
     run_id: str
     chain: str
+    origins: tuple[Ids, ...] = ()
+
+    def places(self, place: Callable[[Ids], Place]) -> tuple[Place, ...]:
+        """A place of this run, and the same of those it was copied from."""
+        return place(self), *(place(each) for each in self.origins)
 
 
 def _payload_fields(kind: type[Entry]) -> tuple[tuple[str, str], ...]:
@@ -115,15 +123,16 @@ def arrival(visit: Visit, namespace: str, ids: Ids, found: Arrival) -> Arrival:
     match found:
         case SignalReceived(name=name, op=op):
             by_id = (namespace, "signal id", name)
-            by_name = (namespace, "signal", ids.workflow_id, name)
+            by_name = ids.places(lambda run: (namespace, "signal", run.workflow_id, name))
             # A signal by id that a run left behind goes to the next of its chain without its op.
-            return entry(visit, found, *([by_name, by_id] if op is None else [by_id]))
+            return entry(visit, found, *([*by_name, by_id] if op is None else [by_id]))
         case UpdateReceived(update_id=update_id):
-            return entry(visit, found, (namespace, "update", ids.workflow_id, update_id))
+            return entry(visit, found, *ids.places(lambda run: (namespace, "update", run.workflow_id, update_id)))
         case ChildCompleted(op=op) | ChildFailed(op=op) | ChildCancelled(op=op):
-            return entry(visit, found, (namespace, "result", child_run_id(ids.run_id, op)))
+            return entry(visit, found, *ids.places(lambda run: (namespace, "result", child_run_id(run.run_id, op))))
         case _ if isinstance(found, Answer):
-            return entry(visit, found, (namespace, "answer", ids.run_id, str(found.op), kind_of(found)))
+            op, kind = found.op, kind_of(found)
+            return entry(visit, found, *ids.places(lambda run: (namespace, "answer", run.run_id, str(op), kind)))
         case _:
             return entry(visit, found, (namespace, "arrival", ids.run_id, kind_of(found)))
 
@@ -134,10 +143,11 @@ def journaled(visit: Visit, namespace: str, ids: Ids, found: JournalEntry) -> Jo
         return found
     held = _ON_THE_RUN.get(type(found.entry))
     if held is not None:
-        place: Place = (namespace, held, ids.chain)
+        places = ids.places(lambda run: (namespace, held, run.chain))
     else:
-        place = (namespace, "entry", ids.run_id, str(found.seq), kind_of(found.entry))
-    return replace(found, entry=entry(visit, found.entry, place))
+        seq, kind = str(found.seq), kind_of(found.entry)
+        places = ids.places(lambda run: (namespace, "entry", run.run_id, seq, kind))
+    return replace(found, entry=entry(visit, found.entry, *places))
 
 
 def activity_place(namespace: str, run_id: str, op: int, what: str) -> Place:

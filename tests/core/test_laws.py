@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from memflow.core.interrupts import Cancelled, Complete, ContinueAsNew, Fail, MarkPatch
 from memflow.core.primitives import TABLE
+from memflow.interceptors import ContextPropagator
+from memflow.workflow.intercepting import intercepted
 from tests.core.corpus import digest, play, play_over_a_deployment
 
 # A program that is unwound may leave coroutines that it made and never awaited, as any asyncio program would.
@@ -47,6 +49,16 @@ def test_a_closing_interrupt_is_the_last_and_the_only_one() -> None:
         ends += len(closing)
         played.replay.close()
     assert ends > 200
+
+
+def test_interceptors_that_only_look_change_no_journal() -> None:
+    """Nor what a rebuild asks: `Played.turn` compares. Runs may get or lose them while they are open."""
+    interceptors = [ContextPropagator(), ContextPropagator()]
+    for seed in range(400):
+        without, within = play(Random(seed)), play(Random(seed), around=lambda each: intercepted(each, interceptors))
+        assert within.journal == without.journal
+        without.replay.close()
+        within.replay.close()
 
 
 def test_ops_are_dense_and_asked_in_order() -> None:
