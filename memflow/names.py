@@ -14,6 +14,9 @@ MAX_BYTES = 512
 DEFAULT_NAMESPACE = "default"
 DEFAULT_QUEUE = "default"
 
+PROGRESS = "memflow.progress"
+"""The fact of a run's memo that `workflow.progress` writes."""
+
 
 def check_name(value: object, *, what: str) -> str:
     """`value` if it can be a name: 1 to 512 bytes of UTF-8 with no control character and no blank at either end.

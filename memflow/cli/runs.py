@@ -34,7 +34,7 @@ def list_runs(options: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     heads = ("STATUS", "ID", "TYPE", "QUEUE", "STARTED", "TOOK", "DETAIL")
     rows = [
-        (run.status.value, run.id, run.type, run.task_queue, ago(run.started_at, now), took(run), run.detail or "")
+        (run.status.value, run.id, run.type, run.task_queue, ago(run.started_at, now), took(run), _detail(run))
         for run in runs
     ]
     print(table(heads, rows, empty="no runs"))
@@ -83,11 +83,16 @@ def describe(options: argparse.Namespace) -> int:
         ("failure", f"{type(run.failure).__name__}: {run.failure}" if run.failure else ""),
         ("journal", f"{run.length} entries, {run.unread} unread in the inbox"),
         ("record", ", ".join(f"{name}={value}" for name, value in run.record.items())),
+        ("progress", run.progress or ""),
         *(("waiting", one) for one in run.waiting),
         *(("pending", f"{one.name} (op {one.op}), {one.state}, attempt {one.attempt}") for one in run.activities),
     ]
     print("\n".join(f"{name:<9}{value}" for name, value in facts if value != ""))
     return Exit.DONE
+
+
+def _detail(run: RunSummary) -> str:
+    return " · ".join(str(one) for one in (run.progress, run.detail) if one is not None)
 
 
 def took(run: RunSummary) -> str:

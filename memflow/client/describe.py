@@ -13,6 +13,7 @@ from memflow.codec import Codec
 from memflow.core.entries import Entry, JournalEntry, kind_of
 from memflow.errors import FailureError, PayloadError
 from memflow.failure import ENCODING, Failure, decode_failure, exception_of
+from memflow.names import PROGRESS
 from memflow.payload import Payload
 from memflow.runs import Status
 from memflow.store.base import RunRow
@@ -49,6 +50,19 @@ class PendingActivity:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run says it is, as it told by `workflow.progress`."""
+
+    done: float
+    total: float | None
+    note: str | None
+
+    def __str__(self) -> str:
+        share = f"{self.done:g}" if self.total is None else f"{self.done:g}/{self.total:g}"
+        return f"{share} {self.note}" if self.note else share
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """A run as lists show it.
 
@@ -70,6 +84,7 @@ class RunSummary:
     length: int
     record: Mapping[str, Any]
     memo: Any
+    progress: Progress | None
 
     @property
     def is_open(self) -> bool:
@@ -173,6 +188,8 @@ def _shared(row: RunRow, codec: Codec, waiting: tuple[WaitingFor, ...]) -> dict[
     if detail is None and waiting:
         first, *others = waiting
         detail = f"waiting: {first}" + (f" and {len(others)} more" if others else "")
+    memo: Any = None if row.memo is None else _shown(row.memo, codec)
+    progress: Any = None if not isinstance(memo, dict) else cast("dict[str, Any]", memo).pop(PROGRESS, None)
     return {
         "id": row.workflow_id,
         "run_id": row.run_id,
@@ -188,7 +205,8 @@ def _shared(row: RunRow, codec: Codec, waiting: tuple[WaitingFor, ...]) -> dict[
         "attempt": row.attempt,
         "length": row.length,
         "record": row.record,
-        "memo": None if row.memo is None else _shown(row.memo, codec),
+        "memo": memo,
+        "progress": None if progress is None else Progress(*progress),
     }
 
 

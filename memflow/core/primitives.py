@@ -92,7 +92,7 @@ TABLE: tuple[Primitive, ...] = (
     ),
     Primitive("cancel, terminate, ChildHandle.cancel", StopOther, "the target's inbox, or its end", "ring its owner or queue"),
     Primitive("enrich, search, entity, upsert_search_attributes", WriteRecord, "the run's record", ""),
-    Primitive("upsert_memo", WriteMemo, "the run's memo", ""),
+    Primitive("upsert_memo, progress", WriteMemo, "the run's memo", ""),
     Primitive("emit", Emit, "rows in events", "ring subscribers"),
     Primitive("trace", Trace, "", "hand the attributes to the tracing sink"),
     Primitive("patched, deprecate_patch", MarkPatch, "", ""),

@@ -180,6 +180,7 @@ async def in_a_chain(order: Order, left: int) -> str:
     assert_type(await document.toggle("a.on"), bool)
     assert_type(workflow.memo(), dict[str, Any])
     workflow.upsert_memo({"a": None})
+    workflow.progress(1, 2.5, "half-way")
     assert_type(await workflow.execute_child(in_a_chain, order, 1, retry=RetryPolicy(), run_timeout="1 hour"), str)
     if left:
         workflow.continue_as_new(order, left - 1, run_timeout="1 hour")
