@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Protocol, assert_type
 from uuid import UUID
 
-from memflow import RetryPolicy, activity, workflow
+from memflow import Client, RetryPolicy, Worker, activity, workflow
 from memflow.client.handle import Handle
 from memflow.client.updates import UpdateHandle
+from memflow.codec import Compression, Encryption, JsonCodec, Payload
+from memflow.interceptors import ActivityInbound, ContextPropagator, ExecuteActivityInput, Interceptor, WorkerInterceptor
 from tests.typing import shop
 
 
@@ -234,3 +238,31 @@ async def talking(handle: Handle[None], order: Order) -> None:
     await workflow.signal("id", 5)
     workflow.set_signal_handler("late", lambda: None)
     assert_type(workflow.all_handlers_finished(), bool)
+
+
+class Rot13:
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return list(payloads)
+
+    def decode(self, payloads: Sequence[Payload]) -> Sequence[Payload]:
+        return payloads
+
+
+class Timed(WorkerInterceptor):
+    def intercept_activity(self, next: ActivityInbound) -> ActivityInbound:
+        return TimedActivity(next)
+
+
+class TimedActivity(ActivityInbound):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        return await self.next.execute_activity(replace(input, headers={**input.headers, "a": "b"}))
+
+
+async def connecting(user: ContextVar[str]) -> None:
+    client = await Client.connect(
+        codec=[Compression(min_size=10), Encryption(keys={"k": b""}, active="k"), Rot13()],
+        interceptors=[ContextPropagator({"x-user": user}), Interceptor(), Timed()],
+    )
+    await Client.connect(codec=Rot13())
+    await Client.connect(codec=JsonCodec())
+    Worker(client, workflows=[child], interceptors=[Timed()])

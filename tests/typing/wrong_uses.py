@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from memflow import RetryPolicy, activity, workflow
+from memflow import Client, RetryPolicy, activity, workflow
 from memflow.client.handle import Handle
+from memflow.codec import Compression, Encryption
+from memflow.interceptors import ContextPropagator
 from tests.typing.right_uses import Cart, Elsewhere, Mail, Order, Ship, charge, child, undecorated, weigh
 
 
@@ -78,3 +80,13 @@ async def talking(handle: Handle[None], order: Order) -> None:
     await handle.update(Cart.add, "order")  # wrong
     await handle.start_update(Cart.add, order, wait_for="begun")  # wrong
     workflow.query(unfinished_policy="abandon")  # wrong
+
+
+async def connecting() -> None:
+    await Client.connect(codec=Compression)  # wrong
+    await Client.connect(codec="aes")  # wrong
+    await Client.connect(interceptors=[ContextPropagator])  # wrong
+    await Client.connect(interceptors=["x"])  # wrong
+    Encryption(keys={"k": "text"}, active="k")  # wrong
+    Encryption(keys={"k": b""})  # wrong
+    Compression(5)  # wrong
