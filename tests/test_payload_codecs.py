@@ -184,6 +184,6 @@ def test_what_a_client_takes_as_codec() -> None:
     with pytest.raises(ConfigurationError, match="the class Compression is no codec; give an instance"):
         codecs_of(Compression)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="'aes' is no codec"):
-        codecs_of(["aes"])  # type: ignore[list-item]
+        codecs_of("aes")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="only one codec"):
         codecs_of([values, values])

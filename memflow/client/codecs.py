@@ -21,7 +21,8 @@ def codecs_of(given: AnyCodec | None) -> tuple[Codec, Codecs | None]:
     Raises:
         ConfigurationError: something is no codec, or there are two for values.
     """
-    listed: list[Any] = [] if given is None else list(given) if isinstance(given, Sequence) else [given]
+    several = isinstance(given, Sequence) and not isinstance(given, str | bytes)
+    listed: list[Any] = [] if given is None else list(given) if several else [given]
     values: list[Codec] = []
     payloads: list[PayloadCodec] = []
     for each in listed:

@@ -11,8 +11,9 @@ import asyncpg
 import pytest
 
 from memflow import Client, RetryPolicy, Worker, activity, workflow
-from memflow.codec import Compression, Encryption, Payload
+from memflow.codec import Compression, Encryption, JsonCodec, Payload
 from memflow.errors import ApplicationError, PayloadError, UpdateFailedError, WorkflowFailedError
+from memflow.store.postgres import PostgresStore
 from tests.polling import until
 
 SECRET = "xyzzy-the-marker"
@@ -348,6 +349,28 @@ async def test_views_show_sealed_payloads_as_opaque(dsn: str, schema: str) -> No
         assert {tuple(row) for row in rows} == {("child", False, True), ("failing_child", True, False)}
     finally:
         await connection.close()
+
+
+@workflow.defn
+class Buggy:
+    @workflow.run
+    async def run(self, text: str) -> None:
+        raise KeyError(text)                             # not meant: the run waits for fixed code
+
+
+async def test_why_a_run_is_stuck_is_encrypted_too(dsn: str, schema: str) -> None:
+    async with Client.connect(dsn, schema=schema, codec=encryption()) as client:
+        async with Worker(client, task_queue="sealed", workflows=[Buggy]):
+            await client.workflow.start(Buggy.run, SECRET, id="buggy", task_queue="sealed")
+            assert await stuck(client, "buggy") == f"stuck: KeyError: '{SECRET}'"
+        assert [run.id async for run in client.workflow.list('detail ~ "stuck"')] == ["buggy"]
+    tables = await dump(dsn, schema)
+    assert [name for name, data in tables.items() if SECRET.encode() in data] == []
+
+
+async def test_without_payload_codecs_the_store_is_not_wrapped(dsn: str, schema: str) -> None:
+    async with Client.connect(dsn, schema=schema, codec=JsonCodec(max_bytes=100)) as client:
+        assert type(client.store) is PostgresStore
 
 
 @activity.defn(retry=RetryPolicy(initial_interval=0.01))
