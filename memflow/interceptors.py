@@ -602,11 +602,9 @@ class _PropagatingWorkflow(WorkflowInbound):
         self._propagator = propagator
 
     def init(self, outbound: WorkflowOutbound) -> None:
+        # Here, not when the code starts: signals that come with the start are handled before.
+        self._propagator.from_headers(outbound.info().headers or {})
         self.next.init(_PropagatingOutbound(outbound, self._propagator))
-
-    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
-        self._propagator.from_headers(input.headers)
-        return await self.next.execute_workflow(input)
 
     async def handle_signal(self, input: HandleSignalInput) -> None:
         self._propagator.from_headers(input.headers)

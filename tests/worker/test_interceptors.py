@@ -460,6 +460,14 @@ async def test_context_travels_to_runs_handlers_activities_children_and_on(cache
             assert {"x-tenant": "acme"} in headers
 
 
+async def test_a_signal_that_comes_with_the_start_has_the_context_of_the_start(dsn: str, schema: str) -> None:
+    async with Client.connect(dsn, schema=schema, interceptors=[ContextPropagator({"x-tenant": TENANT})]) as client:
+        async with worker_of(client):
+            TENANT.set("acme")
+            started = await client.workflow.start(asks_tenant.run, 1, 0, id="t", task_queue="q", start_signal="by")
+            assert (await started.result(timeout=30))[-1] == "acme acme acme"
+
+
 async def test_what_is_no_interceptor_is_refused_at_the_call(dsn: str, schema: str) -> None:
     with pytest.raises(ConfigurationError, match="interceptors: the class Noting is no interceptor; give instances"):
         await Client.connect(dsn, schema=schema, interceptors=[Noting])  # type: ignore[list-item]
