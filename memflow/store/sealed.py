@@ -141,7 +141,11 @@ class SealedStore:
 
     async def start_runs(self, runs: Sequence[NewRun], *, connection: Any = None) -> list[Started]:
         sealed = await self._sealed(lambda visit: [_new_run(visit, run) for run in runs])
-        return await self._store.start_runs(sealed, connection=connection)
+        answers = await self._store.start_runs(sealed, connection=connection)
+        for run, started in zip(runs, answers, strict=True):
+            if started.created:                          # its result will be asked for
+                self._learn(started.run, Ids(run.workflow_id, run.run_id, run.run_id))
+        return answers
 
     async def send(self, messages: Sequence[ToRun], *, connection: Any = None) -> list[Sent]:
         def walk(visit: Visit) -> list[ToRun]:

@@ -352,6 +352,45 @@ async def test_views_show_sealed_payloads_as_opaque(dsn: str, schema: str) -> No
 
 
 @workflow.defn
+async def third_time(text: str) -> list[Any]:
+    if workflow.info().attempt < 3:
+        await workflow.execute_child(failing_child, text)
+    return [text, workflow.memo(), await workflow.wait_for("kept", type=str)]
+
+
+async def test_a_run_that_is_tried_again_reads_what_the_first_was_given(dsn: str, schema: str) -> None:
+    async with Client.connect(dsn, schema=schema, codec=encryption()) as client:
+        await client.signal("kept", f"before {SECRET}")
+        async with Worker(client, task_queue="sealed", workflows=[third_time, failing_child]):
+            again = RetryPolicy(initial_interval=0.01, maximum_attempts=3)
+            handle = await client.workflow.start(
+                third_time, SECRET, id="t", task_queue="sealed", memo={"of": SECRET}, retry=again
+            )
+            assert await handle.result(timeout=30) == [SECRET, {"of": SECRET}, f"before {SECRET}"]
+    tables = await dump(dsn, schema)
+    assert [name for name, data in tables.items() if SECRET.encode() in data] == []
+
+
+@activity.defn(transactional=True)
+async def noted(text: str) -> str:
+    await activity.connection().execute("create temporary table noted as select 1")
+    return f"{text} noted"
+
+
+@workflow.defn
+async def notes(text: str) -> str:
+    return await noted(text)
+
+
+async def test_the_result_of_a_transactional_activity_is_sealed(dsn: str, schema: str) -> None:
+    async with Client.connect(dsn, schema=schema, codec=encryption()) as client:
+        async with Worker(client, task_queue="sealed", workflows=[notes], activities=[noted]):
+            assert await client.workflow.execute(notes, SECRET, task_queue="sealed") == f"{SECRET} noted"
+    tables = await dump(dsn, schema)
+    assert [name for name, data in tables.items() if SECRET.encode() in data] == []
+
+
+@workflow.defn
 class Buggy:
     @workflow.run
     async def run(self, text: str) -> None:
