@@ -21,8 +21,11 @@ def codecs_of(given: AnyCodec | None) -> tuple[Codec, Codecs | None]:
     Raises:
         ConfigurationError: something is no codec, or there are two for values.
     """
-    several = isinstance(given, Sequence) and not isinstance(given, str | bytes)
-    listed: list[Any] = [] if given is None else list(given) if several else [given]
+    listed: list[Any] = [given]
+    if given is None:
+        listed = []
+    elif isinstance(given, Sequence) and not isinstance(given, str | bytes):
+        listed = list(given)
     values: list[Codec] = []
     payloads: list[PayloadCodec] = []
     for each in listed:

@@ -128,11 +128,12 @@ def arrival(visit: Visit, namespace: str, ids: Ids, found: Arrival) -> Arrival:
             return entry(visit, found, *([*by_name, by_id] if op is None else [by_id]))
         case UpdateReceived(update_id=update_id):
             return entry(visit, found, *ids.places(lambda run: (namespace, "update", run.workflow_id, update_id)))
-        case ChildCompleted(op=op) | ChildFailed(op=op) | ChildCancelled(op=op):
-            return entry(visit, found, *ids.places(lambda run: (namespace, "result", child_run_id(run.run_id, op))))
+        case ChildCompleted() | ChildFailed() | ChildCancelled():
+            asked = found.op
+            return entry(visit, found, *ids.places(lambda run: (namespace, "result", child_run_id(run.run_id, asked))))
         case _ if isinstance(found, Answer):
-            op, kind = found.op, kind_of(found)
-            return entry(visit, found, *ids.places(lambda run: (namespace, "answer", run.run_id, str(op), kind)))
+            which, kind = str(found.op), kind_of(found)
+            return entry(visit, found, *ids.places(lambda run: (namespace, "answer", run.run_id, which, kind)))
         case _:
             return entry(visit, found, (namespace, "arrival", ids.run_id, kind_of(found)))
 
