@@ -18,6 +18,7 @@ PUBLIC = (
     "memflow.embedded",
     "memflow.codec",
     "memflow.interceptors",
+    "memflow_testing",
 )
 
 

@@ -114,6 +114,7 @@ class ListWorkflowsInput:
 
     where: str | None
     limit: int | None = None
+    order: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,7 @@ class StartChildWorkflowInput:
 
 @dataclass(frozen=True, slots=True)
 class SignalOtherInput:
-    """A signal by name to another run; `type` describes the payload."""
+    """A signal by name to another run. `type` describes the payload; with `arg_types` it is a list of arguments."""
 
     signal: str
     payload: Any
@@ -174,6 +174,7 @@ class SignalOtherInput:
     run_id: str | None
     headers: Headers = field(default_factory=no_headers)
     type: Any = Any
+    arg_types: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +200,13 @@ class SleepInput:
 
 @dataclass(frozen=True, slots=True)
 class WaitForInput:
-    """A wait for a signal by id."""
+    """A wait for a signal by id. `cancelled` is what it gives when somebody cancels its escalation."""
 
     signal_id: str
     type: Any = Any
     timeout: timedelta | None = None
+    escalation: Any = None
+    cancelled: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +229,10 @@ class WorkflowOutbound:
     def start_activity(self, input: StartActivityInput) -> Awaitable[Any]:
         """Schedule an activity at once; what is returned gives its result when awaited."""
         return self.next.start_activity(input)
+
+    def start_local_activity(self, input: StartActivityInput) -> Awaitable[Any]:
+        """Run an activity in this worker; what is returned gives its result when awaited."""
+        return self.next.start_local_activity(input)
 
     async def start_child_workflow(self, input: StartChildWorkflowInput) -> Any:
         """Start a child; gives its handle."""

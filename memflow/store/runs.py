@@ -11,7 +11,7 @@ from memflow.core.arrivals import RunTerminated
 from memflow.core.entries import to_row
 from memflow.failure import Failure, encode_failure
 from memflow.runs import Status
-from memflow.store.base import Claim, Claims, NewRun, Outcome, RunRow, Sent, Started
+from memflow.store.base import Claim, Claims, NewRun, Outcome, RunFacts, RunIds, RunRow, Sent, Started
 from memflow.store.database import Database, Record
 from memflow.store.rows import (
     columns,
@@ -19,13 +19,14 @@ from memflow.store.rows import (
     encoding_of,
     headers_of,
     headers_text,
+    origins_of,
     payload,
     payload_or_nothing,
     retry_of,
     retry_text,
 )
 
-START_COLUMNS = 24
+START_COLUMNS = 25
 
 
 def terminated(reason: str | None) -> Failure:
@@ -41,7 +42,8 @@ async def start_runs(database: Database, runs: Sequence[NewRun], *, connection: 
     """Start runs, each as if the ones before it had been started already. A repeat of a run id is the same start."""
     if not runs:
         return []
-    rows = await database.fetch("start_runs", *columns(_start_rows(runs), START_COLUMNS), REPLACED, connection=connection)
+    *members, task_timeouts = columns(_start_rows(runs), START_COLUMNS)
+    rows = await database.fetch("start_runs", *members, REPLACED, task_timeouts, connection=connection)
     found = {row["ord"]: Started(row["run"], row["run_id"], row["created"], row["conflict"]) for row in rows}
     return [found[n] for n in range(1, len(runs) + 1)]
 
@@ -74,13 +76,16 @@ def _start_rows(runs: Sequence[NewRun]) -> Iterator[tuple[Any, ...]]:
             encoding_of(payload_of_signal),
             data_of(payload_of_signal),
             retry_text(run.retry),
+            run.task_timeout,
         )
 
 
-async def claim_runs(database: Database, *, worker: int, namespace: str, task_queues: Sequence[str], limit: int) -> Claims:
+async def claim_runs(
+    database: Database, *, worker: int, namespace: str, task_queues: Sequence[str], limit: int, version: str | None
+) -> Claims:
     """Take up to `limit` due runs. The token is made here, so that a claim whose answer was lost can be asked for again."""
     token = uuid4()
-    rows = await database.fetch_marked("claim_runs", worker, namespace, list(task_queues), limit, token)
+    rows = await database.fetch_marked("claim_runs", worker, namespace, list(task_queues), limit, token, version)
     first, *claimed = rows
     return Claims([_claim(row, token) for row in claimed], first["started_at"], first["last_at"])
 
@@ -115,6 +120,11 @@ def _claim(row: Record, token: UUID) -> Claim:
         retry=retry_of(row["retry"]),
         execution_deadline=row["execution_deadline"],
         continued_run_id=row["continued_run_id"],
+        version=row["version"],
+        pinned=row["pinned"],
+        task_timeout=row["task_timeout"],
+        ending=row["ending"],
+        origins=origins_of(row["origins"]),
     )
 
 
@@ -139,9 +149,32 @@ async def find_run(database: Database, namespace: str, workflow_id: str, run_id:
     return None if row is None else run_row(row)
 
 
-async def run_ids(database: Database, runs: Sequence[int]) -> list[tuple[int, str, str, str]]:
-    """What names these runs: run, workflow id, run id, first run id of the chain."""
-    return [(row[0], row[1], row[2], row[3]) for row in await database.fetch("run_ids", list(runs))]
+async def run_ids(database: Database, runs: Sequence[int]) -> list[RunIds]:
+    """What names these runs."""
+    return [
+        RunIds(
+            row["id"],
+            row["workflow_id"],
+            row["run_id"],
+            row["first_run_id"],
+            headers_of(row["headers"]),
+            origins_of(row["origins"]),
+        )
+        for row in await database.fetch("run_ids", list(runs))
+    ]
+
+
+async def facts_of(database: Database, run: int) -> RunFacts | None:
+    """What a rebuild needs besides the row and the journal."""
+    row = await database.row("facts_of", run)
+    if row is None:
+        return None
+    return RunFacts(
+        headers_of(row["headers"]),
+        row["continued_run_id"],
+        payload(row["search"], row["search_encoding"]),
+        payload(row["memo"], row["memo_encoding"]),
+    )
 
 
 async def outcomes(database: Database, runs: Sequence[int]) -> list[Outcome]:
@@ -181,4 +214,17 @@ def run_row(row: Record) -> RunRow:
         result=payload(row["result"], row["result_encoding"]),
         record={} if row["record"] is None else json.loads(row["record"]),
         memo=payload(row["memo"], row["memo_encoding"]),
+        schedule=row["schedule"],
+        scheduled_at=row["scheduled_at"],
+        version=row["version"],
+        pinned=row["pinned"],
+        unserved=bool(row["unserved"]),
+        due=row["due"],
+        pause_reason=row["pause_reason"],
+        task_timeout=row["task_timeout"],
+        origin_kind=row["origin_kind"],
+        origin_workflow_id=row["origin_workflow_id"],
+        origin_run_id=row["origin_run_id"],
+        origin_seq=row["origin_seq"],
+        continued_run_id=row["continued_run_id"],
     )

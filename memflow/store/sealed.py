@@ -19,28 +19,39 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
+from memflow.core.arrivals import Arrival
 from memflow.core.entries import JournalEntry
 from memflow.errors import PayloadError
 from memflow.filters import Filter
+from memflow.firing import Action, ScheduleState
 from memflow.payload import Payload, Unreadable
 from memflow.payload_codecs import Codecs, Place
-from memflow.store import sealing
+from memflow.store import sealing, sealing_rows
 from memflow.store.base import (
     ActivityClaim,
     ActivityClaims,
+    ActivityKey,
+    ActOnActivity,
     Answer,
     Beat,
     Beaten,
+    Branch,
+    BranchBase,
+    Branched,
     Claim,
     Claims,
     Committed,
     Event,
+    FoundActivity,
     Mail,
     NewRun,
+    Open,
     Outcome,
     Question,
     Reply,
     Retry,
+    RunFacts,
+    RunIds,
     RunRow,
     Sent,
     Settle,
@@ -51,7 +62,10 @@ from memflow.store.base import (
     TurnCommit,
     UpdateKey,
 )
+from memflow.store.escalations import EscalationRows
 from memflow.store.questions import NO_HEADERS
+from memflow.store.schedule_values import ScheduleRow, Served
+from memflow.store.sealed_escalations import SealedEscalations, Through
 from memflow.store.sealing import Ids, Visit, activity_place, maybe
 
 T = TypeVar("T")
@@ -112,11 +126,12 @@ class SealedStore:
         found = {run: self._known[run] for run in runs if run in self._known}
         missing = sorted(set(runs) - found.keys())
         if missing:
-            for run, workflow_id, run_id, chain in await self._store.run_ids(missing):
-                found[run] = self._learn(run, Ids(workflow_id, run_id, chain))
+            for each in await self._store.run_ids(missing):
+                ids = sealing.ids_of(each.workflow_id, each.run_id, each.first_run_id, each.origins, each.headers)
+                found[each.run] = self._learn(each.run, ids)
         return found
 
-    async def run_ids(self, runs: Sequence[int]) -> list[tuple[int, str, str, str]]:
+    async def run_ids(self, runs: Sequence[int]) -> list[RunIds]:
         return await self._store.run_ids(runs)
 
     # -- life
@@ -140,14 +155,14 @@ class SealedStore:
     # -- clients
 
     async def start_runs(self, runs: Sequence[NewRun], *, connection: Any = None) -> list[Started]:
-        sealed = await self._sealed(lambda visit: [_new_run(visit, run) for run in runs])
+        sealed = await self._sealed(lambda visit: [sealing_rows.new_run(visit, run) for run in runs])
         answers = await self._store.start_runs(sealed, connection=connection)
         for run, started in zip(runs, answers, strict=True):
             if started.created:                          # its result will be asked for
                 self._learn(started.run, Ids(run.workflow_id, run.run_id, run.run_id))
         return answers
 
-    async def send(self, messages: Sequence[ToRun], *, connection: Any = None) -> list[Sent]:
+    async def send(self, messages: Sequence[ToRun], *, connection: Any = None, patient: bool = False) -> list[Sent]:
         def walk(visit: Visit) -> list[ToRun]:
             return [
                 replace(
@@ -157,7 +172,7 @@ class SealedStore:
                 for each in messages
             ]
 
-        return await self._store.send(await self._sealed(walk), connection=connection)
+        return await self._store.send(await self._sealed(walk), connection=connection, patient=patient)
 
     async def signal(self, signals: Sequence[ToSignalId], *, connection: Any = None) -> list[Sent]:
         def walk(visit: Visit) -> list[ToSignalId]:
@@ -170,24 +185,49 @@ class SealedStore:
     async def terminate(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
         return await self._store.terminate(workflow_id, run_id, reason)
 
+    async def pause(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
+        return await self._store.pause(workflow_id, run_id, reason)
+
+    async def resume(self, workflow_id: str, run_id: str | None) -> Sent:
+        return await self._store.resume(workflow_id, run_id)
+
+    async def repin(self, workflow_id: str, run_id: str | None, version: str | None) -> Sent:
+        return await self._store.repin(workflow_id, run_id, version)
+
+    async def branch_base(self, run: int) -> BranchBase | None:
+        base = await self._store.branch_base(run)
+        ids = (await self._ids([run])).get(run)
+        if base is None or ids is None:
+            return base
+        return await self._opened(lambda visit: replace(base, memo=self._memo(visit, ids, base.memo)))
+
+    async def branch(self, branch: Branch) -> Branched:
+        return await self._store.branch(
+            await self._sealed(lambda visit: sealing_rows.branch(visit, self.namespace, branch))
+        )
+
     async def find_run(self, workflow_id: str, run_id: str | None = None) -> RunRow | None:
         row = await self._store.find_run(workflow_id, run_id)
-        return None if row is None else await self._opened(lambda visit: self._row(visit, row))
+        return None if row is None else (await self._rows([row]))[0]
 
-    async def list_runs(self, where: Filter | None, *, limit: int, after: RunRow | None = None) -> list[RunRow]:
-        rows = await self._store.list_runs(where, limit=limit, after=after)
-        return await self._opened(lambda visit: [self._row(visit, row) for row in rows])
+    async def list_runs(
+        self, where: Filter | None, *, limit: int, after: RunRow | None = None, order: tuple[str, bool] | None = None
+    ) -> list[RunRow]:
+        return await self._rows(await self._store.list_runs(where, limit=limit, after=after, order=order))
 
-    def _row(self, visit: Visit, row: RunRow) -> RunRow:
-        namespace, chain = row.namespace, row.first_run_id
-        ids = self._learn(row.run, Ids(row.workflow_id, row.run_id, chain))
-        return replace(
-            row,
-            input=visit(row.input, *ids.places(lambda run: (namespace, "input", run.chain))),
-            result=maybe(visit, row.result, (namespace, "result", chain)),
-            memo=maybe(visit, row.memo, *ids.places(lambda run: (namespace, "memo", run.chain))),
-            detail=sealing.detail(visit, namespace, ids, row.detail),
+    async def _rows(self, rows: Sequence[RunRow]) -> list[RunRow]:
+        # Rows of resets and forks do not tell all that they descend from.
+        ids = await self._ids([row.run for row in rows if row.origin_kind is not None or row.continued_run_id is not None])
+        for row in rows:
+            if row.run not in ids:
+                plain = Ids(row.workflow_id, row.run_id, row.first_run_id, schedule=row.schedule)
+                ids[row.run] = self._learn(row.run, plain)
+        return await self._opened(
+            lambda visit: [sealing_rows.run_row(visit, row.namespace, ids[row.run], row) for row in rows]
         )
+
+    def _memo(self, visit: Visit, ids: Ids, memo: Payload | None) -> Payload | None:
+        return maybe(visit, memo, *ids.given(self.namespace, "memo"))
 
     async def count_runs(self, where: Filter | None) -> int:
         return await self._store.count_runs(where)
@@ -212,6 +252,13 @@ class SealedStore:
         if ids is None:
             return found
         return await self._opened(lambda visit: sealing.entries(visit, self.namespace, ids, found))
+
+    async def facts_of(self, run: int) -> RunFacts | None:
+        facts = await self._store.facts_of(run)
+        ids = (await self._ids([run])).get(run)
+        if facts is None or ids is None:
+            return facts
+        return await self._opened(lambda visit: replace(facts, memo=self._memo(visit, ids, facts.memo)))
 
     async def activities_of(self, run: int) -> list[Mapping[str, Any]]:
         rows = await self._store.activities_of(run)
@@ -245,6 +292,10 @@ class SealedStore:
 
         return await self._opened(walk), last
 
+    @property
+    def escalations(self) -> EscalationRows:
+        return SealedEscalations(self._store.escalations, self.namespace, self._sealed, self._opened)
+
     async def replies(self, updates: Sequence[UpdateKey]) -> list[Reply]:
         found = await self._store.replies(updates)
 
@@ -275,6 +326,46 @@ class SealedStore:
     def _answer(self, visit: Visit, found: Answer) -> Answer:
         return replace(found, payload=maybe(visit, found.payload, (self.namespace, "answer to", str(found.id))))
 
+    # -- schedules
+
+    async def create_schedule(self, row: ScheduleRow) -> bool:
+        return await self._store.create_schedule(await self._schedule(self._sealed, row))
+
+    async def find_schedule(self, id: str) -> ScheduleRow | None:
+        row = await self._store.find_schedule(id)
+        return None if row is None else await self._schedule(self._opened, row)
+
+    async def list_schedules(self, *, after: str | None, limit: int) -> list[ScheduleRow]:
+        rows = await self._store.list_schedules(after=after, limit=limit)
+        return await self._opened(lambda visit: [sealing_rows.schedule(visit, self.namespace, row) for row in rows])
+
+    async def edit_schedule(self, id: str, change: Callable[[ScheduleRow], ScheduleRow]) -> ScheduleRow | None:
+        while True:
+            before = await self._store.find_schedule(id)
+            if before is None:
+                return None
+            plain = await self._schedule(self._opened, before)
+            after = change(plain)
+            swap = sealing_rows.Swap(before, plain, after, await self._schedule(self._sealed, after))
+            try:
+                row = await self._store.edit_schedule(id, swap.around(change))
+            except sealing_rows.ChangedMeanwhile:
+                continue
+            return None if row is None else await self._schedule(self._opened, row)
+
+    async def _schedule(self, through: Through, row: ScheduleRow) -> ScheduleRow:
+        return await through(lambda visit: sealing_rows.schedule(visit, self.namespace, row))
+
+    async def delete_schedule(self, id: str) -> bool:
+        return await self._store.delete_schedule(id)
+
+    async def running_of(self, state: ScheduleState) -> list[Action]:
+        return await self._store.running_of(state)
+
+    async def serve_schedules(self, *, limit: int) -> Served:
+        # Starts runs with what lies in the schedules' rows, which is sealed.
+        return await self._store.serve_schedules(limit=limit)
+
     # -- workers
 
     async def register_worker(
@@ -293,15 +384,20 @@ class SealedStore:
     async def release_silent(self, worker: int) -> int:
         return await self._store.release_silent(worker)
 
-    async def claim_runs(self, worker: int, *, task_queues: Sequence[str], limit: int) -> Claims:
-        found = await self._store.claim_runs(worker, task_queues=task_queues, limit=limit)
+    async def claim_runs(
+        self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None
+    ) -> Claims:
+        found = await self._store.claim_runs(worker, task_queues=task_queues, limit=limit, version=version)
         opened = await self._opened(lambda visit: [self._claim(visit, each) for each in found.claims])
         return replace(found, claims=opened)
 
     def _claim(self, visit: Visit, claim: Claim) -> Claim:
-        ids = self._learn(claim.run, Ids(claim.workflow_id, claim.run_id, claim.first_run_id))
-        input = maybe(visit, claim.input, *ids.places(lambda run: (self.namespace, "input", run.chain)))
-        memo = maybe(visit, claim.memo, *ids.places(lambda run: (self.namespace, "memo", run.chain)))
+        ids = self._learn(
+            claim.run,
+            sealing.ids_of(claim.workflow_id, claim.run_id, claim.first_run_id, claim.origins, claim.headers),
+        )
+        input = maybe(visit, claim.input, *ids.given(self.namespace, "input"))
+        memo = self._memo(visit, ids, claim.memo)
         return replace(claim, input=input, memo=memo, unreadable=_reason(input, memo))
 
     async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry] | PayloadError]:
@@ -423,17 +519,55 @@ class SealedStore:
 
         return await self._store.beat_activities(await self._sealed(walk))
 
+    async def open_activities(self, opened: Sequence[Open]) -> list[bool]:
+        return await self._store.open_activities(opened)
+
+    async def find_activity(self, key: ActivityKey) -> FoundActivity | str:
+        return await self._store.find_activity(key)
+
+    async def finish_activity(self, found: FoundActivity, arrival: Arrival, *, exact: bool) -> bool:
+        ids = (await self._ids([found.run])).get(found.run)
+        if ids is None:                                  # the run is gone, and the activity with it
+            return False
+        sealed = await self._sealed(lambda visit: sealing.arrival(visit, self.namespace, ids, arrival))
+        return await self._store.finish_activity(found, sealed, exact=exact)
+
+    async def fail_attempt(self, found: FoundActivity, delay: timedelta, failure: Payload, *, exact: bool) -> bool:
+        ids = (await self._ids([found.run])).get(found.run)
+        if ids is None:
+            return False
+        sealed = await self._sealed(lambda visit: visit(failure, self._of(ids, found.op, "failure")))
+        return await self._store.fail_attempt(found, delay, sealed, exact=exact)
+
+    async def beat_activity(self, found: FoundActivity, details: Payload | None) -> Beaten:
+        ids = (await self._ids([found.run])).get(found.run)
+        if ids is not None:
+            details = await self._sealed(lambda visit: maybe(visit, details, self._of(ids, found.op, "heartbeat")))
+        return await self._store.beat_activity(found, None if ids is None else details)
+
+    async def act_on_activity(self, found: FoundActivity, act: ActOnActivity) -> bool:
+        return await self._store.act_on_activity(found, act)
+
     async def take_questions(
-        self, worker: int, *, task_queues: Sequence[str], types: Sequence[str], limit: int
+        self, worker: int, *, task_queues: Sequence[str], types: Sequence[str], limit: int, version: str | None = None
     ) -> tuple[list[Question], int]:
-        found, pending = await self._store.take_questions(worker, task_queues=task_queues, types=types, limit=limit)
-        for each in found:
-            self._learn(each.run, Ids(each.workflow_id, each.run_id, each.first_run_id))
+        found, pending = await self._store.take_questions(
+            worker, task_queues=task_queues, types=types, limit=limit, version=version
+        )
 
         def walk(visit: Visit) -> list[Question]:
-            return [replace(each, input=visit(each.input, (self.namespace, "query", str(each.id)))) for each in found]
+            return [self._question(visit, each) for each in found]
 
         return await self._opened(walk), pending
+
+    def _question(self, visit: Visit, found: Question) -> Question:
+        ids = self._learn(
+            found.run,
+            sealing.ids_of(found.workflow_id, found.run_id, found.first_run_id, found.origins, found.headers),
+        )
+        input = visit(found.input, (self.namespace, "query", str(found.id)))
+        memo = self._memo(visit, ids, found.memo)
+        return replace(found, input=input, memo=memo)
 
     async def answer_questions(self, answers: Sequence[Answer]) -> None:
         await self._store.answer_questions(await self._sealed(lambda visit: [self._answer(visit, each) for each in answers]))
@@ -482,16 +616,3 @@ def _put_in(changed: Sequence[Payload]) -> Visit:
 
 def _reason(*payloads: Payload | None) -> str | None:
     return next((each.reason for each in payloads if isinstance(each, Unreadable)), None)
-
-
-def _new_run(visit: Visit, run: NewRun) -> NewRun:
-    """Its search fields are left as they are: Postgres searches in them."""
-    signal = run.signal
-    if signal is not None:
-        signal = signal[0], visit(signal[1], (run.namespace, "signal", run.workflow_id, signal[0]))
-    return replace(
-        run,
-        input=visit(run.input, (run.namespace, "input", run.run_id)),
-        memo=maybe(visit, run.memo, (run.namespace, "memo", run.run_id)),
-        signal=signal,
-    )

@@ -8,7 +8,10 @@ both ends know:
 | payload | bound to |
 | --- | --- |
 | input, result, memo of a run | its chain: the id of its first run |
-| a journal entry | run id, seq, kind |
+| input, memo of a schedule's runs | the schedule's id |
+| what a hook is given; what it returns | workflow id, hook id; the caller's run id, op |
+| what an escalation is resolved with | the signal id of its wait, or its own id |
+| a journal entry | run id, seq, kind; but signals, updates and ends of children as in the inbox |
 | a signal by name, an update | workflow id, and the name or update id |
 | a signal by id | signal id |
 | an activity's input, last failure, heartbeat, answer | run id, op |
@@ -35,12 +38,25 @@ from memflow.core.arrivals import (
     ChildCancelled,
     ChildCompleted,
     ChildFailed,
+    HookReceived,
     RunStarted,
     SignalReceived,
     UpdateReceived,
 )
+from memflow.core.definition import SCHEDULE_HEADER, Origin
 from memflow.core.entries import CLASSES, Entry, JournalEntry, kind_of
-from memflow.core.interrupts import AnswerUpdate, Cancelled, Complete, Emit, Fail, SendSignal, StartChild
+from memflow.core.interrupts import (
+    AnswerHook,
+    AnswerUpdate,
+    Cancelled,
+    CancelWait,
+    Complete,
+    Emit,
+    Fail,
+    SendHook,
+    SendSignal,
+    StartChild,
+)
 from memflow.failure import Failure, decode_failure, encode_failure
 from memflow.names import child_run_id
 from memflow.payload import Payload, Unreadable
@@ -64,10 +80,22 @@ class Ids:
     run_id: str
     chain: str
     origins: tuple[Ids, ...] = ()
+    schedule: str | None = None
 
     def places(self, place: Callable[[Ids], Place]) -> tuple[Place, ...]:
         """A place of this run, and the same of those it was copied from."""
         return place(self), *(place(each) for each in self.origins)
+
+    def given(self, namespace: str, what: str) -> tuple[Place, ...]:
+        """Where the input or memo belongs that the run was given: its chain, or the schedule that fired it."""
+        places = self.places(lambda run: (namespace, what, run.chain))
+        return places if self.schedule is None else (*places, (namespace, "schedule", self.schedule, what))
+
+
+def ids_of(workflow_id: str, run_id: str, chain: str, origins: Sequence[Origin], headers: Mapping[str, str]) -> Ids:
+    """What names a run of which Postgres tells this."""
+    copied = tuple(Ids(each.workflow_id, each.run_id, each.first_run_id) for each in origins)
+    return Ids(workflow_id, run_id, chain, copied, headers.get(SCHEDULE_HEADER))
 
 
 def _payload_fields(kind: type[Entry]) -> tuple[tuple[str, str], ...]:
@@ -83,6 +111,9 @@ _FIELDS = {kind: _payload_fields(kind) for kind in CLASSES}
 
 _ON_THE_RUN: Mapping[type[Entry], str] = {RunStarted: "input", Complete: "result", Fail: "result", Cancelled: "result"}
 """Entries whose payload lies on the run's row."""
+
+_MAILED = (SignalReceived, UpdateReceived, ChildCompleted, ChildFailed, ChildCancelled)
+"""Arrivals that a reset or fork takes from the journal and puts into an inbox again: they are bound to the same in both."""
 
 
 def maybe(visit: Visit, payload: Payload | None, *places: Place) -> Payload | None:
@@ -128,6 +159,8 @@ def arrival(visit: Visit, namespace: str, ids: Ids, found: Arrival) -> Arrival:
             return entry(visit, found, *([*by_name, by_id] if op is None else [by_id]))
         case UpdateReceived(update_id=update_id):
             return entry(visit, found, *ids.places(lambda run: (namespace, "update", run.workflow_id, update_id)))
+        case HookReceived(hook_id=hook_id):
+            return entry(visit, found, *ids.places(lambda run: (namespace, "hook", run.workflow_id, hook_id)))
         case ChildCompleted() | ChildFailed() | ChildCancelled():
             asked = found.op
             return entry(visit, found, *ids.places(lambda run: (namespace, "result", child_run_id(run.run_id, asked))))
@@ -143,7 +176,11 @@ def journaled(visit: Visit, namespace: str, ids: Ids, found: JournalEntry) -> Jo
     if not _FIELDS[type(found.entry)]:
         return found
     held = _ON_THE_RUN.get(type(found.entry))
-    if held is not None:
+    if held == "input":
+        places = ids.given(namespace, "input")
+    elif isinstance(found.entry, _MAILED):
+        return replace(found, entry=arrival(visit, namespace, ids, found.entry))
+    elif held is not None:
         places = ids.places(lambda run: (namespace, held, run.chain))
     else:
         seq, kind = str(found.seq), kind_of(found.entry)
@@ -168,7 +205,7 @@ def turn(visit: Visit, namespace: str, ids: Ids, found: TurnCommit) -> TurnCommi
             each if type(each.entry) in _ON_THE_RUN else journaled(visit, namespace, ids, each) for each in found.entries
         ],
         result=maybe(visit, found.result, (namespace, "result", ids.chain)),
-        activities=[_activity(visit, namespace, ids, each) for each in found.activities],
+        activities=[activity(visit, namespace, ids, each) for each in found.activities],
         effects=[_effect(visit, namespace, ids, each) for each in found.effects],
         mail=[arrival(visit, namespace, ids, each) for each in found.mail],
         memo=maybe(visit, found.memo, (namespace, "memo", ids.chain)),
@@ -177,7 +214,9 @@ def turn(visit: Visit, namespace: str, ids: Ids, found: TurnCommit) -> TurnCommi
     )
 
 
-def _activity(visit: Visit, namespace: str, ids: Ids, found: ActivityRow) -> ActivityRow:
+def activity(visit: Visit, namespace: str, ids: Ids, found: ActivityRow) -> ActivityRow:
+    """Visit an activity that is to be queued."""
+
     def place(what: str) -> Place:
         return activity_place(namespace, ids.run_id, found.op, what)
 
@@ -199,6 +238,14 @@ def _effect(visit: Visit, namespace: str, ids: Ids, found: Effect) -> Effect:
             return entry(visit, found, (namespace, "signal", workflow_id or "", name))
         case AnswerUpdate(update_id=update_id):
             return entry(visit, found, (namespace, "reply", ids.chain, update_id))
+        case CancelWait(signal_id=signal_id):
+            return entry(visit, found, (namespace, "signal id", signal_id))
+        case SendHook(hook_id=hook_id, workflow_id=workflow_id):
+            return entry(visit, found, (namespace, "hook", workflow_id, hook_id))
+        case AnswerHook(run_id=run_id, caller_op=op, failure=None):
+            return entry(visit, found, (namespace, "answer", run_id, str(op), "hook_completed"))
+        case AnswerHook(run_id=run_id, caller_op=op):
+            return entry(visit, found, (namespace, "answer", run_id, str(op), "hook_failed"))
         case Emit():
             return entry(visit, found, (namespace, "event", ids.workflow_id))
         case _:

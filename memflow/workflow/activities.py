@@ -60,7 +60,7 @@ async def execute_activity(  # type: ignore[misc]  # mypy does not see that *Any
         asyncio.CancelledError: this task was cancelled; what becomes of the activity tells `cancellation_type`.
     """
     given = cast("ActivityKeywords", keywords)
-    return await performing("execute_activity", *_prepared("execute_activity", activity, arguments, args, result_type, given))
+    return await performing("execute_activity", *prepared("execute_activity", activity, arguments, args, result_type, given))
 
 
 @overload
@@ -97,11 +97,11 @@ def start_activity(  # type: ignore[misc]  # mypy does not see that *Any takes *
         ConfigurationError: an option is unknown or cannot work.
     """
     given = cast("ActivityKeywords", keywords)
-    prepared = _prepared("start_activity", activity, arguments, args, result_type, given)
-    return asyncio.create_task(performing("start_activity", *prepared), name=f"activity {prepared[0].name}")
+    ready = prepared("start_activity", activity, arguments, args, result_type, given)
+    return asyncio.create_task(performing("start_activity", *ready), name=f"activity {ready[0].name}")
 
 
-def _prepared(
+def prepared(
     verb: str,
     activity: Any,
     arguments: Sequence[Any],
@@ -109,6 +109,11 @@ def _prepared(
     result_type: Any,
     keywords: ActivityKeywords,
 ) -> tuple[ActivityCall, Sequence[Any], Sequence[Any], Any]:
+    """What to ask for: the call, its arguments and their types, the type of its result.
+
+    Raises:
+        ConfigurationError, TypeError: as the verb says.
+    """
     if args is not None:
         if arguments:
             raise ConfigurationError(f"{verb}: give the arguments one by one or as args=[...], not both")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVarTuple, overload
 
 from memflow.core import context
 from memflow.core.chain import ContinueAsNewError
@@ -14,6 +15,9 @@ from memflow.core.unwinding import Evicted
 from memflow.interceptors import SignalOtherInput
 from memflow.names import check_name
 from memflow.scheduling import text_headers
+from memflow.workflow.handlers import handler_name, handler_types
+
+Ts = TypeVarTuple("Ts")
 
 
 def info() -> RunInfo:
@@ -50,13 +54,19 @@ class ExternalHandle:
     id: str
     run_id: str | None = None
 
-    async def signal(self, name: str, payload: Any = None, *, type: Any = Any) -> None:
-        """Send it a signal by name. `type` describes the payload.
+    @overload
+    async def signal(self, target: str, *arguments: Any, type: Any = ...) -> None: ...
+    @overload
+    async def signal(self, target: Callable[[Any, *Ts], Any], *arguments: *Ts) -> None: ...
+    async def signal(self, target: Any, *arguments: Any, type: Any = Any) -> None:  # type: ignore[misc]  # mypy does not see that *Any takes *Ts
+        """Send it a signal by name, or by a method marked `@workflow.signal`. One argument is the payload itself, several are a
+        list. `type` describes the payload of a signal by name.
 
         Raises:
-            PayloadError: the payload is no plain JSON value and `type` does not say what it is.
+            TypeError: too few or too many arguments for the method.
+            PayloadError: an argument does not fit, or is no plain JSON value and nothing says what it is.
         """
-        await send_to_run("handle.signal", SignalOtherInput(name, payload, self.id, self.run_id, type=type))
+        await signal_run("handle.signal", target, arguments, type, self.id, self.run_id)
 
     async def cancel(self, *, reason: str | None = None) -> None:
         """Ask it to cancel itself."""
@@ -76,10 +86,23 @@ def did_interrupt(error: BaseException) -> bool:
     return isinstance(error, Evicted | ContinueAsNewError)
 
 
-async def send_to_run(verb: str, wanted: SignalOtherInput, *, child: bool = False) -> None:
-    """Ask that a signal be sent by name to one run."""
+async def signal_run(
+    verb: str, target: Any, arguments: Sequence[Any], type: Any, workflow_id: str, run_id: str | None, *, child: bool = False
+) -> None:
+    """Ask that a signal be sent to one run: to the handler of that name, or to that method."""
     replay = context.current(verb)
-    check_name(wanted.signal, what="signal name")
+    name = check_name(handler_name(target, "signal"), what="signal name")
+    parameters, types, _ = handler_types(target)
+    given = arguments if parameters is None else parameters.bind(arguments, {})
+    match len(given):
+        case 0:
+            wanted = SignalOtherInput(name, None, workflow_id, run_id)
+        case 1:
+            wanted = SignalOtherInput(name, given[0], workflow_id, run_id, type=type if parameters is None else types[0])
+        case _ if parameters is None:
+            wanted = SignalOtherInput(name, list(given), workflow_id, run_id, type=type)
+        case _:
+            wanted = SignalOtherInput(name, list(given), workflow_id, run_id, arg_types=types)
     if replay.outbound is None:
         send(replay, wanted)
     elif child:
@@ -90,7 +113,10 @@ async def send_to_run(verb: str, wanted: SignalOtherInput, *, child: bool = Fals
 
 def send(replay: Replay, wanted: SignalOtherInput) -> None:
     """The same, behind interceptors."""
-    payload = replay.codec.encode(wanted.payload, wanted.type)
+    if wanted.arg_types:
+        payload = replay.codec.encode_arguments(wanted.payload, wanted.arg_types)
+    else:
+        payload = replay.codec.encode(wanted.payload, wanted.type)
     headers = text_headers(wanted.headers)
     replay.ask(SendSignal(replay.next_op(), wanted.signal, payload, wanted.workflow_id, wanted.run_id, headers))
 

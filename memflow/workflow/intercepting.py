@@ -84,6 +84,9 @@ class _Verbs(WorkflowOutbound):
     def start_activity(self, input: StartActivityInput) -> Awaitable[Any]:
         return Scheduled(self._run, input)
 
+    def start_local_activity(self, input: StartActivityInput) -> Awaitable[Any]:
+        return Scheduled(self._run, input)
+
     async def start_child_workflow(self, input: StartChildWorkflowInput) -> Any:
         return await children.begin(self._run, input)
 
@@ -103,7 +106,7 @@ class _Verbs(WorkflowOutbound):
         await self._run.sleep_until(input.until)
 
     async def wait_for(self, input: WaitForInput) -> Any:
-        return await signals.received(self._run, input.signal_id, input.type, input.timeout)
+        return await signals.received(self._run, input)
 
     async def emit(self, input: EmitInput) -> None:
         events.publish(self._run, input.events)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from datetime import timedelta
+from collections.abc import Callable, Coroutine, Mapping
 from types import UnionType
 from typing import Any, TypeVar, overload
 
@@ -15,6 +14,7 @@ from memflow.duration import Duration, to_timedelta
 from memflow.interceptors import SignalInput, WaitForInput
 from memflow.names import check_name
 from memflow.options import HandlerUnfinishedPolicy
+from memflow.workflow.escalations import Escalation, escalation_text
 from memflow.workflow.handlers import check_options, declare
 
 T = TypeVar("T")
@@ -27,51 +27,86 @@ _NO_DEFAULT: Any = object()
 @overload
 async def wait_for(signal_id: str, *, type: type[T], timeout: Duration | None = None) -> T: ...
 @overload
-async def wait_for(signal_id: str, *, type: type[T], timeout: Duration | None = None, default: D) -> T | D: ...
-@overload
-async def wait_for(signal_id: str, *, type: UnionType, timeout: Duration | None = None, default: Any = ...) -> Any: ...
-@overload
-async def wait_for(signal_id: str, *, timeout: Duration | None = None, default: Any = ...) -> Any: ...
 async def wait_for(
-    signal_id: str, *, type: Any = Any, timeout: Duration | None = None, default: Any = _NO_DEFAULT
+    signal_id: str, *, type: type[T], timeout: Duration | None = None, escalation: Escalation | Mapping[str, Any]
+) -> T | None: ...
+@overload
+async def wait_for(
+    signal_id: str,
+    *,
+    type: type[T],
+    timeout: Duration | None = None,
+    default: D,
+    escalation: Escalation | Mapping[str, Any] | None = None,
+) -> T | D: ...
+@overload
+async def wait_for(
+    signal_id: str,
+    *,
+    type: UnionType,
+    timeout: Duration | None = None,
+    default: Any = ...,
+    escalation: Escalation | Mapping[str, Any] | None = None,
+) -> Any: ...
+@overload
+async def wait_for(
+    signal_id: str,
+    *,
+    timeout: Duration | None = None,
+    default: Any = ...,
+    escalation: Escalation | Mapping[str, Any] | None = None,
+) -> Any: ...
+async def wait_for(
+    signal_id: str,
+    *,
+    type: Any = Any,
+    timeout: Duration | None = None,
+    default: Any = _NO_DEFAULT,
+    escalation: Escalation | Mapping[str, Any] | None = None,
 ) -> Any:
     """Wait for a signal by id and give its payload, read as `type`. A signal that was sent before is kept and taken.
 
     Of several who wait for one id, each gets one signal, in the order they began to wait.
 
+    With `escalation` people are asked meanwhile: in the commit of the wait a row appears that `client.escalations` lists, and
+    that one of them may claim and resolve; what it is resolved with is what this gives. When the wait ends otherwise, the row
+    ends with it. When somebody cancels the row, this gives `default`, or None without one.
+
     Raises:
         TimeoutError: (the builtin one) `timeout` was up and no `default` is given.
-        PayloadError: what was sent does not fit `type`.
+        ConfigurationError: the signal id or the escalation cannot work.
+        PayloadError: what was sent does not fit `type`; or the escalation's metadata are no plain JSON values.
         asyncio.CancelledError: the run, or this task, was cancelled meanwhile.
     """
     replay = context.current("wait_for")
     check_name(signal_id, what="signal id")
     limit = None if timeout is None else to_timedelta(timeout, what="timeout")
-    if replay.outbound is None:
-        return await received(replay, signal_id, type, limit, default)
+    wanted = WaitForInput(signal_id, type, limit, escalation, None if default is _NO_DEFAULT else default)
     try:
-        return await replay.outbound.wait_for(WaitForInput(signal_id, type, limit))
+        if replay.outbound is None:
+            return await received(replay, wanted)
+        return await replay.outbound.wait_for(wanted)
     except TimeoutError:
         if default is _NO_DEFAULT or limit is None:
             raise
         return default
 
 
-async def received(
-    replay: Replay, signal_id: str, type: Any, limit: timedelta | None, default: Any = _NO_DEFAULT
-) -> Any:
+async def received(replay: Replay, wanted: WaitForInput) -> Any:
     """The same, behind interceptors."""
+    limit, escalation, signal_id = wanted.timeout, wanted.escalation, wanted.signal_id
     if limit is None:
-        return replay.codec.decode((await replay.wait_signal(signal_id)).payload, type)
-    seconds = limit.total_seconds()
-    try:
-        async with asyncio.timeout(seconds):
-            signal = await replay.wait_signal(signal_id)
-    except TimeoutError:
-        if default is not _NO_DEFAULT:
-            return default
-        raise TimeoutError(f"no signal {signal_id!r} within {seconds:g} s") from None
-    return replay.codec.decode(signal.payload, type)
+        about = None if escalation is None else escalation_text(escalation, expires_at=None)
+        signal = await replay.wait_signal(signal_id, about)
+    else:
+        about = None if escalation is None else escalation_text(escalation, expires_at=replay.now + limit)
+        scope = asyncio.timeout(limit.total_seconds())
+        try:
+            async with scope:
+                signal = await replay.wait_signal(signal_id, about, scope.expired)
+        except TimeoutError:
+            raise TimeoutError(f"no signal {signal_id!r} within {limit.total_seconds():g} s") from None
+    return wanted.cancelled if signal is None else replay.codec.decode(signal.payload, wanted.type)
 
 
 async def wait_condition(fn: Callable[[], bool], *, timeout: Duration | None = None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,11 +17,12 @@ from memflow.core.arrivals import (
     ActivityFailed,
     Arrival,
     ChildCompleted,
+    ChildFailed,
     SignalReceived,
     UpdateReceived,
 )
 from memflow.core.entries import CLASSES, Entry, JournalEntry, Row, from_row, to_row
-from memflow.core.interrupts import ContinueAsNew, Emit, Trace, WriteMemo
+from memflow.core.interrupts import AnswerHook, CancelWait, ContinueAsNew, Emit, SendHook, StartHook, Trace, WriteMemo
 from memflow.errors import PayloadError
 from memflow.failure import Failure
 from memflow.names import child_run_id
@@ -80,7 +81,11 @@ def test_whatever_a_run_journals_comes_back_and_only_by_its_own_place() -> None:
         ContinueAsNew(MARK, memo=MARK),
         WriteMemo(5, MARK),
         Trace(6, MARK),
-        UpdateReceived("u", "add", MARK),
+        StartHook(7, "remind", MARK),
+        SendHook(8, "h", "remind", MARK, "other", search=MARK),
+        AnswerHook("h", "other", "o-1", 3, result=MARK),
+        AnswerHook("h", "other", "o-1", 3, failure=FAILED),
+        CancelWait(9, "go", "resolved", MARK),
     ],
     ids=lambda entry: type(entry).__name__,
 )
@@ -100,6 +105,38 @@ def test_nothing_of_an_entry_stays_in_clear_and_it_fits_no_other_place(entry: En
     # A run that was made by copying this one reads what was copied.
     copied = Ids("copy", "run-9", "run-9", origins=(IDS,))
     assert journaled(unseal, there, copied).entry == entry
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        UpdateReceived("u", "add", MARK),
+        SignalReceived("s", MARK),
+        SignalReceived("s", MARK, 5),
+        ChildCompleted(4, MARK),
+        ChildFailed(4, FAILED),
+    ],
+    ids=lambda entry: type(entry).__name__,
+)
+def test_what_a_reset_puts_into_the_inbox_again_is_sealed_there_as_in_the_journal(entry: Arrival) -> None:
+    there = stored(journaled(seal, JournalEntry(7, 2, AT, entry))).entry
+    assert "the-marker" not in f"{to_row(there)}"
+    reset = Ids("order", "run-9", "run-1", origins=(IDS,))
+    assert arrived(unseal, cast("Arrival", there), reset) == entry
+    if isinstance(entry, SignalReceived):                # its wait may not have been reached yet
+        assert arrived(unseal, replace(cast("SignalReceived", there), op=None), reset) == replace(entry, op=None)
+    with pytest.raises(PayloadError, match="does not open"):
+        arrived(unseal, replace(cast("Any", there), **_elsewhere(entry)), reset)
+
+
+def _elsewhere(entry: Arrival) -> dict[str, Any]:
+    match entry:
+        case UpdateReceived():
+            return {"update_id": "v"}
+        case SignalReceived():
+            return {"name": "t"}
+        case _:
+            return {"op": 9}
 
 
 def test_every_kind_of_entry_that_holds_payloads_is_known() -> None:
