@@ -21,17 +21,24 @@ LAST_FAILURE_HEADER = "memflow-last-failure"
 """Headers with what the schedule's run before this one left: `header_of` a payload."""
 
 
-def header_of(payload: Payload) -> str:
-    """A payload as the text of a header."""
-    return json.dumps([base64.b64encode(payload.data).decode(), payload.encoding])
+def header_of(payload: Payload, bound: str | None = None) -> str:
+    """A payload as the text of a header. `bound`: the id of the run that it is bound to, if it is sealed."""
+    found = [base64.b64encode(payload.data).decode(), payload.encoding]
+    return json.dumps(found if bound is None else [*found, bound])
 
 
 def payload_in(header: str | None) -> Payload | None:
     """The payload that `header_of` wrote."""
     if header is None:
         return None
-    data, encoding = json.loads(header)
+    data, encoding, *_ = json.loads(header)
     return Payload(base64.b64decode(data), encoding)
+
+
+def bound_in(header: str) -> str | None:
+    """The run that a payload in a header is bound to."""
+    _, _, *bound = json.loads(header)
+    return bound[0] if bound else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,8 @@ class RunInfo:
     """The run before this one in its chain: it continued as new, or failed and is tried again."""
     given_record: Payload | None = field(default=None, repr=False)
     given_memo: Payload | None = field(default=None, repr=False)
+    handed_on: Mapping[str, Payload] | None = field(default=None, repr=False, kw_only=True)
+    """What headers hold that are sealed, by their names. Not in `headers`, which code may send on."""
 
     @property
     def schedule_id(self) -> str | None:

@@ -165,6 +165,7 @@ class Question:
     record: Payload | None = None
     origins: Sequence[Origin] = ()
     asked_headers: Mapping[str, str] = field(default_factory=dict[str, str])   # of the query; `headers` are the run's
+    handed_on: Mapping[str, Payload] | None = None                             # what sealed headers of the run hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +341,7 @@ class Claim:
     execution_deadline: datetime | None = None
     continued_run_id: str | None = None  # the run before this one in its chain
     unreadable: str | None = None      # why its payloads cannot be read: it may go on only when they can
+    handed_on: Mapping[str, Payload] | None = None   # what sealed headers hold
     version: str | None = None         # of the code that advanced it last; None: of none that has a version
     pinned: bool = False               # to that version
     task_timeout: timedelta | None = None

@@ -20,8 +20,9 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from memflow.core.arrivals import Arrival
+from memflow.core.definition import header_of
 from memflow.core.entries import JournalEntry
-from memflow.errors import PayloadError
+from memflow.errors import ConfigurationError, PayloadError
 from memflow.filters import Filter
 from memflow.firing import Action, ScheduleState
 from memflow.payload import Payload, Unreadable
@@ -74,6 +75,9 @@ log = logging.getLogger(__name__)
 
 KNOWN_RUNS = 50_000
 """Runs whose ids are remembered, some 200 bytes each; those of others are asked for."""
+
+EDITS = 20
+"""Tries to change a schedule that others change all the time."""
 
 PAUSE_SECONDS = 0.5
 """After a commit that could not be sealed: its run would otherwise try again at once."""
@@ -258,7 +262,12 @@ class SealedStore:
         ids = (await self._ids([run])).get(run)
         if facts is None or ids is None:
             return facts
-        return await self._opened(lambda visit: replace(facts, memo=self._memo(visit, ids, facts.memo)))
+        def walk(visit: Visit) -> RunFacts:
+            left = sealing.handed_on(visit, self.namespace, facts.headers) or {}
+            texts = {name: header_of(each) for name, each in left.items() if not isinstance(each, Unreadable)}
+            return replace(facts, headers={**facts.headers, **texts}, memo=self._memo(visit, ids, facts.memo))
+
+        return await self._opened(walk)
 
     async def activities_of(self, run: int) -> list[Mapping[str, Any]]:
         rows = await self._store.activities_of(run)
@@ -340,7 +349,7 @@ class SealedStore:
         return await self._opened(lambda visit: [sealing_rows.schedule(visit, self.namespace, row) for row in rows])
 
     async def edit_schedule(self, id: str, change: Callable[[ScheduleRow], ScheduleRow]) -> ScheduleRow | None:
-        while True:
+        for _ in range(EDITS):
             before = await self._store.find_schedule(id)
             if before is None:
                 return None
@@ -352,6 +361,9 @@ class SealedStore:
             except sealing_rows.ChangedMeanwhile:
                 continue
             return None if row is None else await self._schedule(self._opened, row)
+        raise ConfigurationError(
+            f"schedule {id!r}: what changes it gives other arguments each time it is called; it is called more than once"
+        )
 
     async def _schedule(self, through: Through, row: ScheduleRow) -> ScheduleRow:
         return await through(lambda visit: sealing_rows.schedule(visit, self.namespace, row))
@@ -398,7 +410,9 @@ class SealedStore:
         )
         input = maybe(visit, claim.input, *ids.given(self.namespace, "input"))
         memo = self._memo(visit, ids, claim.memo)
-        return replace(claim, input=input, memo=memo, unreadable=_reason(input, memo))
+        left = sealing.handed_on(visit, self.namespace, claim.headers)
+        unreadable = _reason(input, memo, *(left or {}).values())
+        return replace(claim, input=input, memo=memo, handed_on=left, unreadable=unreadable)
 
     async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry] | PayloadError]:
         found = await self._store.load_journals(runs)
@@ -567,7 +581,8 @@ class SealedStore:
         )
         input = visit(found.input, (self.namespace, "query", str(found.id)))
         memo = self._memo(visit, ids, found.memo)
-        return replace(found, input=input, memo=memo)
+        left = sealing.handed_on(visit, self.namespace, found.headers)
+        return replace(found, input=input, memo=memo, handed_on=left)
 
     async def answer_questions(self, answers: Sequence[Answer]) -> None:
         await self._store.answer_questions(await self._sealed(lambda visit: [self._answer(visit, each) for each in answers]))

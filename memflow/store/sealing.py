@@ -43,7 +43,14 @@ from memflow.core.arrivals import (
     SignalReceived,
     UpdateReceived,
 )
-from memflow.core.definition import SCHEDULE_HEADER, Origin
+from memflow.core.definition import (
+    LAST_FAILURE_HEADER,
+    LAST_RESULT_HEADER,
+    SCHEDULE_HEADER,
+    Origin,
+    bound_in,
+    payload_in,
+)
 from memflow.core.entries import CLASSES, Entry, JournalEntry, kind_of
 from memflow.core.interrupts import (
     AnswerHook,
@@ -191,6 +198,20 @@ def journaled(visit: Visit, namespace: str, ids: Ids, found: JournalEntry) -> Jo
 def activity_place(namespace: str, run_id: str, op: int, what: str) -> Place:
     """Where a payload of a durable activity's row belongs."""
     return namespace, "activity", run_id, str(op), what
+
+
+# ------------------------------------------------------------------------------------------------- headers
+
+
+def handed_on(visit: Visit, namespace: str, headers: Mapping[str, str]) -> dict[str, Payload] | None:
+    """Visit what a run's headers hold of the run that its schedule started before: they lie there as they lay on its row."""
+    held = [(name, headers[name]) for name in (LAST_RESULT_HEADER, LAST_FAILURE_HEADER) if name in headers]
+    opened: dict[str, Payload] = {}
+    for name, text in held:
+        payload = payload_in(text)
+        assert payload is not None, "the header is there"
+        opened[name] = visit(payload, (namespace, "result", bound_in(text) or ""))
+    return opened or None
 
 
 # ------------------------------------------------------------------------------------------------- commits

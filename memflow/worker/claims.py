@@ -123,6 +123,7 @@ class Claims:
             claim.record,
             claim.memo,
             tuple(claim.origins),
+            handed_on=claim.handed_on,
         )
 
     async def _rebuild(self, cold: list[Claim]) -> list[TurnCommit]:

@@ -186,6 +186,7 @@ def _info(question: Question, namespace: str) -> RunInfo:
         question.record,
         question.memo,
         tuple(question.origins),
+        handed_on=question.handed_on,
     )
 
 
