@@ -104,7 +104,7 @@ class _Calls(OutboundClient):
         return await self._handle(input.id, input.run_id).look()
 
     def list_workflows(self, input: ListWorkflowsInput) -> AsyncIterator[Any]:
-        return self._client.workflow.pages(input.where, input.limit, input.order)
+        return self._client.workflow.pages(input.where, input.limit, input.order, records=input.records)
 
     async def count_workflows(self, input: CountWorkflowsInput) -> int:
         return await self._client.workflow.counted(input.where)

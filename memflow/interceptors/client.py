@@ -110,11 +110,12 @@ class DescribeWorkflowInput:
 
 @dataclass(frozen=True, slots=True)
 class ListWorkflowsInput:
-    """A list of runs by a filter."""
+    """A list of runs by a filter. With `records` a name in it that is no field of runs is one of their records."""
 
     where: str | None
     limit: int | None = None
     order: str | None = None
+    records: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,6 +255,8 @@ class Runner:
         if not job.definition.no_thread_cancel_exception:
             job.context.injection = injection = ThreadCancel()
             function = functools.partial(injection.run, function)
+        if job.stopped is not None:                      # between its start and now
+            job.context.stop(DETAILS[job.stopped])
         bound = functools.partial(contextvars.copy_context().run, function, *arguments)
         call = asyncio.get_running_loop().run_in_executor(self._executor, bound)
         job.context.thread = call

@@ -179,9 +179,13 @@ async def test_hooks(client: Client) -> None:
         found = await client.workflow.execute(hooks, "other", SECRET, id="caller", task_queue="sealed")
         assert found == [f"{SECRET} echoed in caller", f"{SECRET} echoed in other", f"broken: {SECRET}"]
         await other.hook(remind, SECRET, search={"shown": "clear"})
+
+        async def is_shown() -> bool:
+            return (await other.describe()).record.get("shown") == "clear"
+
+        await until_true(is_shown)
         await client.signal("unhook", SECRET)
         assert await other.result(timeout=30) == SECRET
-        assert (await other.describe()).record["shown"] == "clear"
 
 
 async def test_what_escalations_are_resolved_with(client: Client) -> None:
