@@ -18,7 +18,7 @@ from memflow import errors
 from memflow.codec import Codec
 from memflow.duration import to_timedelta
 from memflow.fidelity import type_of
-from memflow.payload import Payload
+from memflow.payload import Payload, Unreadable
 
 FailureKind = Literal["application", "cancelled", "terminated", "timeout", "activity", "child", "hook"]
 
@@ -51,6 +51,8 @@ class Failure:
     stack: str | None = None
     cause: Failure | None = None
     facts: Mapping[str, str | int | None] = field(default_factory=dict[str, str | int | None])
+    sealed: Payload | None = None
+    """The failure as it is stored, where only its bytes are at hand: on its way to Postgres, or unreadable."""
 
 
 def is_retryable(failure: Failure) -> bool:
@@ -361,12 +363,17 @@ def _fact(facts: Mapping[str, str | int | None], name: str) -> str | None:
 
 
 def encode_failure(failure: Failure) -> Payload:
-    """The failure as ASCII JSON: half surrogates and NUL in a message are escaped, so they survive."""
+    """The failure as ASCII JSON: half surrogates and NUL in a message are escaped, so they survive. A sealed one as it is."""
+    if failure.sealed is not None:
+        return failure.sealed
     return Payload(json.dumps(_to_json(failure), separators=(",", ":")).encode("ascii"), ENCODING)
 
 
 def decode_failure(payload: Payload) -> Failure:
     """Read a failure. Fields of newer versions are ignored; bytes that are no failure become one that says so."""
+    if payload.encoding not in (ENCODING, None):
+        why = payload.reason if isinstance(payload, Unreadable) else f"it is stored as {payload.encoding!r}"
+        return Failure("application", f"the failure cannot be read here: {why}", type="UnreadableFailure", sealed=payload)
     try:
         return _from_json(json.loads(payload.data))
     except Exception as problem:

@@ -13,6 +13,13 @@ class Payload:
     encoding: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable(Payload):
+    """A payload that could not be opened (an unknown key, bytes that were moved or changed), still as it is stored."""
+
+    reason: str = ""
+
+
 NOTHING = Payload(b"null")
 """The payload of None."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +45,7 @@ async def branch(
         raise WorkflowNotFoundError(row.workflow_id, run_id=row.run_id, namespace=link.namespace)
     kept = journal[: point.seq]
     left = left_at(journal, point)
+    new_run_id = new_id()
     made = Branch(
         workflow_id=row.workflow_id,
         run_id=row.run_id,
@@ -52,7 +54,8 @@ async def branch(
         turn=point.turn,
         last_at=point.at,
         new_workflow_id=(new_id_of_workflow or new_id()) if fork else row.workflow_id,
-        new_run_id=new_id(),
+        new_run_id=new_run_id,
+        first_run_id=new_run_id if fork else row.first_run_id,
         version=version,
         origins=_origins(base.origins, point, row),
         reapply=reapply,
@@ -86,8 +89,10 @@ def _origins(before: Sequence[Origin], point: Point, row: RunRow) -> list[Origin
     """Whose ids the kept turns were written under: of the run itself, after those that it had copied."""
     older = [each for each in before if each.turn < point.turn]
     cut = [each for each in before if each.turn >= point.turn][:1]
-    newest = cut[0] if cut else Origin(point.turn, row.workflow_id, row.run_id)
-    return [*older, Origin(point.turn, newest.workflow_id, newest.run_id)]
+    if not cut:
+        return [*older, Origin(point.turn, row.workflow_id, row.run_id, row.first_run_id)]
+    # Later mail of the run itself may come along.
+    return [Origin(0, row.workflow_id, row.run_id, row.first_run_id), *older, replace(cut[0], turn=point.turn)]
 
 
 def _activities(left: Left, row: RunRow, now: datetime) -> list[ActivityRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Literal, TypeVar, TypeVarTuple, cast, overload
 from uuid import uuid4
 
@@ -32,6 +32,12 @@ from memflow.errors import (
     WorkflowClosedError,
     WorkflowFailedError,
     WorkflowNotFoundError,
+)
+from memflow.interceptors import (
+    DescribeWorkflowInput,
+    QueryWorkflowInput,
+    SignalWorkflowInput,
+    StartUpdateInput,
 )
 from memflow.names import check_name
 from memflow.runs import Status
@@ -176,6 +182,13 @@ class Handle(Steering[R_co]):
         Raises:
             WorkflowNotFoundError: there is no such run.
         """
+        if self._link.outbound is None:
+            return await self.look()
+        found: RunDescription = await self._link.outbound.describe_workflow(DescribeWorkflowInput(self._id, self._run_id))
+        return found
+
+    async def look(self) -> RunDescription:
+        """`describe`, behind interceptors."""
         row = await self._row(self._run_id)
         return description_of(row, await self._link.store.activities_of(row.run), self._link.codec)
 
@@ -224,9 +237,26 @@ class Handle(Steering[R_co]):
             PayloadError: an argument cannot be stored.
             OutcomeUnknownError: the connection broke meanwhile; with a `request_id` a repeat is safe.
         """
-        name = handler_name(target, "signal")
+        name, outbound = handler_name(target, "signal"), self._link.outbound
+        if outbound is None:
+            await self.give(name, target, arguments, {}, request_id, connection)
+        else:
+            await outbound.signal_workflow(
+                SignalWorkflowInput(self._id, self._run_id, name, arguments, {}, request_id, connection, target)
+            )
+
+    async def give(
+        self,
+        name: str,
+        target: Any,
+        arguments: Sequence[Any],
+        headers: Mapping[str, str],
+        request_id: str | None,
+        connection: Any,
+    ) -> None:
+        """`signal`, behind interceptors."""
         payload = encode_signal_to(target, arguments, self._link.codec)
-        await self._send(SignalReceived(name, payload), request_id, connection)
+        await self._send(SignalReceived(name, payload, headers=headers), request_id, connection)
 
     @overload
     async def hook(
@@ -297,14 +327,24 @@ class Handle(Steering[R_co]):
             builtins.TimeoutError: no worker answered within `timeout`.
             PayloadError: an argument cannot be stored, or the answer is not of the declared type.
         """
-        name = handler_name(target, "query")
+        name, outbound = handler_name(target, "query"), self._link.outbound
+        if outbound is None:
+            return await self.ask(name, target, arguments, {}, result_type, timeout)
+        return await outbound.query_workflow(
+            QueryWorkflowInput(self._id, self._run_id, name, arguments, {}, timeout, target, result_type)
+        )
+
+    async def ask(
+        self, name: str, target: Any, arguments: Sequence[Any], headers: Mapping[str, str], result_type: Any, timeout: Duration
+    ) -> Any:
+        """`query`, behind interceptors."""
         link = self._link
         input, declared = encode_arguments(arguments, target, link.codec)
         id = uuid4()
         scope = asyncio.timeout(to_timedelta(timeout, what="timeout").total_seconds())
         try:
             async with scope:
-                if not await link.store.ask_question(id, self._id, self._run_id, name, input):
+                if not await link.store.ask_question(id, self._id, self._run_id, name, input, headers):
                     raise WorkflowNotFoundError(self._id, run_id=self._run_id, namespace=link.namespace)
                 answer = await link.replies.answer(id)
         except builtins.TimeoutError:
@@ -421,10 +461,21 @@ class Handle(Steering[R_co]):
         return UpdateHandle(self._link, self._id, self._run_id, check_name(id, what="update id"), result_type=result_type)
 
     async def _start_update(self, target: Any, arguments: tuple[Any, ...], id: str | None, result_type: Any) -> UpdateHandle[Any]:
-        name = handler_name(target, "update")
+        name, outbound = handler_name(target, "update"), self._link.outbound
+        if outbound is None:
+            return await self.put(name, target, arguments, {}, id, result_type)
+        handle: UpdateHandle[Any] = await outbound.start_update(
+            StartUpdateInput(self._id, self._run_id, name, arguments, id, {}, target, result_type)
+        )
+        return handle
+
+    async def put(
+        self, name: str, target: Any, arguments: Sequence[Any], headers: Mapping[str, str], id: str | None, result_type: Any
+    ) -> UpdateHandle[Any]:
+        """`start_update`, behind interceptors."""
         input, declared = encode_arguments(arguments, target, self._link.codec)
         update_id = str(uuid4()) if id is None else check_name(id, what="update id")
-        sent = await self._send(UpdateReceived(update_id, name, input), f"update:{update_id}", None)
+        sent = await self._send(UpdateReceived(update_id, name, input, headers), f"update:{update_id}", None)
         return UpdateHandle(
             self._link, self._id, self._run_id, update_id, result_type=result_type or declared, chain=sent.chain
         )

@@ -88,6 +88,7 @@ class SendSignal:
     payload: Payload
     workflow_id: str | None = None
     run_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=no_headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,7 @@ class ContinueAsNew:
     run_timeout: timedelta | None = None
     retry: RetryPolicy | None = None
     memo: Payload | None = None
+    headers: Mapping[str, str] | None = None
 
 
 Closing = Complete | Fail | Cancelled | ContinueAsNew

@@ -27,6 +27,7 @@ from memflow.core.interrupts import (
     StartChild,
     StopOther,
 )
+from memflow.errors import PayloadError
 from memflow.filters import Filter
 from memflow.firing import Action, ScheduleState
 from memflow.options import ActivityOptions
@@ -163,6 +164,8 @@ class Question:
     memo: Payload | None = None        # given at the start, as is `record`
     record: Payload | None = None
     origins: Sequence[Origin] = ()
+    asked_headers: Mapping[str, str] = field(default_factory=dict[str, str])   # of the query; `headers` are the run's
+    handed_on: Mapping[str, Payload] | None = None                             # what sealed headers of the run hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +228,7 @@ class Branch:
     last_at: datetime
     new_workflow_id: str
     new_run_id: str
+    first_run_id: str                  # of the new run's chain
     version: str | None                # None: as the run that is copied
     origins: Sequence[Origin]
     reapply: bool
@@ -253,6 +257,18 @@ class BranchBase:
     memo: Payload | None
     record: Payload | None
     origins: Sequence[Origin]
+
+
+@dataclass(frozen=True, slots=True)
+class RunIds:
+    """What names a run. Its headers name the schedule that started it."""
+
+    run: int
+    workflow_id: str
+    run_id: str
+    first_run_id: str
+    headers: Mapping[str, str]
+    origins: Sequence[Origin] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +341,8 @@ class Claim:
     retry: RetryPolicy | None = None   # what becomes of the chain when the run fails
     execution_deadline: datetime | None = None
     continued_run_id: str | None = None  # the run before this one in its chain
+    unreadable: str | None = None      # why its payloads cannot be read: it may go on only when they can
+    handed_on: Mapping[str, Payload] | None = None   # what sealed headers hold
     version: str | None = None         # of the code that advanced it last; None: of none that has a version
     pinned: bool = False               # to that version
     task_timeout: timedelta | None = None
@@ -348,6 +366,7 @@ class Mail:
     run: int
     position: int
     arrival: Arrival
+    unreadable: str | None = None      # why its payload cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,6 +482,7 @@ class ActivityClaim:
     last_failure: Payload | None
     heartbeat: Payload | None
     cancel_requested: bool
+    unreadable: str | None = None      # why its payloads cannot be read
     late: str | None = None            # which time of an open attempt was up: it is to be judged, not run
 
 
@@ -629,7 +649,9 @@ class Store(Protocol):
         """How far updates are, in the order given."""
         ...
 
-    async def ask_question(self, id: UUID, workflow_id: str, run_id: str | None, name: str, input: Payload) -> bool:
+    async def ask_question(
+        self, id: UUID, workflow_id: str, run_id: str | None, name: str, input: Payload, headers: Mapping[str, str] = ...
+    ) -> bool:
         """Leave a query for a worker. False: there is no such run. A repeat with the same id is the same question."""
         ...
 
@@ -665,7 +687,14 @@ class Store(Protocol):
     async def claim_runs(
         self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None
     ) -> Claims: ...
-    async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry]]: ...
+    async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry] | PayloadError]:
+        """The entries of each run after the seq given with it, or why they cannot be read."""
+        ...
+
+    async def run_ids(self, runs: Sequence[int]) -> list[RunIds]:
+        """What names these runs, of those that are there."""
+        ...
+
     async def activity_ops(self, runs: Sequence[int]) -> Mapping[int, set[int]]: ...
     async def owned_with_mail(self, worker: int) -> list[int]: ...
     async def read_inbox(self, runs: Sequence[tuple[int, int]], *, limit: int) -> list[Mail]: ...

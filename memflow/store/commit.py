@@ -253,11 +253,11 @@ def _effect_rows(member: int, turn: TurnCommit) -> Iterator[tuple[Any, ...]]:
                 row = to_row(effect)
                 name = "hook_completed" if effect.failure is None else "hook_failed"
                 yield member, "answer_hook", op, name, target, run_id, row.attributes, row.encoding, row.data
-            case SendSignal(op=op, name=name, payload=payload, workflow_id=target, run_id=run_id):
+            case SendSignal(op=op, name=name, payload=payload, workflow_id=target, run_id=run_id, headers=headers):
                 if target is None:
                     yield member, "signal", op, name, None, None, None, payload.encoding, payload.data
                 else:
-                    row = to_row(SignalReceived(name, payload))
+                    row = to_row(SignalReceived(name, payload, headers=headers))
                     what = "send" + _before_child(turn, n, target)
                     yield member, what, op, name, target, run_id, row.attributes, row.encoding, row.data
             case AnswerUpdate(update_id=update_id, outcome=outcome):

@@ -11,7 +11,7 @@ from memflow.core.arrivals import RunTerminated
 from memflow.core.entries import to_row
 from memflow.failure import Failure, encode_failure
 from memflow.runs import Status
-from memflow.store.base import Claim, Claims, NewRun, Outcome, RunFacts, RunRow, Sent, Started
+from memflow.store.base import Claim, Claims, NewRun, Outcome, RunFacts, RunIds, RunRow, Sent, Started
 from memflow.store.database import Database, Record
 from memflow.store.rows import (
     columns,
@@ -147,6 +147,21 @@ async def find_run(database: Database, namespace: str, workflow_id: str, run_id:
     """One run, the latest of its id unless a run id is given."""
     row = await database.row("find_run", namespace, workflow_id, run_id)
     return None if row is None else run_row(row)
+
+
+async def run_ids(database: Database, runs: Sequence[int]) -> list[RunIds]:
+    """What names these runs."""
+    return [
+        RunIds(
+            row["id"],
+            row["workflow_id"],
+            row["run_id"],
+            row["first_run_id"],
+            headers_of(row["headers"]),
+            origins_of(row["origins"]),
+        )
+        for row in await database.fetch("run_ids", list(runs))
+    ]
 
 
 async def facts_of(database: Database, run: int) -> RunFacts | None:

@@ -50,6 +50,7 @@ def next_run(claim: Claim, closing: Closing | RunTimedOut, replay: Replay, now: 
             task_queue=closing.task_queue,
             run_timeout=closing.run_timeout,
             retry=closing.retry,
+            headers=closing.headers,
             signals=replay.unread,
         )
     delay = _delay(claim, closing, replay, now)

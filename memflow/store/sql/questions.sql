@@ -1,6 +1,6 @@
 -- name: ask_question :one
 -- Leave a query for a worker; see functions/15_questions.sql.
-select memflow.ask_question($1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, $7::bytea) as asked;
+select memflow.ask_question($1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, $7::bytea, $8::text) as asked;
 
 -- name: take_questions :many
 -- Take queries that can be answered now. A run that has begun is asked when it has read what came before the question; who
@@ -27,11 +27,11 @@ with found as materialized (
      set taken_at = memflow.now()
     from found f
    where q.id = f.id and f.ready
-  returning q.id, q.run, q.name, q.encoding, q.data
+  returning q.id, q.run, q.name, q.encoding, q.data, q.headers
 )
 select p.pending, t.id, t.name, t.encoding, t.data, t.run, r.workflow_id, r.run_id, r.workflow, r.task_queue, r.length,
        r.started_at, r.headers, r.attempt, r.first_run_id, r.parent_workflow_id, r.parent_run_id,
-       r.continued_run_id, r.memo, r.memo_encoding, r.search, r.search_encoding, r.origins
+       r.continued_run_id, r.memo, r.memo_encoding, r.search, r.search_encoding, r.origins, t.headers as asked_headers
   from (select count(*) filter (where not f.ready) as pending from found f) p
   left join taken t on true
   left join memflow.runs r on r.id = t.run;

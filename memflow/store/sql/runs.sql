@@ -39,6 +39,9 @@ select r.id, r.namespace, r.workflow_id, r.run_id, r.workflow, r.task_queue, r.s
   left join memflow.records c on c.run = r.id
  where r.id = memflow.find_run($1::text, $2::text, $3::text);
 
+-- name: run_ids :many
+-- What names these runs: asked by those who read payloads that are bound to it.
+select r.id, r.workflow_id, r.run_id, r.first_run_id, r.headers, r.origins from memflow.runs r where r.id = any($1::bigint[]);
 -- name: facts_of :one
 -- What a rebuild needs besides the row and the journal: as given at the start. $1 run
 select r.headers, r.continued_run_id, r.search, r.search_encoding, r.memo, r.memo_encoding
