@@ -29,7 +29,7 @@ class Sealing:
 
     async def encode(self, payloads: Sequence[Stored], /) -> list[Stored]:
         """Payloads as they are stored."""
-        return [Stored(Payloads(payloads=await self._codec.encode([_shown(each)])).SerializeToString(), SEALED) for each in payloads]
+        return [await self._sealed(each) for each in payloads]
 
     async def decode(self, payloads: Sequence[Stored], /) -> list[Stored]:
         """Stored payloads as they were.
@@ -38,6 +38,10 @@ class Sealing:
             PayloadError: the codec answers with none or several for one.
         """
         return [await self._opened(each) if each.encoding == SEALED else each for each in payloads]
+
+    async def _sealed(self, payload: Stored) -> Stored:
+        made = await self._codec.encode([_shown(payload)])
+        return Stored(Payloads(payloads=made).SerializeToString(), SEALED)
 
     async def _opened(self, sealed: Stored) -> Stored:
         found = await self._codec.decode(Payloads.FromString(sealed.data).payloads)

@@ -220,7 +220,7 @@ class Traced:
 
 
 async def _goes_on(handle: Any, first: str | None) -> bool:
-    return (await handle.describe()).run_id != first
+    return bool((await handle.describe()).run_id != first)
 
 
 async def test_interceptors_see_everything_pass_by_and_headers_travel(client: Client, queue: str) -> None:

@@ -118,7 +118,7 @@ async def test_a_payload_codec_hides_everything_from_the_tables(client: Client, 
         handle: Any = await hidden.start_workflow(
             Secretive.run, args=[SECRET, 0], id="w", task_queue=queue, memo={"first": SECRET}
         )
-        latest = hidden.get_workflow_handle_for(Secretive.run, "w")
+        latest: Any = hidden.get_workflow_handle("w")
         first = handle.first_execution_run_id
         await until(lambda: _moved_on(latest, first))
         await latest.signal(Secretive.tell, SECRET)
@@ -140,7 +140,7 @@ async def test_a_payload_codec_hides_everything_from_the_tables(client: Client, 
 
 
 async def _moved_on(handle: Any, first: str) -> bool:
-    return (await handle.describe()).run_id != first
+    return bool((await handle.describe()).run_id != first)
 
 
 async def test_the_last_result_of_a_cron_workflow_is_hidden_and_handed_on(

@@ -34,6 +34,7 @@ from memflow.temporal.common import (
 )
 from memflow.temporal.converter import DataConverter
 from memflow.temporal.runtime import Runtime
+from memflow.temporal.sealing import Sealing
 from memflow.temporal.service import (
     ConnectConfig,
     DnsLoadBalancingConfig,
@@ -45,7 +46,6 @@ from memflow.temporal.service import (
     ServiceClient,
     TLSConfig,
 )
-from memflow.temporal.sealing import Sealing
 from memflow.temporal.stored import ConvertingCodec
 from memflow.temporal.workflow.define import name_and_result_type
 
