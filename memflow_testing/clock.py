@@ -139,6 +139,8 @@ class SkippingClock:
         by = _forward(duration, "sleep")
         if in_activity():
             await self._jump(by)
+            for _ in range(2):                           # its own timeouts fire, and cancel it here, not after its end
+                await asyncio.sleep(0)
             return
         until = await self._clockwork.now() + by
         if self._driver is None:
