@@ -18,6 +18,9 @@ FAR = "0 0 1 1 *"
 """A spec that is not due while a test runs (but on New Year's Eve)."""
 
 TOKENS: list[bytes] = []
+OTHER: dict[str, Any] = {}
+"""How to connect once more."""
+
 AGAIN = RetryPolicy(initial_interval=0.01, maximum_attempts=2)
 
 
@@ -156,7 +159,8 @@ def worker_of(client: Client) -> Worker:
 @pytest.fixture
 async def client(dsn: str, schema: str) -> AsyncIterator[Client]:
     TOKENS.clear()
-    async with Client.connect(dsn, schema=schema, codec=encryption()) as client:
+    OTHER.update(dsn=dsn, schema=schema, codec=encryption())
+    async with Client.connect(**OTHER) as client:
         yield client
     tables = await dump(dsn, schema)
     assert [name for name, data in tables.items() if SECRET.encode() in data] == []
@@ -292,6 +296,33 @@ async def test_runs_that_begin_with_a_copied_journal(client: Client, how: str) -
 
 async def _has(handle: Any, text: str) -> bool:
     return any(text in each for each in await handle.query(Branching.all))
+
+
+@workflow.defn
+async def second_time(text: str) -> list[Any]:
+    await workflow.wait_for("try")
+    if workflow.info().attempt < 2:
+        raise ApplicationError("again")
+    return [text, dict(workflow.memo())]
+
+
+async def test_a_fork_that_is_tried_again_reads_what_the_copied_run_was_given(client: Client) -> None:
+    async with Worker(client, task_queue="sealed", workflows=[second_time]):
+        first = await client.workflow.start(
+            second_time, SECRET, id="first", task_queue="sealed", memo={"of": SECRET}, retry=AGAIN
+        )
+        await waits(client, "first", "try")
+        fork = await first.fork("last", id="fork")
+        await waits(client, "fork", "try")
+        await first.terminate()
+        await client.signal("try", None)
+        await client.signal("try", None)                 # kept for the second attempt
+        assert await fork.result(timeout=30) == [SECRET, {"of": SECRET}]
+        latest = client.get_handle("fork")
+        assert (await latest.describe()).arguments == [SECRET] and (await latest.describe()).memo == {"of": SECRET}
+    async with Client.connect(**OTHER) as other:
+        assert (await other.get_handle("fork").describe()).arguments == [SECRET]
+        assert [run.memo async for run in other.workflow.list('id = "fork"')] == [{"of": SECRET}] * 2
 
 
 async def test_schedules(client: Client) -> None:
