@@ -10,7 +10,7 @@ import pytest
 
 from memflow import ApplicationError, Client, RetryPolicy, Worker, activity, workflow
 from memflow.client import Escalation
-from memflow.errors import ActivityError, HookError, WorkflowNotFoundError
+from memflow.errors import ActivityError, HookError, PayloadError, WorkflowNotFoundError
 from tests.polling import until
 from tests.worker.test_sealed import SECRET, dump, encryption
 
@@ -379,3 +379,29 @@ async def ended(handle: Any) -> None:
         return not row.state.running
 
     await until_true(none)
+
+
+async def test_who_lacks_the_key_sees_that_and_breaks_nothing(client: Client) -> None:
+    schedule = await client.schedule.create("s", hooked, args=[], spec=FAR, task_queue="sealed", memo={"of": SECRET})
+    alone = await client.escalations.create(role="manager")
+    await client.escalations.resolve(alone.id, SECRET)
+    done = await client.activity.start(echo, SECRET, id="alone", task_queue="sealed")
+    waiting = await client.workflow.start(outside, SECRET, id="outside", task_queue="sealed")
+    async with worker_of(client):
+        await done.result(timeout=30)
+        await waits(client, "outside", "asks_somebody")
+        async with Client.connect(**{**OTHER, "codec": None}) as plain:
+            seen = plain.schedule.get_handle("s")
+            assert "unreadable" in str((await seen.describe()).memo)
+            assert [each.id async for each in plain.schedule.list()] == ["s"]
+            await seen.pause(note="for now")
+            with pytest.raises(PayloadError, match="not one of this codec"):
+                await seen.update(lambda now: {"args": now.arguments})
+            assert "unreadable" in str([each.payload for each in await plain.escalations.list()])
+            assert "unreadable" in str((await plain.activity.get_handle("alone").describe()).arguments)
+            with pytest.raises(PayloadError, match="'asks_somebody' would be run anew, and its arguments cannot be read here"):
+                await plain.get_handle("outside").reset("last")
+        described = await schedule.describe()
+        assert (described.memo, described.arguments, described.paused) == ({"of": SECRET}, [], True)
+        await client.get_activity_handle(workflow_id="outside", activity_id="q").complete("fine")
+        assert await waiting.result(timeout=30) == "fine"
