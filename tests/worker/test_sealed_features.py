@@ -10,7 +10,7 @@ import pytest
 
 from memflow import ApplicationError, Client, RetryPolicy, Worker, activity, workflow
 from memflow.client import Escalation
-from memflow.errors import ActivityError, HookError, WorkflowNotFoundError
+from memflow.errors import ActivityError, HookError, PayloadError, WorkflowNotFoundError
 from tests.polling import until
 from tests.worker.test_sealed import SECRET, dump, encryption
 
@@ -18,6 +18,9 @@ FAR = "0 0 1 1 *"
 """A spec that is not due while a test runs (but on New Year's Eve)."""
 
 TOKENS: list[bytes] = []
+OTHER: dict[str, Any] = {}
+"""How to connect once more."""
+
 AGAIN = RetryPolicy(initial_interval=0.01, maximum_attempts=2)
 
 
@@ -156,7 +159,8 @@ def worker_of(client: Client) -> Worker:
 @pytest.fixture
 async def client(dsn: str, schema: str) -> AsyncIterator[Client]:
     TOKENS.clear()
-    async with Client.connect(dsn, schema=schema, codec=encryption()) as client:
+    OTHER.update(dsn=dsn, schema=schema, codec=encryption())
+    async with Client.connect(**OTHER) as client:
         yield client
     tables = await dump(dsn, schema)
     assert [name for name, data in tables.items() if SECRET.encode() in data] == []
@@ -294,6 +298,33 @@ async def _has(handle: Any, text: str) -> bool:
     return any(text in each for each in await handle.query(Branching.all))
 
 
+@workflow.defn
+async def second_time(text: str) -> list[Any]:
+    await workflow.wait_for("try")
+    if workflow.info().attempt < 2:
+        raise ApplicationError("again")
+    return [text, dict(workflow.memo())]
+
+
+async def test_a_fork_that_is_tried_again_reads_what_the_copied_run_was_given(client: Client) -> None:
+    async with Worker(client, task_queue="sealed", workflows=[second_time]):
+        first = await client.workflow.start(
+            second_time, SECRET, id="first", task_queue="sealed", memo={"of": SECRET}, retry=AGAIN
+        )
+        await waits(client, "first", "try")
+        fork = await first.fork("last", id="fork")
+        await waits(client, "fork", "try")
+        await first.terminate()
+        await client.signal("try", None)
+        await client.signal("try", None)                 # kept for the second attempt
+        assert await fork.result(timeout=30) == [SECRET, {"of": SECRET}]
+        latest = client.get_handle("fork")
+        assert (await latest.describe()).arguments == [SECRET] and (await latest.describe()).memo == {"of": SECRET}
+    async with Client.connect(**OTHER) as other:
+        assert (await other.get_handle("fork").describe()).arguments == [SECRET]
+        assert [run.memo async for run in other.workflow.list('id = "fork"')] == [{"of": SECRET}] * 2
+
+
 async def test_schedules(client: Client) -> None:
     handle = await client.schedule.create(
         "s", counts, "old", spec=FAR, task_queue="sealed", memo={"of": "old"}, overlap="allow_all"
@@ -348,3 +379,29 @@ async def ended(handle: Any) -> None:
         return not row.state.running
 
     await until_true(none)
+
+
+async def test_who_lacks_the_key_sees_that_and_breaks_nothing(client: Client) -> None:
+    schedule = await client.schedule.create("s", hooked, args=[], spec=FAR, task_queue="sealed", memo={"of": SECRET})
+    alone = await client.escalations.create(role="manager")
+    await client.escalations.resolve(alone.id, SECRET)
+    done = await client.activity.start(echo, SECRET, id="alone", task_queue="sealed")
+    waiting = await client.workflow.start(outside, SECRET, id="outside", task_queue="sealed")
+    async with worker_of(client):
+        await done.result(timeout=30)
+        await waits(client, "outside", "asks_somebody")
+        async with Client.connect(**{**OTHER, "codec": None}) as plain:
+            seen = plain.schedule.get_handle("s")
+            assert "unreadable" in str((await seen.describe()).memo)
+            assert [each.id async for each in plain.schedule.list()] == ["s"]
+            await seen.pause(note="for now")
+            with pytest.raises(PayloadError, match="not one of this codec"):
+                await seen.update(lambda now: {"args": now.arguments})
+            assert "unreadable" in str([each.payload for each in await plain.escalations.list()])
+            assert "unreadable" in str((await plain.activity.get_handle("alone").describe()).arguments)
+            with pytest.raises(PayloadError, match="'asks_somebody' would be run anew, and its arguments cannot be read here"):
+                await plain.get_handle("outside").reset("last")
+        described = await schedule.describe()
+        assert (described.memo, described.arguments, described.paused) == ({"of": SECRET}, [], True)
+        await client.get_activity_handle(workflow_id="outside", activity_id="q").complete("fine")
+        assert await waiting.result(timeout=30) == "fine"
