@@ -221,6 +221,7 @@ class RunRow:
     origin_run_id: str | None = None
     origin_seq: int | None = None
     continued_run_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])   # of one that was looked up, not of lists
 
 
 @quick

@@ -227,4 +227,5 @@ def run_row(row: Record) -> RunRow:
         origin_run_id=row["origin_run_id"],
         origin_seq=row["origin_seq"],
         continued_run_id=row["continued_run_id"],
+        headers=headers_of(row.get("headers")),
     )
