@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -58,6 +58,7 @@ class WorkflowEnvironment:
         self._ground = ground
         self._watched = watched
         self._workers: list[EnvironmentWorker] = []
+        self._make_worker: Callable[..., EnvironmentWorker] = EnvironmentWorker
         self._closed = False
         self.failed = False
         """Set by the pytest plugin when the test has failed."""
@@ -160,7 +161,7 @@ class WorkflowEnvironment:
         Raises:
             ConfigurationError: an option cannot work, what is to be replaced is not among `activities`, or a fake does not fit.
         """
-        worker = EnvironmentWorker(
+        worker = self._make_worker(
             self._client,
             task_queue=task_queue or self.task_queue,
             workflows=workflows,

@@ -1,0 +1,385 @@
+"""Workers that can be killed in mid-work, and replaced, inside one process: what `crash_everywhere` kills.
+
+A killed worker loses its memory: its engine is abandoned, its tasks are cancelled without being drained, and its store answers
+no more. What it had sent before goes on, as it would on a server. Its successor takes its work over as from a dead process:
+nothing is handed back, the lease of the dead one is over at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, cast
+
+from memflow.core.entries import kind_of
+from memflow.core.interrupts import Interrupt
+from memflow.errors import MemflowError
+from memflow.store.base import ActivityClaims, Claims, Committed, Retry, Settle, Store, TurnCommit
+from memflow.worker.engine import Engine
+from memflow_testing.clients import EnvironmentClient
+from memflow_testing.effects import Effects
+from memflow_testing.environment import WorkflowEnvironment
+from memflow_testing.workers import EnvironmentWorker
+
+OPEN_TO_THE_DEAD = frozenset({"now", "twin", "close", "listen", "migrate", "check_schema"})
+"""Calls that a killed worker may still make: they change nothing."""
+
+LAST_BREATH_SECONDS = 2.0
+"""How long what a killed worker leaves behind (cancelled code, threads) may take to end."""
+
+STUCK = "stuck: "
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that a worker writes, or takes, of one run. `at` is a seq for `commit`, an op or a length for the others."""
+
+    verb: str                          # commit, write (a commit without entries), settle, retry, claim, claim activity
+    run: str
+    at: int
+    nth: int = 1                       # of the same kind at the same place
+    kinds: tuple[str, ...] = ()        # of the entries of a commit
+    where: str | None = None           # the line of the workflow that waits for its first answer
+
+    @property
+    def place(self) -> tuple[str, str, int, int]:
+        """What it is known by in another run of the test."""
+        return self.verb, self.run, self.at, self.nth
+
+    def __str__(self) -> str:
+        match self.verb:
+            case "commit":
+                first = self.at - len(self.kinds) + 1
+                seqs = f"entry {self.at}" if first == self.at else f"entries {first} to {self.at}"
+                what = f"the commit of {seqs} ({', '.join(self.kinds)})"
+            case "write":
+                what = f"writing what entry {self.at} left to be done"
+            case "settle":
+                what = f"recording the end of the activity of op {self.at}"
+            case "retry":
+                what = f"recording failed attempt {self.nth} of the activity of op {self.at}"
+            case "claim activity":
+                what = f"taking the activity of op {self.at}"
+            case _:
+                what = f"taking the run at entry {self.at}"
+        line = "" if self.where is None else f", awaited at {self.where}"
+        return f"{what} of {self.run}{line}"
+
+
+@dataclass(frozen=True, slots=True)
+class CrashPoint:
+    """Where a worker is killed: `before` or `after` a moment."""
+
+    when: str
+    moment: Moment
+
+    def __str__(self) -> str:
+        return f"killed {self.when} {self.moment}"
+
+
+class Names:
+    """What runs are called in messages, and across runs of one test: by their workflow id, where the test chose it."""
+
+    def __init__(self, chosen: frozenset[str] | None) -> None:
+        self._chosen = chosen
+        self._names: dict[int, str] = {}
+        self._by_run_id: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+        self.workflow_ids: set[str] = set()
+
+    def learn(self, run: int, run_id: str, workflow_id: str, workflow: str) -> None:
+        """Give a run its name, if it has none."""
+        if run in self._names:
+            return
+        self.workflow_ids.add(workflow_id)
+        name = workflow if self._chosen is not None and workflow_id not in self._chosen else f"{workflow} {workflow_id!r}"
+        count = self._counts[name] = self._counts.get(name, 0) + 1
+        self._names[run] = self._by_run_id[run_id] = name if count == 1 else f"{name} #{count}"
+
+    def of(self, run: int) -> str:
+        """Its name."""
+        return self._names.get(run, f"run {run}")
+
+    def of_run_id(self, run_id: str) -> str:
+        """Its name."""
+        return self._by_run_id.get(run_id, run_id)
+
+
+class Fate:
+    """What becomes of the workers of one environment: what they do is noted, and at one point one of them is killed."""
+
+    def __init__(self, point: CrashPoint | None, *, chosen: frozenset[str] | None = None) -> None:
+        self.point = point
+        self.names = Names(chosen)
+        self.effects = Effects()
+        self.moments: list[Moment] = []
+        self.reached = False
+        self.stuck: dict[str, str] = {}
+        self._counts: dict[tuple[str, str, int], int] = {}
+        self._lines: dict[tuple[int, int], str] = {}
+
+    def moment(self, verb: str, run: int, at: int, *, kinds: tuple[str, ...] = (), where: str | None = None) -> Moment:
+        """Note that this is about to happen."""
+        name = self.names.of(run)
+        nth = self._counts[verb, name, at] = self._counts.get((verb, name, at), 0) + 1
+        made = Moment(verb, name, at, nth, kinds, where)
+        self.moments.append(made)
+        return made
+
+    def strikes(self, when: str, moments: Sequence[Moment]) -> bool:
+        """Whether the worker that does this dies of it, now."""
+        if self.reached or self.point is None or self.point.when != when:
+            return False
+        wanted = self.point.moment
+        for each in moments:
+            late = each.verb == wanted.verb == "commit" and each.run == wanted.run and each.at >= wanted.at
+            if late or each.place == wanted.place:
+                self.reached = True
+                return True
+        return False
+
+    def turn(self, turn: TurnCommit) -> Moment:
+        """The moment of one share of a commit."""
+        last = turn.length + len(turn.entries)
+        if turn.waiting_at is not None:
+            for row in json.loads(turn.waiting_at):
+                if row["op"] is not None and row["chain"]:
+                    self._lines[turn.run, row["op"]] = row["chain"][-1]
+        if not turn.entries:
+            return self.moment("write", turn.run, last)
+        asks = [each.entry for each in turn.entries if isinstance(each.entry, Interrupt)]
+        ops = [op for each in (*asks, *(each.entry for each in turn.entries)) if (op := getattr(each, "op", None)) is not None]
+        where = next((self._lines[turn.run, op] for op in ops if (turn.run, op) in self._lines), None)
+        return self.moment("commit", turn.run, last, kinds=tuple(kind_of(each.entry) for each in turn.entries), where=where)
+
+    def complain(self, turn: TurnCommit) -> str | None:
+        """What is wrong with a run that is parked by this commit."""
+        if turn.detail is None or not turn.detail.startswith(STUCK):
+            return None
+        return self.stuck.setdefault(self.names.of(turn.run), turn.detail.removeprefix(STUCK))
+
+
+class MortalStore:
+    """The store as one worker sees it, for as long as that lives."""
+
+    def __init__(self, store: Store, fate: Fate, die: Callable[[], None], despair: Callable[[str], None]) -> None:
+        self._store = store
+        self._fate = fate
+        self._die = die
+        self._despair = despair
+        self._flying: set[asyncio.Task[Any]] = set()
+        self._settled: dict[int, list[Moment]] = {}      # by id of a connection: what its transaction settles
+        self.dead = False
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if name in OPEN_TO_THE_DEAD or not inspect.iscoroutinefunction(found):
+            return found
+
+        async def call(*arguments: Any, **options: Any) -> Any:
+            return await self._sent(found, *arguments, **options)
+
+        setattr(self, name, call)
+        return call
+
+    async def _sent(self, found: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """A call. What is on its way when the worker dies arrives all the same."""
+        self._check()
+        if options.get("connection") is not None:        # part of a transaction, which ends with its code
+            return await found(*arguments, **options)
+        task: asyncio.Task[Any] = asyncio.ensure_future(found(*arguments, **options))
+        self._flying.add(task)
+        task.add_done_callback(self._flying.discard)
+        answer = await asyncio.shield(task)
+        self._check()
+        return answer
+
+    def _check(self) -> None:
+        if self.dead:
+            raise asyncio.CancelledError                 # nobody who calls now is alive
+
+    def _strike(self, when: str, moments: Sequence[Moment]) -> None:
+        if self._fate.strikes(when, moments):
+            self.kill()
+            raise asyncio.CancelledError
+
+    def kill(self) -> None:
+        """From now on this worker is dead."""
+        if not self.dead:
+            self.dead = True
+            self._die()
+
+    async def landed(self) -> None:
+        """Until what was on its way has arrived."""
+        while self._flying:
+            await asyncio.wait(list(self._flying))
+
+    # -- where workers are killed
+
+    async def commit_turns(self, worker: int, turns: Sequence[TurnCommit]) -> list[Committed]:
+        self._check()
+        moments = [self._fate.turn(turn) for turn in turns]
+        for turn in turns:
+            wrong = self._fate.complain(turn)
+            if wrong is not None and self._fate.reached:
+                self._despair(f"{self._fate.names.of(turn.run)} is stuck: {wrong}")
+        self._strike("before", moments)
+        answers: list[Committed] = await self._sent(self._store.commit_turns, worker, turns)
+        won = {each.run for each in answers if each.outcome == "won"}
+        self._strike("after", [each for each, turn in zip(moments, turns, strict=True) if turn.run in won])
+        return answers
+
+    async def settle_activities(self, settled: Sequence[Settle], *, connection: Any = None) -> list[bool]:
+        self._check()
+        moments = [self._fate.moment("settle", each.run, each.op) for each in settled]
+        self._strike("before", moments)
+        if connection is not None:
+            answers: list[bool] = await self._store.settle_activities(settled, connection=connection)
+            self._settled[id(connection)] = moments      # done when that transaction is
+            return answers
+        answers = await self._sent(self._store.settle_activities, settled)
+        self._strike("after", moments)
+        return answers
+
+    async def retry_activities(self, retries: Sequence[Retry]) -> list[bool]:
+        self._check()
+        moments = [self._fate.moment("retry", each.run, each.op) for each in retries]
+        self._strike("before", moments)
+        answers: list[bool] = await self._sent(self._store.retry_activities, retries)
+        self._strike("after", moments)
+        return answers
+
+    async def claim_runs(
+        self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None
+    ) -> Claims:
+        found: Claims = await self._sent(
+            self._store.claim_runs, worker, task_queues=task_queues, limit=limit, version=version
+        )
+        for claim in sorted(found.claims, key=lambda each: each.run):
+            self._fate.names.learn(claim.run, claim.run_id, claim.workflow_id, claim.workflow)
+        self._strike("after", [self._fate.moment("claim", each.run, each.length) for each in found.claims])
+        return found
+
+    async def claim_activities(self, worker: int, *, task_queues: Sequence[str], limit: int) -> ActivityClaims:
+        found: ActivityClaims = await self._sent(
+            self._store.claim_activities, worker, task_queues=task_queues, limit=limit
+        )
+        for claim in sorted(found.claims, key=lambda each: each.run):
+            self._fate.names.learn(claim.run, claim.run_id, claim.workflow_id, claim.workflow)
+        self._strike("after", [self._fate.moment("claim activity", each.run, each.op) for each in found.claims])
+        return found
+
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        return self._transaction()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncGenerator[Any]:
+        self._check()
+        async with self._store.transaction() as connection:
+            self._settled.pop(id(connection), None)
+            yield connection
+        self._strike("after", self._settled.pop(id(connection), []))
+
+
+
+class _MortalClient:
+    """The client of an environment, as one worker sees it: with a store that dies with it."""
+
+    def __init__(self, client: EnvironmentClient, store: MortalStore) -> None:
+        self._client = client
+        self.store = cast("Store", store)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+class MortalWorker(EnvironmentWorker):
+    """A worker that is killed where its fate says, and begins anew."""
+
+    def __init__(self, client: EnvironmentClient, *, fate: Fate, **options: Any) -> None:
+        super().__init__(client, **options)
+        self._mortal_client = client
+        self._fate = fate
+        self._dying: asyncio.Task[None] | None = None
+        registry = self._registry
+        registry.activities = {name: fate.effects.watched(each) for name, each in registry.activities.items()}
+        if registry.dynamic_activity is not None:
+            registry.dynamic_activity = fate.effects.watched(registry.dynamic_activity)
+        self._mortal = self._born()
+
+    def _born(self) -> MortalStore:
+        mortal = MortalStore(self._mortal_client.store, self._fate, self._die, self._despair)
+        self._client = cast("EnvironmentClient", _MortalClient(self._mortal_client, mortal))
+        return mortal
+
+    def _despair(self, why: str) -> None:
+        self._mortal_client.give_up(MemflowError(why))
+
+    def _die(self) -> None:
+        self._dying = asyncio.create_task(self._die_and_begin_anew(), name="memflow killed worker")
+
+    def kill(self) -> None:
+        """Kill it here and now, and begin anew."""
+        self._mortal.kill()
+
+    @property
+    def busy(self) -> bool:
+        return (self._dying is not None and not self._dying.done()) or super().busy
+
+    async def shutdown(self) -> None:
+        while self._dying is not None:
+            dying = self._dying
+            await dying                                  # it has just been killed: its successor is about to begin
+            if self._dying is dying:
+                self._dying = None
+        await super().shutdown()
+
+    async def _die_and_begin_anew(self) -> None:
+        engine, main, mortal = self._engine, self._main, self._mortal
+        if engine is None or main is None:               # killed while it stopped: nobody takes over
+            return
+        dead = engine.id
+        main.cancel()
+        await self._bury(engine, main)
+        await mortal.landed()
+        self._mortal = self._born()
+        successor = Engine(self._client, self._registry, self._settings)
+        await successor.start()
+        self._engine = successor
+        self._main = asyncio.create_task(successor.live(), name=f"memflow worker {self.task_queue}")
+        self._main.add_done_callback(self._ended)
+        store = self._mortal_client.store
+        await store.beat_worker(dead, lease=timedelta())   # the lease of a dead process, over at once
+        await store.release_silent(successor.id)
+        await store.unregister_worker(dead)
+
+    async def _bury(self, engine: Engine, main: asyncio.Task[None]) -> None:
+        """Cancel whatever the engine has begun, and drop what it knows."""
+        tasks: set[asyncio.Task[Any]] = {main}
+        threads: list[asyncio.Future[Any]] = []
+        for runner in (engine._runner, engine._local_runner):  # pyright: ignore[reportPrivateUsage]  # nobody else has to ask
+            for job in runner.jobs:
+                if job.task is not None:
+                    tasks.add(job.task)
+                if job.context is not None and job.context.thread is not None:
+                    threads.append(job.context.thread)
+                runner.stop(job, "lost")
+        await asyncio.wait({main})
+        engine.close()
+        await asyncio.wait([*tasks, *threads], timeout=LAST_BREATH_SECONDS)
+
+
+class MortalEnvironment(WorkflowEnvironment):
+    """An environment whose workers have a fate."""
+
+    fate: Fate
+
+    def doom(self, fate: Fate) -> None:
+        """From now on workers that are made here have that fate."""
+        self.fate = fate
+        self._make_worker = lambda client, **options: MortalWorker(client, fate=fate, **options)
