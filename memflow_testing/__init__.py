@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from memflow.client.histories import WorkflowHistory
     from memflow_testing.activities import ActivityEnvironment
+    from memflow_testing.crash_reports import CrashError, CrashFinding, CrashReport
+    from memflow_testing.crashing import crash_everywhere
     from memflow_testing.environment import WorkflowEnvironment
     from memflow_testing.fakes import replacing
     from memflow_testing.replayer import Replayer, WorkflowReplayResult, WorkflowReplayResults
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActivityEnvironment",
+    "CrashError",
+    "CrashFinding",
+    "CrashReport",
     "ForgottenWarning",
     "NeverEndsError",
     "Replayer",
@@ -30,11 +35,15 @@ __all__ = [
     "WorkflowHistory",
     "WorkflowReplayResult",
     "WorkflowReplayResults",
+    "crash_everywhere",
     "replacing",
 ]
 
 _HOMES = {
     "ActivityEnvironment": "memflow_testing.activities",
+    "CrashError": "memflow_testing.crash_reports",
+    "CrashFinding": "memflow_testing.crash_reports",
+    "CrashReport": "memflow_testing.crash_reports",
     "ForgottenWarning": "memflow_testing.waiting",
     "NeverEndsError": "memflow_testing.waiting",
     "Replayer": "memflow_testing.replayer",
@@ -43,6 +52,7 @@ _HOMES = {
     "WorkflowHistory": "memflow.client.histories",
     "WorkflowReplayResult": "memflow_testing.replayer",
     "WorkflowReplayResults": "memflow_testing.replayer",
+    "crash_everywhere": "memflow_testing.crashing",
     "replacing": "memflow_testing.fakes",
 }
 

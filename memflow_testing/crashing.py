@@ -14,20 +14,23 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, overload
+from typing import Any, Literal, ParamSpec, cast, overload
 
 from memflow.activity import Activity
+from memflow.client.histories import WorkflowHistory
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError
-from memflow.store.base import Store
+from memflow.failure import ENCODING
+from memflow_testing.crash_points import CrashPoint, Fate, crash_points, line_of
+from memflow_testing.crash_reports import CrashError, CrashFinding, CrashReport
 from memflow_testing.effects import Effect
 from memflow_testing.environment import WorkflowEnvironment
 from memflow_testing.grounds import ground
-from memflow_testing.mortal import CrashPoint, Fate, Moment, MortalEnvironment
+from memflow_testing.mortal import MortalEnvironment
 from memflow_testing.waiting import ForgottenWarning, in_words
 
 P = ParamSpec("P")
@@ -38,79 +41,17 @@ LIMIT = 100
 FAILURES = 5
 """After so many points at which something went wrong the rest is not tried: they tell the same."""
 
+RUNS = 1000
+"""Runs of one test that are compared."""
+
 Ignored = Sequence[Activity[..., Any] | str] | Literal["all"]
 
 
-@dataclass(frozen=True, slots=True)
-class CrashFinding:
-    """What went wrong, and where the worker was killed for it to go wrong."""
-
-    point: CrashPoint
-    what: str
-
-    @property
-    def seq(self) -> int | None:
-        """The last entry of the commit at which it was killed, if it was at one."""
-        return self.point.moment.at if self.point.moment.verb == "commit" else None
-
-    @property
-    def kind(self) -> str | None:
-        """What that entry is, such as `activity_completed`."""
-        return self.point.moment.kinds[-1] if self.point.moment.kinds else None
-
-    def __str__(self) -> str:
-        return f"{self.point}:\n    " + self.what.replace("\n", "\n    ")
-
-
-@dataclass(slots=True)
-class CrashReport:
-    """What `crash_everywhere` did. Its text is a summary of one line, and the findings."""
-
-    points: int
-    """Points there are."""
-    tried: int = 0
-    missed: list[CrashPoint] = field(default_factory=list[CrashPoint])
-    """Points that did not come up again: what the test does at once came in another order."""
-    accepted: Counter[str] = field(default_factory=Counter[str])
-    """Activities that took effect again, as `ignore` allows, by how many runs of the test."""
-    unsteady: list[str] = field(default_factory=list[str])
-    """What differed between two runs without a crash, and so was not compared."""
-    findings: list[CrashFinding] = field(default_factory=list[CrashFinding])
-    seed: int = 0
-    seconds: float = 0.0
-
-    def __str__(self) -> str:
-        parts = [f"crash_everywhere: {self.tried} of {self.points} crash points in {self.seconds:.1f} s"]
-        if self.tried < self.points:
-            parts.append(f"chosen by seed {self.seed}")
-        if self.missed:
-            parts.append(f"{len(self.missed)} did not come up again")
-        if self.accepted:
-            parts.append("repeated as accepted: " + ", ".join(sorted(self.accepted)))
-        if self.unsteady:
-            parts.append("not compared, since it differs without a crash: " + ", ".join(self.unsteady))
-        parts.append(f"{len(self.findings)} findings" if self.findings else "nothing found")
-        return "\n\n  ".join(["; ".join(parts), *(str(each).replace("\n", "\n  ") for each in self.findings)])
-
-
-class CrashError(AssertionError):
-    """A crash changed what the test does. The message names the entry, what came out, and what would have."""
-
-    def __init__(self, report: CrashReport) -> None:
-        self.report = report
-        super().__init__(str(report))
-
-    @property
-    def findings(self) -> list[CrashFinding]:
-        """What was found."""
-        return self.report.findings
-
-
-_Test = Callable[P, Coroutine[Any, Any, Any]]
+_Test = Callable[[WorkflowEnvironment], Awaitable[Any]]
 
 
 @overload
-def crash_everywhere(test: Callable[P, Coroutine[Any, Any, Any]], /) -> Callable[P, Coroutine[Any, Any, CrashReport]]: ...
+def crash_everywhere(test: Callable[P, Coroutine[Any, Any, Any]], /) -> Callable[P, Coroutine[Any, Any, None]]: ...
 @overload
 def crash_everywhere(
     *, ignore: Ignored = ..., limit: int | None = ..., seed: int = ..., timeout: Duration = ...
@@ -143,8 +84,8 @@ def crash_everywhere(
             async with memflow_env.worker(order_workflow, activities=[reserve, charge]):
                 return await memflow_env.client.workflow.execute(order_workflow, "o-1", task_queue=memflow_env.task_queue)
 
-    or `await crash_everywhere(test, env=memflow_env)`, which gives a `CrashReport`. Each run gets an environment of its own like the
-    one that was given. Compared are what the test returns, how its runs end, and which activities took effect with what.
+    or `await crash_everywhere(test, env=memflow_env)`, which gives a `CrashReport`. Each run gets an environment of its own like
+    the one that was given. Compared are what the test returns, how its runs end, and which activities took effect with what.
 
     An activity that runs at the moment of a crash runs again. It is expected to be protected: it is transactional, or
     reads `activity.info().idempotency_key`. Another that took effect twice is a finding, unless `ignore` lists it (activities
@@ -161,25 +102,25 @@ def crash_everywhere(
     term = to_timedelta(timeout, what="timeout").total_seconds()
     ignored = _names_of(ignore)
 
-    def crashing(what: _Test[...], place: WorkflowEnvironment) -> _Crashing:
+    def crashing(what: _Test, place: WorkflowEnvironment) -> _Crashing:
         return _Crashing(what, place, ignored=ignored, limit=limit, seed=seed, timeout=term)
 
     if env is not None:
         if not callable(test):
-            raise ConfigurationError("crash_everywhere(test, env=...): the first argument is an async function that takes the environment")
-        return crashing(lambda other: test(other), env).run()
+            raise ConfigurationError("crash_everywhere(test, env=...): the test is an async function that takes the environment")
+        plain = cast("_Test", test)
+        return crashing(plain, env).run()
 
     def decorate(test: Any) -> Any:
         if not inspect.iscoroutinefunction(test):
-            raise ConfigurationError(
-                f"crash_everywhere is for async tests; {getattr(test, '__qualname__', test)!s} is not one: declare it with `async def`"
-            )
+            name = getattr(test, "__qualname__", repr(test))
+            raise ConfigurationError(f"crash_everywhere is for async tests; {name} is not one: declare it with `async def`")
 
         @wraps(test)
         async def everywhere(*args: Any, **kwargs: Any) -> None:
             place = next((each for each in (*args, *kwargs.values()) if isinstance(each, WorkflowEnvironment)), None)
             if place is None:
-                raise ConfigurationError(f"crash_everywhere: {test.__qualname__} gets no environment; give it the fixture memflow_env")
+                raise ConfigurationError(f"crash_everywhere: {test.__qualname__} gets no environment; let it take memflow_env")
 
             async def once(other: WorkflowEnvironment) -> Any:
                 swap = _Swap(place, other)
@@ -212,12 +153,13 @@ class _Seen:
     returned: str | None
     failed: BaseException | None
     ends: Mapping[str, str]            # by run: how it ended
+    histories: Mapping[str, WorkflowHistory]
     fate: Fate
 
 
 @dataclass(slots=True)
 class _Crashing:
-    test: Callable[..., Awaitable[Any]]
+    test: _Test
     env: WorkflowEnvironment
     ignored: frozenset[str] | None     # None: all
     limit: int | None
@@ -231,16 +173,20 @@ class _Crashing:
         _raise_if_failed(first)
         second = await self._play(Fate(None))
         _raise_if_failed(second)
+        calm = [first, second]
         # Ids that both have were chosen by the test; the others are made by chance, and their runs are known by type and number.
-        chosen = frozenset(first.fate.names.workflow_ids & second.fate.names.workflow_ids)
-        calm = [await self._play(Fate(None, chosen=chosen)) for _ in range(2)]
-        for each in calm:
-            _raise_if_failed(each)
+        ids = [frozenset(each.fate.names.workflow_ids) for each in calm]
+        chosen = ids[0] & ids[1]
+        if ids[0] != ids[1]:
+            calm = [await self._play(Fate(None, chosen=chosen)) for _ in range(2)]
+            for each in calm:
+                _raise_if_failed(each)
         points = crash_points(calm[0].fate.moments)
         report = CrashReport(len(points), seed=self.seed, unsteady=_unsteady(*calm))
         for point in self._some(points):
             seen = await self._play(Fate(point, chosen=chosen))
             report.tried += 1
+            report.tried_at.append(point)
             if not seen.fate.reached:
                 report.missed.append(point)
             self._judge(seen, calm, point, report)
@@ -263,12 +209,13 @@ class _Crashing:
         env.doom(fate)
         returned: str | None = None
         failed: BaseException | None = None
+        limit = asyncio.timeout(self.timeout)
         with warnings.catch_warnings():
             if fate.point is not None:
                 warnings.simplefilter("ignore", ForgottenWarning)    # said of the undisturbed runs already
             try:
                 try:
-                    async with asyncio.timeout(self.timeout) as limit:
+                    async with limit:
                         returned = repr(await self.test(env))
                 except TimeoutError as error:
                     failed = error
@@ -280,17 +227,19 @@ class _Crashing:
                     if not _is_outcome(error):
                         raise
                     failed = error
-                ends = await _ends(env.store, fate)
+                ends, histories = await _ends(env, fate)
             finally:
                 env.failed = failed is not None
                 await env.close()
-        return _Seen(returned, failed, ends, fate)
+        return _Seen(returned, failed, ends, histories, fate)
 
     # ------------------------------------------------------------------------------------------------- what must be the same
 
     def _judge(self, seen: _Seen, calm: Sequence[_Seen], point: CrashPoint, report: CrashReport) -> None:
         def found(what: str) -> None:
-            report.findings.append(CrashFinding(point, what))
+            history = calm[0].histories.get(point.moment.run)
+            line = None if history is None else line_of(history, point.moment, calm[0].fate, self.env.client.codec)
+            report.findings.append(CrashFinding(point, what, line))
 
         before = len(report.findings)
         for effect, times in seen.fate.effects.repeated():
@@ -319,20 +268,6 @@ class _Crashing:
             found(what)
 
 
-def crash_points(moments: Iterable[Moment]) -> list[CrashPoint]:
-    """Where a worker can be killed, in order: each moment once."""
-    known: set[tuple[object, ...]] = set()
-    points: list[CrashPoint] = []
-    for moment in moments:
-        key = moment.place if moment.verb != "commit" else moment.place[:3]
-        if key in known:
-            continue
-        known.add(key)
-        when = ("after",) if moment.verb.startswith("claim") else ("before", "after")
-        points.extend(CrashPoint(each, moment) for each in when)
-    return points
-
-
 async def _like(env: WorkflowEnvironment) -> MortalEnvironment:
     """An empty environment of the same kind."""
     place = env.ground
@@ -350,16 +285,21 @@ async def _like(env: WorkflowEnvironment) -> MortalEnvironment:
         raise
 
 
-async def _ends(store: Store, fate: Fate) -> dict[str, str]:
+async def _ends(env: MortalEnvironment, fate: Fate) -> tuple[dict[str, str], dict[str, WorkflowHistory]]:
+    """How each run ended; of undisturbed ones also what they did."""
     ends: dict[str, str] = {}
-    for row in sorted(await store.list_runs(None, limit=1000), key=lambda each: each.run):
+    histories: dict[str, WorkflowHistory] = {}
+    for row in sorted(await env.store.list_runs(None, limit=RUNS), key=lambda each: each.run):
         fate.names.learn(row.run, row.run_id, row.workflow_id, row.workflow)
         words = "is still open" if row.status.is_open else f"ended {row.status.value}"
         if row.result is not None and not row.status.is_open:
-            text = in_words(row.result) if row.result.encoding == "failure" else row.result.data.decode(errors="replace")
+            text = in_words(row.result) if row.result.encoding == ENCODING else row.result.data.decode(errors="replace")
             words += f" with {text}"
-        ends[fate.names.of(row.run)] = words
-    return ends
+        name = fate.names.of(row.run)
+        ends[name] = words
+        if fate.point is None:
+            histories[name] = await env.client.get_handle(row.workflow_id, row.run_id).history()
+    return ends, histories
 
 
 def _calls(seen: _Seen) -> Counter[tuple[str, str, str]]:

@@ -115,7 +115,7 @@ class WorkflowEnvironment:
         return cls(EnvironmentClient(client.store, codec=client.codec), ground=None, watched=None, patience=timedelta())
 
     @classmethod
-    def on(cls, place: Ground, *, patience: Duration = PATIENCE, **options: Any) -> WorkflowEnvironment:
+    def on(cls, place: Ground, *, patience: Duration = PATIENCE, **options: Any) -> Self:
         """An environment on any store that fits; see `clock.Ground`. It is closed with the environment."""
         term = to_timedelta(patience, what="patience")
         watched = WatchedStore(place.store)

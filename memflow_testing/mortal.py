@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, cast
 
-from memflow.core.entries import kind_of
-from memflow.core.interrupts import Interrupt
 from memflow.errors import MemflowError
 from memflow.store.base import ActivityClaims, Claims, Committed, Retry, Settle, Store, TurnCommit
 from memflow.worker.engine import Engine
 from memflow_testing.clients import EnvironmentClient
-from memflow_testing.effects import Effects
+from memflow_testing.crash_points import Fate, Moment
 from memflow_testing.environment import WorkflowEnvironment
 from memflow_testing.workers import EnvironmentWorker
 
@@ -31,137 +28,6 @@ OPEN_TO_THE_DEAD = frozenset({"now", "twin", "close", "listen", "migrate", "chec
 
 LAST_BREATH_SECONDS = 2.0
 """How long what a killed worker leaves behind (cancelled code, threads) may take to end."""
-
-STUCK = "stuck: "
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Something that a worker writes, or takes, of one run. `at` is a seq for `commit`, an op or a length for the others."""
-
-    verb: str                          # commit, write (a commit without entries), settle, retry, claim, claim activity
-    run: str
-    at: int
-    nth: int = 1                       # of the same kind at the same place
-    kinds: tuple[str, ...] = ()        # of the entries of a commit
-    where: str | None = None           # the line of the workflow that waits for its first answer
-
-    @property
-    def place(self) -> tuple[str, str, int, int]:
-        """What it is known by in another run of the test."""
-        return self.verb, self.run, self.at, self.nth
-
-    def __str__(self) -> str:
-        match self.verb:
-            case "commit":
-                first = self.at - len(self.kinds) + 1
-                seqs = f"entry {self.at}" if first == self.at else f"entries {first} to {self.at}"
-                what = f"the commit of {seqs} ({', '.join(self.kinds)})"
-            case "write":
-                what = f"writing what entry {self.at} left to be done"
-            case "settle":
-                what = f"recording the end of the activity of op {self.at}"
-            case "retry":
-                what = f"recording failed attempt {self.nth} of the activity of op {self.at}"
-            case "claim activity":
-                what = f"taking the activity of op {self.at}"
-            case _:
-                what = f"taking the run at entry {self.at}"
-        line = "" if self.where is None else f", awaited at {self.where}"
-        return f"{what} of {self.run}{line}"
-
-
-@dataclass(frozen=True, slots=True)
-class CrashPoint:
-    """Where a worker is killed: `before` or `after` a moment."""
-
-    when: str
-    moment: Moment
-
-    def __str__(self) -> str:
-        return f"killed {self.when} {self.moment}"
-
-
-class Names:
-    """What runs are called in messages, and across runs of one test: by their workflow id, where the test chose it."""
-
-    def __init__(self, chosen: frozenset[str] | None) -> None:
-        self._chosen = chosen
-        self._names: dict[int, str] = {}
-        self._by_run_id: dict[str, str] = {}
-        self._counts: dict[str, int] = {}
-        self.workflow_ids: set[str] = set()
-
-    def learn(self, run: int, run_id: str, workflow_id: str, workflow: str) -> None:
-        """Give a run its name, if it has none."""
-        if run in self._names:
-            return
-        self.workflow_ids.add(workflow_id)
-        name = workflow if self._chosen is not None and workflow_id not in self._chosen else f"{workflow} {workflow_id!r}"
-        count = self._counts[name] = self._counts.get(name, 0) + 1
-        self._names[run] = self._by_run_id[run_id] = name if count == 1 else f"{name} #{count}"
-
-    def of(self, run: int) -> str:
-        """Its name."""
-        return self._names.get(run, f"run {run}")
-
-    def of_run_id(self, run_id: str) -> str:
-        """Its name."""
-        return self._by_run_id.get(run_id, run_id)
-
-
-class Fate:
-    """What becomes of the workers of one environment: what they do is noted, and at one point one of them is killed."""
-
-    def __init__(self, point: CrashPoint | None, *, chosen: frozenset[str] | None = None) -> None:
-        self.point = point
-        self.names = Names(chosen)
-        self.effects = Effects()
-        self.moments: list[Moment] = []
-        self.reached = False
-        self.stuck: dict[str, str] = {}
-        self._counts: dict[tuple[str, str, int], int] = {}
-        self._lines: dict[tuple[int, int], str] = {}
-
-    def moment(self, verb: str, run: int, at: int, *, kinds: tuple[str, ...] = (), where: str | None = None) -> Moment:
-        """Note that this is about to happen."""
-        name = self.names.of(run)
-        nth = self._counts[verb, name, at] = self._counts.get((verb, name, at), 0) + 1
-        made = Moment(verb, name, at, nth, kinds, where)
-        self.moments.append(made)
-        return made
-
-    def strikes(self, when: str, moments: Sequence[Moment]) -> bool:
-        """Whether the worker that does this dies of it, now."""
-        if self.reached or self.point is None or self.point.when != when:
-            return False
-        wanted = self.point.moment
-        for each in moments:
-            late = each.verb == wanted.verb == "commit" and each.run == wanted.run and each.at >= wanted.at
-            if late or each.place == wanted.place:
-                self.reached = True
-                return True
-        return False
-
-    def turn(self, turn: TurnCommit) -> Moment:
-        """The moment of one share of a commit."""
-        last = turn.length + len(turn.entries)
-        if turn.waiting_at is not None:
-            for row in json.loads(turn.waiting_at):
-                if row["op"] is not None and row["chain"]:
-                    self._lines[turn.run, row["op"]] = row["chain"][-1]
-        if not turn.entries:
-            return self.moment("write", turn.run, last)
-        asks = [each.entry for each in turn.entries if isinstance(each.entry, Interrupt)]
-        ops = [op for each in (*asks, *(each.entry for each in turn.entries)) if (op := getattr(each, "op", None)) is not None]
-        where = next((self._lines[turn.run, op] for op in ops if (turn.run, op) in self._lines), None)
-        return self.moment("commit", turn.run, last, kinds=tuple(kind_of(each.entry) for each in turn.entries), where=where)
-
-    def complain(self, turn: TurnCommit) -> str | None:
-        """What is wrong with a run that is parked by this commit."""
-        if turn.detail is None or not turn.detail.startswith(STUCK):
-            return None
-        return self.stuck.setdefault(self.names.of(turn.run), turn.detail.removeprefix(STUCK))
 
 
 class MortalStore:
@@ -236,7 +102,7 @@ class MortalStore:
 
     async def settle_activities(self, settled: Sequence[Settle], *, connection: Any = None) -> list[bool]:
         self._check()
-        moments = [self._fate.moment("settle", each.run, each.op) for each in settled]
+        moments = [self._fate.of_activity("settle", each.run, each.op) for each in settled]
         self._strike("before", moments)
         if connection is not None:
             answers: list[bool] = await self._store.settle_activities(settled, connection=connection)
@@ -248,7 +114,7 @@ class MortalStore:
 
     async def retry_activities(self, retries: Sequence[Retry]) -> list[bool]:
         self._check()
-        moments = [self._fate.moment("retry", each.run, each.op) for each in retries]
+        moments = [self._fate.of_activity("retry", each.run, each.op) for each in retries]
         self._strike("before", moments)
         answers: list[bool] = await self._sent(self._store.retry_activities, retries)
         self._strike("after", moments)
@@ -271,7 +137,7 @@ class MortalStore:
         )
         for claim in sorted(found.claims, key=lambda each: each.run):
             self._fate.names.learn(claim.run, claim.run_id, claim.workflow_id, claim.workflow)
-        self._strike("after", [self._fate.moment("claim activity", each.run, each.op) for each in found.claims])
+        self._strike("after", [self._fate.of_activity("claim activity", each.run, each.op) for each in found.claims])
         return found
 
     def transaction(self) -> AbstractAsyncContextManager[Any]:
@@ -307,6 +173,7 @@ class MortalWorker(EnvironmentWorker):
         self._fate = fate
         self._dying: asyncio.Task[None] | None = None
         registry = self._registry
+        fate.workflows.update(registry.workflows)
         registry.activities = {name: fate.effects.watched(each) for name, each in registry.activities.items()}
         if registry.dynamic_activity is not None:
             registry.dynamic_activity = fate.effects.watched(registry.dynamic_activity)
@@ -382,4 +249,4 @@ class MortalEnvironment(WorkflowEnvironment):
     def doom(self, fate: Fate) -> None:
         """From now on workers that are made here have that fate."""
         self.fate = fate
-        self._make_worker = lambda client, **options: MortalWorker(client, fate=fate, **options)
+        self._make_worker = partial(MortalWorker, fate=fate)
