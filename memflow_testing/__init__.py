@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from memflow_testing.crash_reports import CrashError, CrashFinding, CrashReport
     from memflow_testing.crashing import crash_everywhere
     from memflow_testing.environment import WorkflowEnvironment
+    from memflow_testing.exploring import ExplorationError, Explored, explore
     from memflow_testing.fakes import replacing
     from memflow_testing.replayer import Replayer, WorkflowReplayResult, WorkflowReplayResults
     from memflow_testing.script import Script
@@ -27,6 +28,8 @@ __all__ = [
     "CrashError",
     "CrashFinding",
     "CrashReport",
+    "ExplorationError",
+    "Explored",
     "ForgottenWarning",
     "NeverEndsError",
     "Replayer",
@@ -36,6 +39,7 @@ __all__ = [
     "WorkflowReplayResult",
     "WorkflowReplayResults",
     "crash_everywhere",
+    "explore",
     "replacing",
 ]
 
@@ -44,6 +48,8 @@ _HOMES = {
     "CrashError": "memflow_testing.crash_reports",
     "CrashFinding": "memflow_testing.crash_reports",
     "CrashReport": "memflow_testing.crash_reports",
+    "ExplorationError": "memflow_testing.exploring",
+    "Explored": "memflow_testing.exploring",
     "ForgottenWarning": "memflow_testing.waiting",
     "NeverEndsError": "memflow_testing.waiting",
     "Replayer": "memflow_testing.replayer",
@@ -53,6 +59,7 @@ _HOMES = {
     "WorkflowReplayResult": "memflow_testing.replayer",
     "WorkflowReplayResults": "memflow_testing.replayer",
     "crash_everywhere": "memflow_testing.crashing",
+    "explore": "memflow_testing.exploring",
     "replacing": "memflow_testing.fakes",
 }
 

@@ -153,7 +153,7 @@ async def test_a_workflow_that_asks_the_memory_of_its_process_is_caught(memflow_
     with pytest.raises(CrashError) as caught:
         await crash_everywhere(lambda env: run(env, forgetful, "a", activities=[charge]), env=memflow_env, ignore="all")
     finding = caught.value.findings[0]
-    assert finding.what.startswith("forgetful 'o-1' is stuck: ") and "schedule_activity" in finding.what.lower().replace(" ", "_")
+    assert finding.what.startswith("forgetful 'o-1' is stuck: ") and "asks for something else" in finding.what
     assert finding.seq is not None and finding.kind is not None
     assert time.monotonic() - began < 60
 
@@ -222,7 +222,7 @@ async def test_a_limit_chooses_points_by_a_seed(memflow_env: WorkflowEnvironment
     report = await crash_everywhere(test, env=memflow_env, ignore="all", limit=2, seed=7)
     again = await crash_everywhere(test, env=memflow_env, ignore="all", limit=2, seed=7)
     assert report.tried == 2 < report.points and "chosen by seed 7" in str(report)
-    assert report.tried_at == again.all_points and len(report.all_points) == 2
+    assert report.tried_at == again.tried_at and len(report.tried_at) == 2
 
 
 async def test_what_differs_without_a_crash_is_not_compared(memflow_env: WorkflowEnvironment) -> None:
@@ -261,7 +261,12 @@ async def test_what_a_killed_worker_does_later_is_fenced(memflow_env: WorkflowEn
 
         turns: list[list[TurnCommit]] = []
         noted = env.fate.turn
-        env.fate.turn = lambda turn: (turns.append([turn]), noted(turn))[1]  # type: ignore[method-assign]
+
+        def noting(turn: TurnCommit) -> Moment:
+            turns.append([turn])
+            return noted(turn)
+
+        env.fate.turn = noting  # type: ignore[method-assign]
         env.fate.strikes = keeping  # type: ignore[method-assign]
         async with env.worker(charges, activities=[reserve, charge]) as worker:
             result = await env.client.workflow.execute(charges, "a", id="o-1", task_queue=env.task_queue)
@@ -276,6 +281,9 @@ async def test_what_a_killed_worker_does_later_is_fenced(memflow_env: WorkflowEn
 async def test_a_worker_is_killed_in_the_middle_of_an_activity_and_it_runs_again(memflow_env: WorkflowEnvironment) -> None:
     attempts: list[int] = []
     cut: list[str] = []
+
+    async def begun() -> bool:
+        return bool(attempts)
 
     @activity.defn
     async def slow() -> str:
@@ -297,7 +305,7 @@ async def test_a_worker_is_killed_in_the_middle_of_an_activity_and_it_runs_again
         async with env.worker(slowly, activities=[slow]) as worker:
             assert isinstance(worker, MortalWorker)
             handle = await env.client.workflow.start(slowly, task_queue=env.task_queue)
-            await until(lambda: bool(attempts))
+            await until(begun)
             worker.kill()
             began = time.monotonic()
             assert await handle.result() == "ended"
@@ -316,8 +324,8 @@ def test_points_are_each_moment_once() -> None:
 
 
 def test_wrong_uses_are_refused_at_the_call() -> None:
-    with pytest.raises(ConfigurationError, match="for async tests; test_wrong_uses.*declare it with `async def`"):
-        crash_everywhere(test_wrong_uses_are_refused_at_the_call)  # type: ignore[call-overload]
+    with pytest.raises(ConfigurationError, match=r"for async tests; test_wrong_uses.*declare it with `async def`"):
+        crash_everywhere(test_wrong_uses_are_refused_at_the_call)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="limit=0 tries nothing"):
         crash_everywhere(limit=0)
     with pytest.raises(ConfigurationError, match=r"ignore=.*give a list of activities"):
