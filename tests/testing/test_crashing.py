@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import timedelta
+from importlib.metadata import entry_points
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from memflow_testing.crash_points import CrashPoint, Fate, Moment, crash_points
 from memflow_testing.grounds import ground
 from memflow_testing.mortal import MortalEnvironment, MortalWorker
 from tests.polling import until
+
+pytest_plugins = "pytester"
 
 LEDGER: dict[str, str] = {}
 LINES: list[str] = []
@@ -347,3 +350,74 @@ async def test_an_environment_over_a_client_of_yours_is_refused(memflow_env: Wor
     with pytest.raises(ConfigurationError, match="not one over a client of yours"):
         await crash_everywhere(lambda env: asyncio.sleep(0), env=mine)
     await mine.close()
+
+
+# ------------------------------------------------------------------------------------------------- as a decorator
+
+
+DECORATED = """
+import pytest
+from memflow import activity, workflow
+from memflow_testing import crash_everywhere
+
+RUNS = []
+
+@activity.defn
+async def charge() -> str:
+    return activity.info().idempotency_key and "charged"
+
+@activity.defn
+async def mail() -> None: ...
+
+@workflow.defn
+async def order() -> str:
+    found = await charge()
+    await mail()
+    return found
+
+async def play(env, client):
+    RUNS.append(env)
+    assert client is env.client, "the fixtures are those of this run"
+    async with env.worker(order, activities=[charge, mail]):
+        return await client.workflow.execute(order, id="o", task_queue=env.task_queue)
+
+{mark}
+@crash_everywhere(ignore=[mail])
+async def test_survives(memflow_env, memflow_client, tmp_path):
+    assert await play(memflow_env, memflow_client) == "charged"
+
+@crash_everywhere
+{mark}
+async def test_mails_twice(memflow_env, memflow_client):
+    await play(memflow_env, memflow_client)
+
+class TestInClass:
+    {mark}
+    @crash_everywhere(ignore="all", limit=1)
+    async def test_method(self, memflow_env, memflow_client):
+        await play(memflow_env, memflow_client)
+
+def test_each_run_had_an_environment_of_its_own():
+    assert len(set(map(id, RUNS))) == len(RUNS) > 10
+"""
+
+
+@pytest.mark.parametrize(("mode", "mark"), [("auto", ""), ("strict", "@pytest.mark.asyncio")])
+def test_the_decorator_works_with_the_fixtures_of_the_plugin(
+    pytester: pytest.Pytester, dsn: str, monkeypatch: pytest.MonkeyPatch, mode: str, mark: str
+) -> None:
+    monkeypatch.setenv("MEMFLOW_TEST_DSN", dsn)
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    pytester.makepyfile(DECORATED.format(mark=mark))
+    plugin = [] if any(found.name == "memflow" for found in entry_points(group="pytest11")) else ["-p", "memflow_testing.plugin"]
+    arguments = ["-p", "no:cacheprovider", "-o", f"asyncio_mode={mode}", "-W", "ignore::pytest.PytestDeprecationWarning"]
+    done = pytester.runpytest_subprocess(*plugin, *arguments, "-rP")
+    done.assert_outcomes(passed=3, failed=1)
+    done.stdout.fnmatch_lines_random(
+        [
+            "*crash_everywhere: * crash points in * s; repeated as accepted: mail; nothing found*",
+            "*CrashError: crash_everywhere: *1 findings*",
+            "*killed before the commit of entries * awaited at *test_the_decorator*in order*",
+            "*activity mail of order took effect more than once without protection*",
+        ]
+    )
