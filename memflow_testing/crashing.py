@@ -242,7 +242,10 @@ class _Crashing:
             report.findings.append(CrashFinding(point, what, line))
 
         before = len(report.findings)
+        anyway = {each.activity for run in calm for each, _ in run.fate.effects.repeated()}
         for effect, times in seen.fate.effects.repeated():
+            if effect.activity in anyway:                # its time was up and it was tried again, without any crash
+                continue
             if self.ignored is None or effect.activity in self.ignored:
                 report.accepted[effect.activity] += 1
             elif not any(_repeat(effect) in each.what for each in report.findings):

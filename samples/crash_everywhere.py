@@ -1,4 +1,4 @@
-"""A test that kills its worker at every step: run it with `pytest samples/crash_everywhere.py -rP`, or `python samples/crash_everywhere.py`."""
+"""A test that kills its worker at every step: `pytest samples/crash_everywhere.py -rP`, or `python samples/crash_everywhere.py`."""
 
 import pytest
 
