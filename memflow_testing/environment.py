@@ -229,13 +229,15 @@ class WorkflowEnvironment:
         for worker in self._workers:
             worker.hear(now)
 
-    async def give_up(self, why: str) -> None:
+    async def give_up(self, why: str) -> Exception:
         """Fail those who await results, with what each open run waits for."""
         try:
             lines = await waiting_lines(self.store)
         except MemflowError as error:
             lines = f"  what runs wait for cannot be read: {error}"
-        self._client.give_up(NeverEndsError(f"an awaited result will not come: {why}.\n{lines}"))
+        told = NeverEndsError(f"what is awaited will not come: {why}.\n{lines}")
+        self._client.give_up(told)
+        return told
 
     @property
     def store(self) -> Store:

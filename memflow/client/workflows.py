@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, TypeVarTuple, Unpack, overload
 
 from memflow.client.describe import RunSummary, summary_of
+from memflow.client.finding import Found
 from memflow.client.handle import Handle
 from memflow.client.link import Link
 from memflow.client.starting import StartOptions, check_options, definition_for, new_run
@@ -186,10 +187,16 @@ class Workflows:
         Raises:
             ConfigurationError: the filter or the order cannot be read; the message names what may stand there.
         """
+        async for run in self._runs(where, limit, order):
+            yield run
+
+    async def _runs(
+        self, where: str | None, limit: int | None, order: str | None, *, records: bool = False
+    ) -> AsyncIterator[RunSummary]:
         if limit is not None and limit < 0:
             raise ConfigurationError(f"limit: {limit} is below 0")
         by = None if order is None else _order(order)
-        tree = await self._tree(where)
+        tree = await self._tree(where, records=records)
         last: RunRow | None = None
         left = limit
         while left is None or left > 0:
@@ -202,6 +209,17 @@ class Workflows:
             last = page[-1]
             left = None if left is None else left - size
 
+    def find(self, where: str | None = None, *, limit: int | None = None, order: str | None = None) -> Found:
+        """The runs whose record matches, newest first: `await` it for a list, or read it with `async for`.
+
+        As `list`, but a field that is none of a run's is one of its record: `customer = "acme" and status = running` finds
+        what `record.customer = "acme" and status = running` lists.
+
+        Raises:
+            ConfigurationError: when it is read: the filter or the order cannot be read.
+        """
+        return Found(lambda: self._runs(where, limit, order, records=True))
+
     async def count(self, where: str | None = None) -> int:
         """How many runs match.
 
@@ -210,12 +228,12 @@ class Workflows:
         """
         return await self._link.store.count_runs(await self._tree(where))
 
-    async def _tree(self, where: str | None) -> Filter | None:
+    async def _tree(self, where: str | None, *, records: bool = False) -> Filter | None:
         if where is None or not where.strip():
             return None
         # Only the database's clock counts, and it is asked only when the filter looks at it.
         now = await self._link.store.now() if needs_clock(where) else datetime.min.replace(tzinfo=UTC)
-        return parse(where, now=now)
+        return parse(where, now=now, records=records)
 
 
 def _order(text: object) -> tuple[str, bool] | None:

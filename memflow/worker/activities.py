@@ -233,6 +233,8 @@ class Runner:
             if not definition.no_thread_cancel_exception:
                 job.context.injection = injection = ThreadCancel()
                 run = functools.partial(injection.run, definition.run)
+            if job.stopped is not None:                  # between its start and now
+                job.context.stop(DETAILS[job.stopped])
             bound = functools.partial(contextvars.copy_context().run, run, *arguments)
             call = asyncio.get_running_loop().run_in_executor(self._executor, bound)
             job.context.thread = call

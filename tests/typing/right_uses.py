@@ -15,6 +15,7 @@ from memflow.client import (
     ActivityHandle,
     Client,
     Escalation,
+    Progress,
     ScheduleCalendar,
     ScheduleDescription,
     ScheduleHandle,
@@ -311,6 +312,8 @@ async def steering(client: Client) -> None:
     await child.signal(Cart.end)
     await child.signal("approve", "ada", 2)
     await workflow.get_external_handle("other").signal(Cart.approve, "ada", 2)
+    found = await client.workflow.find("total > 3")
+    assert_type(found[0].progress, Progress | None)
     async for run in client.workflow.list(order="closed desc", limit=5):
         assert_type(run.version, str | None)
     Worker(client, workflows=[steering], version="2", default_versioning=workflow.VersioningBehavior.AUTO_UPGRADE)
