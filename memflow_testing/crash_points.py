@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
 from memflow.client.histories import WorkflowHistory
 from memflow.codec import Codec
+from memflow.core.arrivals import Answer
 from memflow.core.definition import Definition
 from memflow.core.entries import kind_of
 from memflow.core.interrupts import Interrupt
@@ -27,6 +30,7 @@ class Moment:
     nth: int = 1                       # of the same kind at the same place
     kinds: tuple[str, ...] = ()        # of the entries of a commit
     ops: tuple[int, ...] = ()          # that it is about
+    answered: tuple[int, ...] = ()     # those whose answer a commit holds
 
     @property
     def place(self) -> tuple[str, str, int, int]:
@@ -38,7 +42,7 @@ class Moment:
             case "commit":
                 first = self.at - len(self.kinds) + 1
                 seqs = f"entry {self.at}" if first == self.at else f"entries {first} to {self.at}"
-                what = f"the commit of {seqs} ({', '.join(self.kinds)})"
+                what = f"the commit of {seqs} ({_in_short(self.kinds)})"
             case "write":
                 what = f"writing what entry {self.at} left to be done"
             case "settle":
@@ -61,6 +65,12 @@ class CrashPoint:
 
     def __str__(self) -> str:
         return f"killed {self.when} {self.moment}"
+
+
+def _in_short(kinds: Sequence[str]) -> str:
+    """`schedule_activity x 10, activity_completed`."""
+    counted = [(kind, len(list(group))) for kind, group in groupby(kinds)]
+    return ", ".join(kind if count == 1 else f"{kind} x {count}" for kind, count in counted)
 
 
 class Names:
@@ -104,11 +114,11 @@ class Fate:
         self.workflows: dict[str, Definition] = {}
         self._counts: dict[tuple[str, str, int], int] = {}
 
-    def moment(self, verb: str, run: int, at: int, *, kinds: tuple[str, ...] = (), ops: tuple[int, ...] = ()) -> Moment:
+    def moment(self, verb: str, run: int, at: int, **more: tuple[Any, ...]) -> Moment:
         """Note that this is about to happen."""
         name = self.names.of(run)
         nth = self._counts[verb, name, at] = self._counts.get((verb, name, at), 0) + 1
-        made = Moment(verb, name, at, nth, kinds, ops)
+        made = Moment(verb, name, at, nth, **more)
         self.moments.append(made)
         return made
 
@@ -122,8 +132,10 @@ class Fate:
             return False
         wanted = self.point.moment
         for each in moments:
-            late = each.verb == wanted.verb == "commit" and each.run == wanted.run and each.at >= wanted.at
-            if late or each.place == wanted.place:
+            # What goes on at once may be committed in other portions: then it is the commit that holds the entry, or the answer.
+            late = wanted.verb == "commit" and each.verb == "commit" and each.at >= wanted.at
+            other = wanted.verb == "settle" and wanted.at in each.answered
+            if each.place == wanted.place or (each.run == wanted.run and (late or other)):
                 self.reached = True
                 return True
         return False
@@ -133,8 +145,11 @@ class Fate:
         last = turn.length + len(turn.entries)
         if not turn.entries:
             return self.moment("write", turn.run, last)
-        ops = dict.fromkeys(op for each in turn.entries if (op := getattr(each.entry, "op", None)) is not None)
-        return self.moment("commit", turn.run, last, kinds=tuple(kind_of(each.entry) for each in turn.entries), ops=tuple(ops))
+        entries = [each.entry for each in turn.entries]
+        ops = dict.fromkeys(op for each in entries if (op := getattr(each, "op", None)) is not None)
+        answered = tuple(each.op for each in entries if isinstance(each, Answer))
+        kinds = tuple(map(kind_of, entries))
+        return self.moment("commit", turn.run, last, kinds=kinds, ops=tuple(ops), answered=answered)
 
     def complain(self, turn: TurnCommit) -> str | None:
         """What is wrong with a run that is parked by this commit."""

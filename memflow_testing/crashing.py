@@ -205,7 +205,7 @@ class _Crashing:
 
     async def _play(self, fate: Fate) -> _Seen:
         """The test once, in an environment of its own."""
-        env = await _like(self.env)
+        env = await another_like(self.env)
         env.doom(fate)
         returned: str | None = None
         failed: BaseException | None = None
@@ -271,7 +271,7 @@ class _Crashing:
             found(what)
 
 
-async def _like(env: WorkflowEnvironment) -> MortalEnvironment:
+async def another_like(env: WorkflowEnvironment) -> MortalEnvironment:
     """An empty environment of the same kind."""
     place = env.ground
     if place is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +11,9 @@ from typing import Any, cast
 
 from memflow.activity import ActivityContext, ActivityDefinition, activity_context
 from memflow.attempts import Info
+
+APART_SECONDS = 0.02
+"""How long the end of one activity may keep the next from ending."""
 
 _FACTS = tuple(field.name for field in dataclasses.fields(Info))
 
@@ -36,10 +40,27 @@ class Effect:
 
 
 class Effects:
-    """What the activities of one environment did."""
+    """What the activities of one environment did.
+
+    Async ones end one at a time, each when the end before it has been recorded (or after `APART_SECONDS`): so their ends do not
+    share commits, and a worker can die between any two of them.
+    """
 
     def __init__(self) -> None:
         self.done: list[Effect] = []
+        self._ends = asyncio.Lock()
+        self._release: asyncio.TimerHandle | None = None
+
+    def recorded(self) -> None:
+        """Something was committed: the next may end."""
+        if self._release is not None:
+            self._release.cancel()
+            self._release = None
+            self._ends.release()
+
+    async def _apart(self) -> None:
+        await self._ends.acquire()
+        self._release = asyncio.get_running_loop().call_later(APART_SECONDS, self.recorded)
 
     def watched(self, definition: ActivityDefinition) -> ActivityDefinition:
         """The same activity, with its attempts noted here."""
@@ -53,6 +74,7 @@ class Effects:
             finally:
                 activity_context.reset(token)
             self._note(definition, seen, arguments)
+            await self._apart()
             return result
 
         def call_in_thread(*arguments: Any) -> Any:

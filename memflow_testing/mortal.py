@@ -98,6 +98,7 @@ class MortalStore:
         answers: list[Committed] = await self._sent(self._store.commit_turns, worker, turns)
         won = {each.run for each in answers if each.outcome == "won"}
         self._strike("after", [each for each, turn in zip(moments, turns, strict=True) if turn.run in won])
+        self._fate.effects.recorded()
         return answers
 
     async def settle_activities(self, settled: Sequence[Settle], *, connection: Any = None) -> list[bool]:
@@ -110,6 +111,7 @@ class MortalStore:
             return answers
         answers = await self._sent(self._store.settle_activities, settled)
         self._strike("after", moments)
+        self._fate.effects.recorded()
         return answers
 
     async def retry_activities(self, retries: Sequence[Retry]) -> list[bool]:
@@ -150,6 +152,7 @@ class MortalStore:
             self._settled.pop(id(connection), None)
             yield connection
         self._strike("after", self._settled.pop(id(connection), []))
+        self._fate.effects.recorded()
 
 
 

@@ -1,4 +1,4 @@
-"""A test that kills its worker at every step: `pytest samples/crash_everywhere.py -rP`, or `python samples/crash_everywhere.py`."""
+"""Tests that kill their worker at every step: `pytest samples/crash_everywhere.py -rP`, or `python` it."""
 
 import pytest
 

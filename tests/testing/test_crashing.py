@@ -15,8 +15,8 @@ from memflow.errors import ConfigurationError
 from memflow.store.base import Committed, TurnCommit
 from memflow_testing import CrashError, WorkflowEnvironment, crash_everywhere
 from memflow_testing.crash_points import CrashPoint, Fate, Moment, crash_points
-from memflow_testing.grounds import ground
-from memflow_testing.mortal import MortalEnvironment, MortalWorker
+from memflow_testing.crashing import another_like
+from memflow_testing.mortal import MortalWorker
 from tests.polling import until
 
 pytest_plugins = "pytester"
@@ -250,8 +250,7 @@ async def test_ids_made_by_chance_are_no_difference(memflow_env: WorkflowEnviron
 
 
 async def test_what_a_killed_worker_does_later_is_fenced(memflow_env: WorkflowEnvironment) -> None:
-    place = await ground("postgres", getattr(memflow_env.ground, "dsn", None), skipping=True)
-    async with MortalEnvironment.on(place) as env:
+    async with await another_like(memflow_env) as env:
         env.doom(Fate(CrashPoint("before", Moment("commit", "charges 'o-1'", 4))))
         late: list[tuple[int, list[TurnCommit]]] = []
         strikes = env.fate.strikes
@@ -302,8 +301,7 @@ async def test_a_worker_is_killed_in_the_middle_of_an_activity_and_it_runs_again
     async def slowly() -> str:
         return await slow()
 
-    place = await ground("postgres", getattr(memflow_env.ground, "dsn", None), skipping=True)
-    async with MortalEnvironment.on(place) as env:
+    async with await another_like(memflow_env) as env:
         env.doom(Fate(None))
         async with env.worker(slowly, activities=[slow]) as worker:
             assert isinstance(worker, MortalWorker)
