@@ -168,9 +168,12 @@ class Queued:
             self._ring()
 
     def ask_about_all(self) -> None:
-        """Beat for every durable job that runs here: the answer says which to stop."""
+        """Beat for every durable job that runs here: the answer says which to stop.
+
+        One whose row is being written has its token already; asked about too early, it would seem to be lost.
+        """
         for job in self._runner.jobs:
-            if job.token is not None:
+            if job.token is not None and not job.becoming_a_row:
                 self._beats.setdefault(job.key, Beat(job.errand.run, job.errand.op, job.token, None))
         if self._beats:
             self._ring()
