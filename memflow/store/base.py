@@ -265,6 +265,7 @@ class RunFacts:
     continued_run_id: str | None
     record: Payload | None
     memo: Payload | None
+    origins: Sequence[Origin] = ()
 
 
 @dataclass(frozen=True, slots=True)
