@@ -1,4 +1,4 @@
-"""Inboxes and signals: what others leave for a run, and who is told. Counterpart of `functions/10_inbox.sql` to `14_signal.sql`."""
+"""Inboxes and signals: what others leave for a run, and who is told. See `functions/10_inbox.sql` to `14_signal.sql`."""
 
 from __future__ import annotations
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from memflow.core.arrivals import CancelRequested, ChildCancelled, ChildCompleted, ChildFailed, RunTerminated, SignalReceived
 from memflow.core.entries import JournalEntry
@@ -170,10 +170,10 @@ def fields_of(payload: Payload | None) -> dict[str, Any] | None:
     if payload is None or payload.encoding is not None:
         return None
     try:
-        found = json.loads(payload.data)
+        found: Any = json.loads(payload.data)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
 
 
 def run_row(run: Run) -> RunRow:
@@ -207,7 +207,3 @@ def run_row(run: Run) -> RunRow:
         memo=run.memo_now or run.memo,
     )
 
-
-def ended_now(runs: Sequence[Run]) -> list[Run]:
-    """Those of these runs that have ended."""
-    return [run for run in runs if not run.status.is_open]
