@@ -89,10 +89,11 @@ def _bytes(value: Any) -> Any:
 
 
 def _at(record: Any, path: list[str]) -> Any:
-    found = record
+    found: Any = record
     for name in path:
+        is_list: bool = isinstance(found, list)
         try:
-            found = found[int(name)] if type(found) is list else found[name]
+            found = found[int(name)] if is_list else found[name]
         except (KeyError, IndexError, ValueError, TypeError):
             return None
     return found

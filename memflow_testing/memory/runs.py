@@ -8,7 +8,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from memflow.core.arrivals import CancelRequested, ChildCancelled, ChildCompleted, ChildFailed, RunTerminated, SignalReceived
+from memflow.core.arrivals import (
+    CancelRequested,
+    ChildCancelled,
+    ChildCompleted,
+    ChildFailed,
+    RunStarted,
+    RunTerminated,
+    SignalReceived,
+)
 from memflow.core.entries import JournalEntry
 from memflow.failure import Failure, decode_failure, encode_failure
 from memflow.payload import NOTHING, Payload
@@ -174,6 +182,14 @@ def fields_of(payload: Payload | None) -> dict[str, Any] | None:
     except ValueError:
         return None
     return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+
+
+def entries_of(run: Run, after: int) -> list[JournalEntry]:
+    """The journal after a seq. Its first entry has the input of the run, wherever the worker had that from."""
+    entries = run.journal[after:]
+    if entries and isinstance(entries[0].entry, RunStarted):
+        entries[0] = replace(entries[0], entry=RunStarted(run.input))
+    return entries
 
 
 def run_row(run: Run) -> RunRow:

@@ -46,7 +46,7 @@ from memflow_testing.memory.filtering import matches
 from memflow_testing.memory.housekeeping import prune
 from memflow_testing.memory.mail import MailRoom
 from memflow_testing.memory.questions import Questions
-from memflow_testing.memory.runs import Runs, run_row
+from memflow_testing.memory.runs import Runs, entries_of, run_row
 from memflow_testing.memory.tables import Tables
 from memflow_testing.memory.workers import Workers
 
@@ -137,7 +137,7 @@ class MemoryStore:
 
     async def history(self, run: int) -> list[JournalEntry]:
         await _turn()
-        return list(self.tables.runs[run].journal) if run in self.tables.runs else []
+        return entries_of(self.tables.runs[run], 0) if run in self.tables.runs else []
 
     async def activities_of(self, run: int) -> list[Mapping[str, Any]]:
         await _turn()
@@ -189,7 +189,7 @@ class MemoryStore:
 
     async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry]]:
         await _turn()
-        found = {id: self.tables.runs[id].journal[after:] for id, after in runs if id in self.tables.runs}
+        found = {id: entries_of(self.tables.runs[id], after) for id, after in runs if id in self.tables.runs}
         return {id: entries for id, entries in found.items() if entries}
 
     async def activity_ops(self, runs: Sequence[int]) -> Mapping[int, set[int]]:
