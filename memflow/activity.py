@@ -19,13 +19,23 @@ from typing_extensions import Unpack
 
 from memflow.attempts import ActivityContext as ActivityContext
 from memflow.attempts import (
+    CancellationDetails,
     Info,
+    cancellation_details,
+    client,
     connection,
     heartbeat,
     in_activity,
     info,
     is_cancelled,
+    is_worker_shutdown,
     logger,
+    raise_complete_async,
+    shield_thread_cancel_exception,
+    wait_for_cancelled,
+    wait_for_cancelled_sync,
+    wait_for_worker_shutdown,
+    wait_for_worker_shutdown_sync,
 )
 from memflow.attempts import activity_context as activity_context
 from memflow.attempts import idempotency_key as idempotency_key
@@ -42,14 +52,24 @@ S = TypeVar("S")
 
 __all__ = [
     "Activity",
+    "CancellationDetails",
     "Info",
+    "cancellation_details",
+    "client",
     "connection",
     "defn",
     "heartbeat",
     "in_activity",
     "info",
     "is_cancelled",
+    "is_worker_shutdown",
     "logger",
+    "raise_complete_async",
+    "shield_thread_cancel_exception",
+    "wait_for_cancelled",
+    "wait_for_cancelled_sync",
+    "wait_for_worker_shutdown",
+    "wait_for_worker_shutdown_sync",
 ]
 
 
@@ -71,6 +91,8 @@ class ActivityDefinition:
     is_async: bool
     required_arguments: int
     types: Callable[[], tuple[tuple[Any, ...], Any]] = field(repr=False)
+    no_thread_cancel_exception: bool = False
+    dynamic: bool = False
 
     @cached_property
     def argument_types(self) -> tuple[Any, ...]:
@@ -164,8 +186,18 @@ class Activity(Generic[P, R]):
     __doc__: str | None
 
     def __init__(
-        self, body: _Body, keywords: ActivityKeywords, *, transactional: bool = False, instance: object = None, stub: bool = False
+        self,
+        body: _Body,
+        keywords: ActivityKeywords,
+        *,
+        transactional: bool = False,
+        instance: object = None,
+        stub: bool = False,
+        no_thread_cancel_exception: bool = False,
+        dynamic: bool = False,
     ) -> None:
+        self._no_thread_cancel_exception = no_thread_cancel_exception
+        self._dynamic = dynamic
         self._body = body
         self._keywords = keywords
         self._transactional = transactional
@@ -178,6 +210,11 @@ class Activity(Generic[P, R]):
     def name(self) -> str:
         """The name under which workers know it."""
         return self._body.name
+
+    @property
+    def is_transactional(self) -> bool:
+        """Whether it runs in a transaction that records its result."""
+        return self._transactional
 
     @property
     def fn(self) -> Callable[..., Any]:
@@ -235,6 +272,8 @@ class Activity(Generic[P, R]):
             is_async=body.is_async,
             required_arguments=body.parameters.required,
             types=body.types,
+            no_thread_cancel_exception=self._no_thread_cancel_exception,
+            dynamic=self._dynamic,
         )
 
     def proxied(self, keywords: ActivityKeywords) -> Activity[..., Any]:
@@ -283,13 +322,22 @@ def defn(fn: Callable[P, Coroutine[Any, Any, R]], /) -> Activity[P, R]: ...
 @overload
 def defn(fn: Callable[P, R], /) -> Activity[P, R]: ...
 @overload
-def defn(*, name: str | None = None, transactional: bool = False, **keywords: Unpack[ActivityKeywords]) -> _Defn: ...
+def defn(
+    *,
+    name: str | None = None,
+    transactional: bool = False,
+    no_thread_cancel_exception: bool = False,
+    dynamic: bool = False,
+    **keywords: Unpack[ActivityKeywords],
+) -> _Defn: ...
 def defn(
     fn: Callable[..., Any] | None = None,
     /,
     *,
     name: str | None = None,
     transactional: bool = False,
+    no_thread_cancel_exception: bool = False,
+    dynamic: bool = False,
     **keywords: Unpack[ActivityKeywords],
 ) -> Any:
     """Declare an activity: a function or method, async or not (then it runs in a thread). Types are kept.
@@ -297,6 +345,10 @@ def defn(
     `name` is what workflows and workers call it, by default the function's name. The other options are defaults for its
     callers. `transactional=True` runs it in a transaction of memflow's own Postgres that also records the result, so that
     effect and result happen together, exactly once; it gets its connection from `connection()`.
+
+    `no_thread_cancel_exception=True` keeps `CancelledError` from being raised in the thread of a sync one that is asked to end;
+    it has to look at `is_cancelled()`. `dynamic=True` takes every name that the worker has no other activity for: one parameter,
+    a list that gets the arguments as plain JSON values; `info().activity` is the name.
 
     Raises:
         ConfigurationError: an option is unknown or cannot work, or there is no name.
@@ -306,7 +358,15 @@ def defn(
         body = _Body(function, name, local_names(function, depth=3))
         if transactional and not body.is_async:
             raise ConfigurationError(f"activity {body.name}: a transactional one is async, since its connection is")
-        return Activity(body, merge(keywords), transactional=transactional)
+        if dynamic and (name is not None or body.parameters.required > 1):
+            raise ConfigurationError(f"activity {body.name}: a dynamic one has no name=, and one parameter for all arguments")
+        return Activity(
+            body,
+            merge(keywords),
+            transactional=transactional,
+            no_thread_cancel_exception=no_thread_cancel_exception,
+            dynamic=dynamic,
+        )
 
     return declare if fn is None else declare(fn)
 

@@ -7,13 +7,20 @@
     │   ├── TerminatedError               the run was ended at once, from outside
     │   ├── TimeoutError                  an activity's or a run's time was up
     │   ├── ActivityError                 an activity failed; the reason is its cause
-    │   └── ChildWorkflowError            a child run failed; the reason is its cause
+    │   ├── ChildWorkflowError            a child run failed; the reason is its cause
+    │   └── HookError                     a hook failed; the reason is its cause
     ├── WorkflowFailedError               `result()` of a run that did not complete; the reason is its cause
+    ├── EscalationError                   an escalation is not there, ended, or somebody else's
     ├── QueryFailedError                  a query was not answered but failed; the reason is its cause
     ├── UpdateFailedError                 an update was rejected or failed; the reason is its cause
     ├── WorkflowAlreadyStartedError       the workflow id is taken
+    ├── ActivityAlreadyStartedError       the id of a standalone activity is taken
     ├── WorkflowNotFoundError             no run has that id
     ├── WorkflowClosedError               the run has ended and takes nothing more
+    ├── ScheduleAlreadyExistsError        the schedule id is taken
+    ├── ScheduleNotFoundError             no schedule has that id
+    ├── ActivityNotFoundError             no such activity is pending: it ended, or the token is of another attempt
+    ├── AsyncActivityCancelledError       an activity that is completed from outside is asked to stop
     ├── PayloadError                      a value cannot be encoded or decoded
     ├── OutcomeUnknownError               the connection broke while Postgres was committing
     ├── NotInWorkflowError                a workflow verb was called outside a workflow
@@ -30,6 +37,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+
+class UnfinishedSignalHandlersWarning(RuntimeWarning):
+    """A run ended while a signal's handler was running; what it had not done by then is not done."""
+
+
+class UnfinishedUpdateHandlersWarning(RuntimeWarning):
+    """A run ended while an update's handler was running; whoever waits for the update learns that the run has ended."""
 
 
 class MemflowError(Exception):
@@ -136,6 +151,33 @@ class ChildWorkflowError(FailureError):
         self.run_id = run_id
 
 
+class HookError(FailureError):
+    """A hook that `exec_hook` waited for did not return. The reason is `cause`."""
+
+    def __init__(self, message: str, *, hook: str, workflow_id: str, run_id: str | None = None) -> None:
+        super().__init__(message)
+        self.hook = hook
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+
+
+class EscalationError(MemflowError):
+    """An escalation cannot be claimed, released, resolved or cancelled so; nothing was changed.
+
+    `reason` says why: `not_found`, `already_resolved`, `already_cancelled`, `already_expired`, `claimed` (by somebody else),
+    `claim_expired` (a claim was to be asserted that has lapsed), `wrong_assignee`. Of several at once, `failed` has each that
+    stood in the way, as (id, reason).
+    """
+
+    def __init__(
+        self, message: str, *, reason: str, escalation_id: str | None = None, failed: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        self.reason = reason
+        self.escalation_id = escalation_id
+        self.failed = failed
+        super().__init__(message)
+
+
 class WorkflowFailedError(MemflowError):
     """The run ended without a result. `cause` (also `__cause__`) is the failure, with its own causes."""
 
@@ -196,6 +238,16 @@ class WorkflowAlreadyStartedError(MemflowError):
         super().__init__(f"workflow id {workflow_id!r} is taken: {reason} (run {run_id})")
 
 
+class ActivityAlreadyStartedError(MemflowError):
+    """The id of a standalone activity is taken. Choose another id, or say `on_conflict="use_existing"`."""
+
+    def __init__(self, activity_id: str, *, activity: str, run_id: str | None, reason: str) -> None:
+        self.activity_id = activity_id
+        self.activity = activity
+        self.run_id = run_id
+        super().__init__(f"activity id {activity_id!r} is taken: {reason} (run {run_id})")
+
+
 class WorkflowNotFoundError(MemflowError):
     """No run has that id in this namespace. It may have expired, or the id is misspelt."""
 
@@ -215,6 +267,37 @@ class WorkflowClosedError(MemflowError):
         self.status = status
         ended = "has ended" if status is None else f"is {status}"
         super().__init__(f"workflow {workflow_id!r} {ended} and takes nothing more")
+
+
+class ScheduleAlreadyExistsError(MemflowError):
+    """A schedule of that id is there already. Change it with `handle.update`, or say `create_or_update`."""
+
+    def __init__(self, schedule_id: str, *, namespace: str = "default") -> None:
+        self.schedule_id = schedule_id
+        super().__init__(f"there is a schedule {schedule_id!r} in namespace {namespace!r}; update it, or choose another id")
+
+
+class ScheduleNotFoundError(MemflowError):
+    """No schedule has that id in this namespace. It may have been deleted, or the id is misspelt."""
+
+    def __init__(self, schedule_id: str, *, namespace: str = "default") -> None:
+        self.schedule_id = schedule_id
+        super().__init__(f"no schedule {schedule_id!r} in namespace {namespace!r}")
+
+
+class ActivityNotFoundError(MemflowError):
+    """No such activity is pending: it was completed before, its time was up, or the token is that of another attempt."""
+
+
+class AsyncActivityCancelledError(MemflowError):
+    """Answer to a heartbeat from outside: the activity is asked to stop. `details` say why.
+
+    End it with `report_cancellation()`; after `paused` or `reset` just stop, the activity begins another attempt by itself.
+    """
+
+    def __init__(self, message: str, *, details: object = None) -> None:
+        self.details = details
+        super().__init__(message)
 
 
 class PayloadError(MemflowError):

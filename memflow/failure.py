@@ -20,7 +20,7 @@ from memflow.duration import to_timedelta
 from memflow.fidelity import type_of
 from memflow.payload import Payload
 
-FailureKind = Literal["application", "cancelled", "terminated", "timeout", "activity", "child"]
+FailureKind = Literal["application", "cancelled", "terminated", "timeout", "activity", "child", "hook"]
 
 LONGEST_TEXT = 65_536
 """Characters kept of a message or a stack: more helps nobody, and a row of megabytes hurts every reader."""
@@ -139,6 +139,9 @@ def _describe(error: BaseException, cause: Failure | None, codec: Codec) -> Fail
                 "run_id": _text(error.run_id),
             }
             return Failure("child", message, stack=stack, cause=cause, facts=of_child)
+        case errors.HookError():
+            of_hook = {"hook": _text(error.hook), "workflow_id": _text(error.workflow_id), "run_id": _text(error.run_id)}
+            return Failure("hook", message, stack=stack, cause=cause, facts=of_hook)
         case _:
             final = any(isinstance(one, errors.ApplicationError) and one.non_retryable for one in _leaves(error))
             return Failure("application", message, type=type(error).__name__, non_retryable=final, stack=stack, cause=cause)
@@ -290,6 +293,13 @@ def _error_of(failure: Failure, codec: Codec) -> errors.FailureError:
             return errors.ChildWorkflowError(
                 failure.message,
                 workflow=_fact(facts, "workflow") or "",
+                workflow_id=_fact(facts, "workflow_id") or "",
+                run_id=_fact(facts, "run_id"),
+            )
+        case "hook":
+            return errors.HookError(
+                failure.message,
+                hook=_fact(facts, "hook") or "",
                 workflow_id=_fact(facts, "workflow_id") or "",
                 run_id=_fact(facts, "run_id"),
             )

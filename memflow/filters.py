@@ -65,9 +65,11 @@ FIELDS: Mapping[str, str] = {
     "queue": "text",
     "parent": "text",       # the parent's workflow id
     "version": "text",
+    "schedule": "text",     # id of the schedule that started it
     "error": "text",        # what a failed run failed with
     "started": "time",
     "closed": "time",
+    "scheduled": "time",    # the instant for which a schedule started it
     "wake": "time",
     "duration": "duration",  # seconds from start to end, or until now
     "length": "number",     # of the journal
@@ -84,6 +86,8 @@ ALIASES: Mapping[str, str] = {
     "finished": "closed",
     "wake_at": "wake",
     "parent_workflow_id": "parent",
+    "schedule_id": "schedule",
+    "scheduled_at": "scheduled",
     "failure": "error",
     "attempts": "attempt",
 }

@@ -14,6 +14,9 @@ MAX_BYTES = 512
 DEFAULT_NAMESPACE = "default"
 DEFAULT_QUEUE = "default"
 
+PROGRESS = "memflow.progress"
+"""The fact of a run's memo that `workflow.progress` writes."""
+
 
 def check_name(value: object, *, what: str) -> str:
     """`value` if it can be a name: 1 to 512 bytes of UTF-8 with no control character and no blank at either end.
@@ -68,9 +71,38 @@ def child_run_id(run_id: str, op: int) -> str:
     return str(uuid5(NAMESPACE_OID, f"memflow child {run_id} {op}"))
 
 
+def hook_id(run_id: str, op: int) -> str:
+    """The id of the hook that operation `op` starts, so that a repeat is the same hook."""
+    return str(uuid5(NAMESPACE_OID, f"memflow hook {run_id} {op}"))
+
+
 def next_run_id(run_id: str) -> str:
     """The run id of the one that goes on where `run_id` ended, so that a repeat of that end is the same next run."""
     return str(uuid5(NAMESPACE_OID, f"memflow next {run_id}"))
+
+
+def task_token(run: int, op: int, token: UUID | None) -> bytes:
+    """How somebody outside names one attempt of an activity."""
+    return b"" if token is None else f"{run}.{op}.{token.hex}".encode()
+
+
+def read_task_token(value: bytes | str) -> tuple[int, int, UUID]:
+    """What `task_token` made: run, op, token.
+
+    Raises:
+        ConfigurationError: it is no such token.
+    """
+    try:
+        text = value.decode() if isinstance(value, bytes) else value
+        run, op, token = text.split(".")
+        if not (run.isascii() and run.isdigit() and op.isascii() and op.isdigit()):
+            raise ValueError
+        found = int(run), int(op), UUID(hex=token)
+        if found[0] >= 2**63 or found[1] >= 2**31:
+            raise ValueError
+        return found
+    except (ValueError, UnicodeDecodeError, AttributeError, TypeError):
+        raise ConfigurationError("task token: this is none; give activity.info().task_token as it was") from None
 
 
 def _short(value: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from memflow.errors import ConfigurationError
 from memflow.retry import DEFAULT_RETRY, RetryPolicy
 
 
@@ -14,6 +15,27 @@ class HandlerUnfinishedPolicy(StrEnum):
 
     WARN_AND_ABANDON = "warn_and_abandon"
     ABANDON = "abandon"
+
+
+class VersioningBehavior(StrEnum):
+    """Which workers go on with a run that a worker with a version has begun."""
+
+    PINNED = "pinned"
+    """Those of the same version."""
+    AUTO_UPGRADE = "auto_upgrade"
+    """Those of the newest version; changes of the code are guarded by `patched`."""
+
+
+def versioning_of(value: VersioningBehavior | str, *, what: str) -> VersioningBehavior:
+    """The behaviour of that name.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    try:
+        return VersioningBehavior(value)
+    except ValueError:
+        raise ConfigurationError(f"{what}: {value!r} is not one of {', '.join(VersioningBehavior)}") from None
 
 
 class CancellationType(StrEnum):
@@ -46,6 +68,15 @@ class ActivityOptions:
     heartbeat_timeout: timedelta | None = None
     retry: RetryPolicy = DEFAULT_RETRY
     cancellation_type: CancellationType = CancellationType.TRY_CANCEL
+    activity_id: str | None = None
+    """How people and clients name it within its run; None: by its op."""
+    local_retry_threshold: timedelta | None = None
+    """Set: it runs nowhere but in the worker of its workflow. A longer wait between attempts is left to a durable timer."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it runs in the worker of its workflow and is never queued."""
+        return self.local_retry_threshold is not None
 
 
 @dataclass(frozen=True, slots=True)

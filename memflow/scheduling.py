@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, cast
@@ -36,6 +36,7 @@ class ActivityKeywords(TypedDict, total=False):
     cancellation_type: CancellationType | str
     headers: Mapping[str, str] | None
     throw_on_error: bool
+    activity_id: str | None
 
 
 _KEYWORDS: Final = frozenset(ActivityKeywords.__annotations__)
@@ -61,11 +62,22 @@ def merge(*levels: ActivityKeywords) -> ActivityKeywords:
     for level in levels:
         for name, value in level.items():
             if name not in _KEYWORDS:
-                near = difflib.get_close_matches(name, sorted(_KEYWORDS), 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"options are {', '.join(sorted(_KEYWORDS))}"
-                raise ConfigurationError(f"an activity has no option {name!r}; {hint}")
+                refuse_unknown((name,), _KEYWORDS, "an activity")
             merged[name] = value
     return cast("ActivityKeywords", merged)
+
+
+def refuse_unknown(names: Iterable[str], known: Collection[str], what: str) -> None:
+    """Refuse a misspelt option, naming a near one.
+
+    Raises:
+        ConfigurationError: one of `names` is not `known`.
+    """
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known), 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"options are {', '.join(sorted(known))}"
+            raise ConfigurationError(f"{what} has no option {name!r}; {hint}")
 
 
 def activity_call(name: str, keywords: ActivityKeywords) -> ActivityCall:
@@ -75,6 +87,7 @@ def activity_call(name: str, keywords: ActivityKeywords) -> ActivityCall:
         ConfigurationError: a value cannot work; the message names it.
     """
     queue = keywords.get("task_queue")
+    named = keywords.get("activity_id")
     retry = retry_policy(keywords.get("retry"))
     options = ActivityOptions(
         task_queue=None if queue is None else check_name(queue, what="task_queue"),
@@ -84,6 +97,7 @@ def activity_call(name: str, keywords: ActivityKeywords) -> ActivityCall:
         heartbeat_timeout=time_limit(keywords.get("heartbeat_timeout"), "heartbeat_timeout"),
         retry=DEFAULT_RETRY if retry is None else retry,
         cancellation_type=cancellation_type(keywords.get("cancellation_type", CancellationType.TRY_CANCEL)),
+        activity_id=None if named is None else check_name(named, what="activity_id"),
     )
     headers = text_headers(keywords.get("headers"))
     return ActivityCall(check_name(name, what="activity name"), options, headers, keywords.get("throw_on_error", True))
@@ -143,6 +157,9 @@ async def perform(call: ActivityCall, input: Payload, result_type: Any) -> Any:
         PayloadError: the result does not fit `result_type`.
     """
     replay = context.current("an activity")
+    named = call.options.activity_id
+    if named is not None and any(each.options.activity_id == named for each in replay.open_activities.values()):
+        raise ConfigurationError(f"activity_id: {named!r} is the id of another activity that this run waits for")
     op = replay.next_op()
     replay.ask(ScheduleActivity(op, call.name, input, call.options, call.headers))
     return await _outcome(replay, op, call, result_type)

@@ -90,3 +90,9 @@ async def _execute(dsn: str, statement: str) -> None:
         await conn.execute(statement)
     finally:
         await conn.close()
+
+
+@pytest.fixture(scope="session")
+def memflow_dsn(dsn: str) -> str:
+    """Where `memflow_env` lives: the database of this test process."""
+    return dsn

@@ -9,7 +9,15 @@ import sys
 
 import pytest
 
-PUBLIC = ("memflow", "memflow.activity", "memflow.workflow", "memflow.client", "memflow.worker", "memflow.embedded")
+PUBLIC = (
+    "memflow",
+    "memflow.activity",
+    "memflow.workflow",
+    "memflow.client",
+    "memflow.worker",
+    "memflow.embedded",
+    "memflow_testing",
+)
 
 
 @pytest.mark.parametrize("module", PUBLIC)

@@ -37,6 +37,13 @@ class Problem(Exception):
 
 _KINDS: tuple[tuple[type[BaseException], str, str, Exit], ...] = (
     (errors.WorkflowNotFoundError, "not found", "memflow run list", Exit.NOT_FOUND),
+    (errors.ScheduleNotFoundError, "not found", "memflow schedule list", Exit.NOT_FOUND),
+    (errors.ActivityNotFoundError, "no such activity is pending", "memflow run describe ID", Exit.NOT_FOUND),
+    (errors.WorkflowAlreadyStartedError, "the workflow id is taken", "choose another --id, or --on-conflict", Exit.ERROR),
+    (errors.WorkflowClosedError, "the run has ended", "memflow run describe ID", Exit.ERROR),
+    (errors.QueryFailedError, "the query failed", "memflow run describe ID", Exit.ERROR),
+    (errors.UpdateFailedError, "the update failed", "memflow run show ID", Exit.ERROR),
+    (errors.EscalationError, "not done", "memflow escalation list --status all", Exit.ERROR),
     (errors.WorkflowFailedError, "the run did not complete", "memflow run show ID", Exit.RUN_FAILED),
     (errors.NondeterminismError, "the code does not fit the journal", "memflow run describe ID", Exit.MISMATCH),
     (errors.SchemaError, "the database's schema does not fit this version of memflow", "memflow db migrate", Exit.ERROR),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
+from memflow.cli.connecting import with_client
 from memflow.cli.output import ago, as_json, table
 from memflow.cli.problems import Exit
 from memflow.client.client import Client
@@ -18,23 +17,21 @@ from memflow.client.describe import HistoryEntry, RunDescription, RunSummary
 from memflow.core.entries import JournalEntry
 from memflow.core.timeline import duration, render, timeline
 
-T = TypeVar("T")
-
 
 def list_runs(options: argparse.Namespace) -> int:
     """List runs, newest first."""
 
     async def collect(client: Client) -> list[RunSummary]:
-        return [run async for run in client.workflow.list(options.where, limit=options.limit)]
+        return [run async for run in client.workflow.list(options.where, limit=options.limit, order=options.order)]
 
-    runs = _with_client(options, collect)
+    runs = with_client(options, collect)
     if options.output == "json":
         print(json.dumps([_plain(run) for run in runs], default=as_json, indent=2))
         return Exit.DONE
     now = datetime.now(UTC)
     heads = ("STATUS", "ID", "TYPE", "QUEUE", "STARTED", "TOOK", "DETAIL")
     rows = [
-        (run.status.value, run.id, run.type, run.task_queue, ago(run.started_at, now), took(run), run.detail or "")
+        (run.status.value, run.id, run.type, run.task_queue, ago(run.started_at, now), took(run), _detail(run))
         for run in runs
     ]
     print(table(heads, rows, empty="no runs"))
@@ -48,7 +45,7 @@ def show(options: argparse.Namespace) -> int:
         handle = client.workflow.get_handle(options.id, options.run_id)
         return await handle.describe(), await handle.history()
 
-    run, history = _with_client(options, collect)
+    run, history = with_client(options, collect)
     if options.output == "json":
         entries = [{"seq": e.seq, "turn": e.turn, "at": e.at, "kind": e.kind, "op": e.op, **e.attributes} for e in history]
         print(json.dumps(entries, default=as_json, indent=2))
@@ -66,7 +63,7 @@ def describe(options: argparse.Namespace) -> int:
     async def collect(client: Client) -> RunDescription:
         return await client.workflow.get_handle(options.id, options.run_id).describe()
 
-    run = _with_client(options, collect)
+    run = with_client(options, collect)
     if options.output == "json":
         print(json.dumps(_plain(run), default=as_json, indent=2))
         return Exit.DONE
@@ -74,7 +71,8 @@ def describe(options: argparse.Namespace) -> int:
         ("id", run.id),
         ("run", run.run_id),
         ("status", run.status.value + (f" · {run.detail}" if run.detail else "")),
-        ("type", run.type),
+        ("type", run.type + (f" @ {run.version}" + (" (pinned)" if run.pinned else "") if run.version else "")),
+        ("origin", f"{run.origin.kind} of {run.origin.id} (run {run.origin.run_id}) at {run.origin.seq}" if run.origin else ""),
         ("queue", run.task_queue),
         ("started", run.started_at.astimezone().isoformat(sep=" ", timespec="seconds")),
         ("took", took(run)),
@@ -83,11 +81,16 @@ def describe(options: argparse.Namespace) -> int:
         ("failure", f"{type(run.failure).__name__}: {run.failure}" if run.failure else ""),
         ("journal", f"{run.length} entries, {run.unread} unread in the inbox"),
         ("record", ", ".join(f"{name}={value}" for name, value in run.record.items())),
+        ("progress", run.progress or ""),
         *(("waiting", one) for one in run.waiting),
-        *(("pending", f"{one.name} (op {one.op}), {one.state}, attempt {one.attempt}") for one in run.activities),
+        *(("pending", f"{one.name} (id {one.activity_id}), {one.state}, attempt {one.attempt}") for one in run.activities),
     ]
     print("\n".join(f"{name:<9}{value}" for name, value in facts if value != ""))
     return Exit.DONE
+
+
+def _detail(run: RunSummary) -> str:
+    return " · ".join(str(one) for one in (run.progress, run.detail) if one is not None)
 
 
 def took(run: RunSummary) -> str:
@@ -97,13 +100,3 @@ def took(run: RunSummary) -> str:
 
 def _plain(run: RunSummary) -> dict[str, Any]:
     return {field.name: getattr(run, field.name) for field in dataclasses.fields(run)}
-
-
-def _with_client(options: argparse.Namespace, collect: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
-    async def ask() -> T:
-        async with await Client.connect(
-            options.dsn, schema=options.schema, namespace=options.namespace, migrate=False
-        ) as client:
-            return await collect(client)
-
-    return asyncio.run(ask())

@@ -60,6 +60,7 @@ async def _work(options: argparse.Namespace, workflows: Sequence[Any], activitie
                 lease=options.lease,
                 identity=options.identity,
                 version=options.code_version,
+                default_versioning=options.default_versioning,
             )
             for queue in queues
         ]

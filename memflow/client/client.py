@@ -9,9 +9,13 @@ from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from memflow.client.escalations import Escalations
 from memflow.client.events import Events
 from memflow.client.handle import Handle
 from memflow.client.link import Link
+from memflow.client.pending import PendingActivityHandle, activity_key
+from memflow.client.schedules import Schedules
+from memflow.client.standalone import Activities
 from memflow.client.values import encode_value
 from memflow.client.workflows import Workflows
 from memflow.codec import Codec, JsonCodec
@@ -22,6 +26,10 @@ from memflow.store.base import Store, ToSignalId
 from memflow.store.postgres import PostgresStore
 
 DSN_VARIABLE = "MEMFLOW_DSN"
+
+_ATTRIBUTES = frozenset(
+    {"workflow", "activity", "schedule", "escalations", "events", "store", "signal", "get_handle", "close", "codec", "namespace"}
+)
 
 _NO_DATABASE = (
     'no database: give one of Client.connect("postgresql://user@host/database"), the environment variable MEMFLOW_DSN,'
@@ -49,6 +57,8 @@ class Client:
         self._identity = identity or f"{os.getpid()}@{socket.gethostname()}"
         self._workflows = Workflows(self._link)
         self._events = Events(self._link)
+        self._schedules = Schedules(self._link)
+        self._escalations = Escalations(self._link)
         self._owned: list[Callable[[], None]] = []
 
     @classmethod
@@ -108,9 +118,24 @@ class Client:
         return self._workflows
 
     @property
+    def activity(self) -> Activities:
+        """Start activities without a workflow, get handles on them, list and count them."""
+        return Activities(self._link)
+
+    @property
     def events(self) -> Events:
         """Subscribe to what workflows emit."""
         return self._events
+
+    @property
+    def schedule(self) -> Schedules:
+        """Start workflows by the clock: create schedules, get handles on them, list them."""
+        return self._schedules
+
+    @property
+    def escalations(self) -> Escalations:
+        """What workflows ask people: list, claim, resolve."""
+        return self._escalations
 
     @property
     def store(self) -> Store:
@@ -142,6 +167,24 @@ class Client:
         """The same as `client.workflow.get_handle`."""
         handle: Handle[Any] = self._workflows.get_handle(id, run_id, result_type=result_type)
         return handle
+
+    def get_activity_handle(
+        self,
+        task_token: bytes | str | None = None,
+        *,
+        workflow_id: str | None = None,
+        run_id: str | None = None,
+        activity_id: str | int | None = None,
+    ) -> PendingActivityHandle:
+        """A handle on a pending activity, to complete it from outside or to act on it as an operator. Asks nobody.
+
+        By the `task_token` of one attempt (`activity.info().task_token`), or by `workflow_id` and `activity_id`, which is the
+        `activity_id=` of the call, else the number of the operation as `describe()` shows it.
+
+        Raises:
+            ConfigurationError: neither is given, or it cannot be one.
+        """
+        return PendingActivityHandle(self._link, activity_key(task_token, workflow_id, run_id, activity_id))
 
     async def signal(
         self,
@@ -216,7 +259,7 @@ class Connecting:
     if not TYPE_CHECKING:  # for checkers the attribute does not exist, which is the better error
 
         def __getattr__(self, name: str) -> NoReturn:
-            if name in ("workflow", "events", "store", "signal", "get_handle", "close", "codec", "namespace"):
+            if name in _ATTRIBUTES:
                 raise ConfigurationError(
                     f"the client is not connected yet, so it has no `{name}`: write `client = await Client.connect(...)`"
                     " or `async with Client.connect(...) as client:`"

@@ -6,13 +6,14 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from memflow.codec import Codec
 from memflow.core.entries import Entry, JournalEntry, kind_of
 from memflow.errors import FailureError
 from memflow.failure import ENCODING, Failure, decode_failure, exception_of
+from memflow.names import PROGRESS
 from memflow.payload import Payload
 from memflow.runs import Status
 from memflow.store.base import RunRow
@@ -46,6 +47,32 @@ class PendingActivity:
     next_attempt_at: datetime | None
     last_failure: FailureError | None
     heartbeat_details: tuple[Any, ...] = ()
+    activity_id: str = ""
+    paused: bool = False
+    """Whether an operator has paused it; the state says so once no attempt runs any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """`kind` is `reset` or `fork`: of that run, whose entries up to `seq` were copied."""
+
+    kind: str
+    id: str
+    run_id: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run says it is, as it told by `workflow.progress`."""
+
+    done: float
+    total: float | None
+    note: str | None
+
+    def __str__(self) -> str:
+        share = f"{self.done:g}" if self.total is None else f"{self.done:g}/{self.total:g}"
+        return f"{share} {self.note}" if self.note else share
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +97,12 @@ class RunSummary:
     length: int
     record: Mapping[str, Any]
     memo: Any
+    schedule: str | None
+    """The schedule that started it, and for which instant."""
+    scheduled_at: datetime | None
+    progress: Progress | None
+    version: str | None = None
+    """Of the code that advanced it last."""
 
     @property
     def is_open(self) -> bool:
@@ -94,6 +127,13 @@ class RunDescription(RunSummary):
     first_run_id: str | None = None
     next_run_id: str | None = None
     """The run that goes on where this one ended."""
+    continued_run_id: str | None = None
+    """The run that this one goes on from."""
+    pinned: bool = False
+    """Whether only workers of `version` take it."""
+    task_timeout: timedelta | None = None
+    origin: Origin | None = None
+    """Of a run that was reset or forked: where its first entries come from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +172,16 @@ def description_of(row: RunRow, activities: list[Mapping[str, Any]], codec: Code
         unread=row.arrived - row.consumed,
         first_run_id=row.first_run_id,
         next_run_id=row.next_run_id,
+        continued_run_id=row.continued_run_id,
+        pinned=row.pinned,
+        task_timeout=row.task_timeout,
+        origin=_origin(row),
     )
+
+
+def _origin(row: RunRow) -> Origin | None:
+    kind, id, run_id, seq = row.origin_kind, row.origin_workflow_id, row.origin_run_id, row.origin_seq
+    return None if kind is None or id is None or run_id is None or seq is None else Origin(kind, id, run_id, seq)
 
 
 def history_of(journal: list[JournalEntry], codec: Codec) -> list[HistoryEntry]:
@@ -173,6 +222,16 @@ def _shared(row: RunRow, codec: Codec, waiting: tuple[WaitingFor, ...]) -> dict[
     if detail is None and waiting:
         first, *others = waiting
         detail = f"waiting: {first}" + (f" and {len(others)} more" if others else "")
+    if row.status is Status.PAUSED:
+        detail = "paused" + (f": {row.pause_reason}" if row.pause_reason else "")
+    elif row.unserved and row.status.is_open:
+        why = (
+            f"no worker of version {row.version!r} serves queue {row.task_queue!r}; start one, or move the run:"
+            " handle.update_options(version=...)"
+        )
+        detail = f"stuck: {why}" if row.due or not waiting else f"{detail}; {why}"
+    memo: Any = None if row.memo is None else codec.decode(row.memo)
+    progress: Any = None if not isinstance(memo, dict) else cast("dict[str, Any]", memo).pop(PROGRESS, None)
     return {
         "id": row.workflow_id,
         "run_id": row.run_id,
@@ -188,7 +247,11 @@ def _shared(row: RunRow, codec: Codec, waiting: tuple[WaitingFor, ...]) -> dict[
         "attempt": row.attempt,
         "length": row.length,
         "record": row.record,
-        "memo": None if row.memo is None else codec.decode(row.memo),
+        "version": row.version,
+        "memo": memo,
+        "progress": None if progress is None else Progress(*progress),
+        "schedule": row.schedule,
+        "scheduled_at": row.scheduled_at,
     }
 
 
@@ -203,6 +266,8 @@ def _pending(row: Mapping[str, Any], codec: Codec) -> PendingActivity:
         next_attempt_at=row["next_attempt_at"],
         last_failure=failure_in(row["last_failure"], codec),
         heartbeat_details=() if heartbeat is None else tuple(codec.decode(heartbeat)),
+        activity_id=row["activity_id"],
+        paused=row["paused"],
     )
 
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import Awaitable, Callable
-from typing import Any, Generic, Literal, TypeVar, TypeVarTuple, cast, overload
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Literal, TypeVar, TypeVarTuple, cast, overload
 from uuid import uuid4
 
 from memflow.client.describe import (
-    HistoryEntry,
     RunDescription,
     description_of,
     failure_in,
-    history_of,
     waiting_of,
 )
+from memflow.client.histories import WorkflowHistory, history_from
+from memflow.client.hooks import hook_received
 from memflow.client.link import Link
+from memflow.client.steering import Steering
 from memflow.client.updates import UpdateHandle
 from memflow.client.values import encode_arguments, encode_signal_to
-from memflow.core.arrivals import Arrival, CancelRequested, SignalReceived, UpdateReceived
+from memflow.core.arrivals import Arrival, SignalReceived, UpdateReceived
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import (
     CancelledError,
@@ -48,7 +49,7 @@ EXISTS_SECONDS = 300.0
 """How often a waiting `result` makes sure that the run still exists: an ended run can expire while nobody could ask."""
 
 
-class Handle(Generic[R_co]):
+class Handle(Steering[R_co]):
     """One workflow, by its id and perhaps the id of one run.
 
     Without `run_id` every call means the latest run of that id. With it, `status`, `describe` and `history` mean exactly
@@ -75,6 +76,16 @@ class Handle(Generic[R_co]):
     def run_id(self) -> str | None:
         """The run this handle was made for; None means the latest of its id."""
         return self._run_id
+
+    @property
+    def run(self) -> int | None:
+        """The row of that run, where it is known without asking."""
+        return self._run
+
+    @property
+    def result_type(self) -> Any:
+        """The declared type of the result; Any: plain JSON values."""
+        return self._result_type
 
     # -- the result
 
@@ -163,14 +174,17 @@ class Handle(Generic[R_co]):
         row = await self._row(self._run_id)
         return description_of(row, await self._link.store.activities_of(row.run), self._link.codec)
 
-    async def history(self) -> list[HistoryEntry]:
-        """The journal: every arrival and interrupt so far, in order.
+    async def history(self) -> WorkflowHistory:
+        """The journal: every arrival and interrupt so far, in order. `to_json()` of it is for `Replayer` and `memflow run check`.
 
         Raises:
             WorkflowNotFoundError: there is no such run.
         """
         row = await self._row(self._run_id)
-        return history_of(await self._link.store.history(row.run), self._link.codec)
+        facts = await self._link.store.facts_of(row.run)
+        if facts is None:
+            raise WorkflowNotFoundError(self._id, run_id=row.run_id, namespace=self._link.namespace)
+        return history_from(row, facts, await self._link.store.history(row.run), self._link.codec)
 
     async def stack(self) -> str:
         """Where the code of an open run waits: one paragraph for each waiting coroutine, outermost frame first.
@@ -208,6 +222,53 @@ class Handle(Generic[R_co]):
         name = handler_name(target, "signal")
         payload = encode_signal_to(target, arguments, self._link.codec)
         await self._send(SignalReceived(name, payload), request_id, connection)
+
+    @overload
+    async def hook(
+        self,
+        target: str,
+        *arguments: Any,
+        search: Mapping[str, Any] | None = ...,
+        request_id: str | None = ...,
+        connection: Any = ...,
+    ) -> str: ...
+    @overload
+    async def hook(
+        self,
+        target: Callable[[*Ts], Coroutine[Any, Any, Any]],
+        *arguments: *Ts,
+        search: Mapping[str, Any] | None = ...,
+        request_id: str | None = ...,
+        connection: Any = ...,
+    ) -> str: ...
+    async def hook(  # type: ignore[misc]  # as for signal
+        self,
+        target: Any,
+        *arguments: Any,
+        search: Mapping[str, Any] | None = None,
+        request_id: str | None = None,
+        connection: Any = None,
+    ) -> str:
+        """Start a hook in this run: a further coroutine beside its main code, that shares its journal, record and memo.
+
+        `target` is an async function (a workflow function will do), or its name; the run's worker must know it by that name,
+        from `Worker(hooks=[...])` or `workflows`. If it does not, the run waits, visibly, for one that does. `search` is
+        written to the run's record first. A repeat with the same `request_id` counts once. `connection` (asyncpg, inside a
+        transaction) starts it if and only if the caller commits. Returns the hook's id, as it stands in the journal.
+
+        Raises:
+            WorkflowNotFoundError: there is no such run.
+            WorkflowClosedError: the run has ended.
+            ConfigurationError: it cannot be a hook.
+            TypeError: too few or too many arguments.
+            PayloadError: an argument cannot be stored.
+            OutcomeUnknownError: the connection broke meanwhile; with a `request_id` a repeat is safe.
+        """
+        arrival = hook_received(target, arguments, search, self._link.codec)
+        if request_id is not None:
+            request_id = f"hook:{check_name(request_id, what='request id')}"
+        await self._send(arrival, request_id, connection)
+        return arrival.hook_id
 
     @overload
     async def query(self, target: str, *arguments: Any, result_type: type[R], timeout: Duration = ...) -> R: ...
@@ -363,28 +424,6 @@ class Handle(Generic[R_co]):
             self._link, self._id, self._run_id, update_id, result_type=result_type or declared, chain=sent.chain
         )
 
-    async def cancel(self, reason: str | None = None) -> None:
-        """Ask the run to cancel itself: its code sees `asyncio.CancelledError` and may clean up.
-
-        Raises:
-            WorkflowNotFoundError: there is no such run.
-            WorkflowClosedError: the run has ended.
-        """
-        await self._send(CancelRequested(reason), None, None)
-
-    async def terminate(self, reason: str | None = None) -> None:
-        """End the run at once. Its code sees nothing of it; open children follow their `parent_close_policy`.
-
-        Raises:
-            WorkflowNotFoundError: there is no such run.
-            WorkflowClosedError: the run has ended.
-        """
-        await self._reach(lambda run_id: self._link.store.terminate(self._id, run_id, reason))
-
-    async def interrupt(self, reason: str | None = None) -> None:
-        """The same as `terminate`, under the name that HotMesh users know."""
-        await self.terminate(reason)
-
     async def _send(self, arrival: Arrival, request_id: str | None, connection: Any) -> Sent:
         def send(run_id: str | None) -> Awaitable[Sent]:
             return self._link.send(ToRun(self._link.namespace, self._id, run_id, arrival, request_id), connection)
@@ -409,6 +448,9 @@ class Handle(Generic[R_co]):
         if row is None or row.next_run_id is None:
             raise WorkflowClosedError(self._id, run_id=run_id, status=None if status is None else status.value)
         return row.next_run_id
+
+    def _beside(self, workflow_id: str, run_id: str, run: int) -> Handle[R_co]:
+        return Handle(self._link, workflow_id, run_id=run_id, result_type=self._result_type, run=run)
 
     async def _row(self, run_id: str | None) -> RunRow:
         row = await self._link.store.find_run(self._id, run_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from typing import Any
 
 from memflow.client.batcher import Batcher
@@ -10,6 +12,9 @@ from memflow.client.waiters import Waiters
 from memflow.codec import Codec
 from memflow.errors import ConfigurationError
 from memflow.store.base import NewRun, Sent, Started, Store, ToRun, ToSignalId
+
+BUSY_SECONDS, BUSY_LONGEST = 0.02, 0.5
+"""When a message is offered again to a run that is just ending: that takes it a turn and a commit."""
 
 
 class Link:
@@ -25,7 +30,7 @@ class Link:
         # A run is known by its id, which the client made: the store answers a repeat with the run that is there.
         self._starts = Batcher[NewRun, Started](lambda runs: store.start_runs(runs), repeatable=lambda run: True)
         self._messages = Batcher[ToRun, Sent](
-            lambda messages: store.send(messages), repeatable=lambda message: message.request_id is not None
+            lambda messages: store.send(messages, patient=True), repeatable=lambda message: message.request_id is not None
         )
         self._signals = Batcher[ToSignalId, Sent](
             lambda signals: store.signal(signals), repeatable=lambda signal: signal.request_id is not None
@@ -62,8 +67,14 @@ class Link:
     async def send(self, message: ToRun, connection: Any = None) -> Sent:
         """Leave an arrival in one run's inbox."""
         if connection is None:
-            self.check_open()
-            return await self._messages.submit(message)
+            pause = BUSY_SECONDS
+            while True:
+                self.check_open()
+                sent = await self._messages.submit(message)
+                if sent.outcome != "busy":
+                    return sent
+                await asyncio.sleep(pause * (0.5 + random.random()))
+                pause = min(BUSY_LONGEST, pause * 2)
         [sent] = await self.store.send([message], connection=connection)
         return sent
 

@@ -58,6 +58,15 @@ class Replies:
         finally:
             self._updates.pop(future, None)
 
+    @property
+    def updates(self) -> list[UpdateKey]:
+        """The updates whose end somebody waits for."""
+        return [key for key, final in self._updates.values() if final]
+
+    def give_up(self, error: Exception) -> None:
+        """Tell all who wait now that they wait in vain."""
+        self._fail(error)
+
     async def close(self) -> None:
         """Stop waiting. Whoever still waits is told that the client is closed."""
         self._closed = True

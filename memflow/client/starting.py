@@ -45,6 +45,8 @@ class StartOptions(TypedDict, total=False):
     """For the whole chain of runs, then it is ended as timed out."""
     run_timeout: Duration | None
     """For this run, then it is ended as timed out."""
+    task_timeout: Duration | None
+    """For one turn of its code: one that computes for longer is interrupted and tried again; by default 10 seconds."""
     retry: RetryPolicy | None
     """When a run that fails is tried again, as the next run of its chain; by default it is not."""
     expire: Duration | None
@@ -118,6 +120,7 @@ def new_run(
         start_delay=_duration(options, "start_delay"),
         run_timeout=_duration(options, "run_timeout", positive=True),
         execution_timeout=_duration(options, "execution_timeout", positive=True),
+        task_timeout=_duration(options, "task_timeout", positive=True),
         headers=check_headers(options.get("headers")),
         memo=encode_fields(options.get("memo"), codec, what="memo"),
         search=_record(options, codec),

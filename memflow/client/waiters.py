@@ -63,6 +63,15 @@ class Waiters:
         finally:
             self._leave(run, future)
 
+    @property
+    def runs(self) -> list[int]:
+        """The runs that somebody waits for."""
+        return list(self._waiting)
+
+    def give_up(self, error: Exception) -> None:
+        """Tell all who wait now that they wait in vain."""
+        self._fail(error)
+
     async def close(self) -> None:
         """Stop waiting. Whoever still waits is told that the client is closed."""
         self._closed = True

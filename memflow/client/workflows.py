@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar, TypeVarTuple, Unpack, overload
 
@@ -14,6 +14,7 @@ from memflow.errors import ConfigurationError, WorkflowAlreadyStartedError
 from memflow.filters import Filter, needs_clock, parse
 from memflow.names import check_name
 from memflow.store.base import RunRow
+from memflow.store.records import ORDERS
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -120,6 +121,43 @@ class Workflows:
         return await handle.result()
 
     @overload
+    async def hook(
+        self,
+        workflow_id: str,
+        target: str,
+        *arguments: Any,
+        run_id: str | None = ...,
+        search: Mapping[str, Any] | None = ...,
+        request_id: str | None = ...,
+        connection: Any = ...,
+    ) -> str: ...
+    @overload
+    async def hook(
+        self,
+        workflow_id: str,
+        target: Callable[[*Ts], Coroutine[Any, Any, Any]],
+        *arguments: *Ts,
+        run_id: str | None = ...,
+        search: Mapping[str, Any] | None = ...,
+        request_id: str | None = ...,
+        connection: Any = ...,
+    ) -> str: ...
+    async def hook(  # type: ignore[misc]  # as for start
+        self,
+        workflow_id: str,
+        target: Any,
+        *arguments: Any,
+        run_id: str | None = None,
+        search: Mapping[str, Any] | None = None,
+        request_id: str | None = None,
+        connection: Any = None,
+    ) -> str:
+        """Start a hook in the run of that id: the same as `get_handle(workflow_id, run_id).hook(...)`, with its errors."""
+        handle = Handle[Any](self._link, check_name(workflow_id, what="workflow id"), run_id=run_id, result_type=None)
+        started: str = await handle.hook(target, *arguments, search=search, request_id=request_id, connection=connection)
+        return started
+
+    @overload
     def get_handle(self, id: str, run_id: str | None = ...) -> Handle[Any]: ...
     @overload
     def get_handle(self, id: str, run_id: str | None = ..., *, result_type: type[R]) -> Handle[R]: ...
@@ -136,22 +174,27 @@ class Workflows:
             check_name(run_id, what="run id")
         return Handle[Any](self._link, id, run_id=run_id, result_type=_hint(result_type))
 
-    async def list(self, where: str | None = None, *, limit: int | None = None) -> AsyncIterator[RunSummary]:
+    async def list(
+        self, where: str | None = None, *, limit: int | None = None, order: str | None = None
+    ) -> AsyncIterator[RunSummary]:
         """The runs that match, newest first, page by page as they are read.
 
-        `where` is the filter language: `status = failed and started > ago("2h") and record.customer = "acme"`.
+        `where` is the filter language: `status = failed and started > ago("2h") and record.customer = "acme"`. `order` is
+        `started`, `closed`, `id` or `type`, alone or followed by `asc` or `desc` (by default `asc` for id and type, `desc` for
+        times); runs that have not closed count as the last to close.
 
         Raises:
-            ConfigurationError: the filter cannot be read; the message names the column and what may stand there.
+            ConfigurationError: the filter or the order cannot be read; the message names what may stand there.
         """
         if limit is not None and limit < 0:
             raise ConfigurationError(f"limit: {limit} is below 0")
+        by = None if order is None else _order(order)
         tree = await self._tree(where)
         last: RunRow | None = None
         left = limit
         while left is None or left > 0:
             size = RUNS_PER_PAGE if left is None else min(RUNS_PER_PAGE, left)
-            page = await self._link.store.list_runs(tree, limit=size, after=last)
+            page = await self._link.store.list_runs(tree, limit=size, after=last, order=by)
             for row in page:
                 yield summary_of(row, self._link.codec)
             if len(page) < size:
@@ -173,6 +216,16 @@ class Workflows:
         # Only the database's clock counts, and it is asked only when the filter looks at it.
         now = await self._link.store.now() if needs_clock(where) else datetime.min.replace(tzinfo=UTC)
         return parse(where, now=now)
+
+
+def _order(text: object) -> tuple[str, bool] | None:
+    """The field to order by, and whether it descends; None: newest first."""
+    words = text.lower().split() if isinstance(text, str) else []
+    way = words[1] if len(words) == 2 else None
+    if not 1 <= len(words) <= 2 or words[0] not in ORDERS or way not in (None, "asc", "desc"):
+        raise ConfigurationError(f"order: {text!r} is not one of {', '.join(ORDERS)}, which may be followed by asc or desc")
+    descends = way == "desc" if way is not None else words[0] in ("started", "closed")
+    return words[0], descends
 
 
 def _hint(result_type: Any) -> Any:

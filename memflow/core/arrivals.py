@@ -85,6 +85,62 @@ class UpdateReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitCancelled:
+    """Somebody cancelled the escalation of a wait: nobody will answer it. `name` is the signal id."""
+
+    op: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class HookReceived:
+    """Start a hook in this run: a function that its worker knows by `name`. `search` goes into the run's record first.
+
+    With `reply_op` that operation of run `reply_run_id` waits for the end of the hook.
+    """
+
+    hook_id: str
+    name: str
+    input: Payload = NO_ARGUMENTS
+    search: Payload | None = None
+    reply_workflow_id: str | None = None
+    reply_run_id: str | None = None
+    reply_op: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HookDelivered:
+    """Another run has the hook in its inbox."""
+
+    op: int
+
+
+@dataclass(frozen=True, slots=True)
+class HookNotDelivered:
+    """The run that a hook was sent to has ended (with `status`), or is not there (None)."""
+
+    op: int
+    workflow_id: str
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HookCompleted:
+    """A hook in another run returned."""
+
+    op: int
+    result: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class HookFailed:
+    """A hook in another run failed, or that run ended before it."""
+
+    op: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class ChildStarted:
     """A child's run row exists. Only asked for by `start_child`; `execute_child` waits for the end alone."""
 
@@ -156,10 +212,24 @@ Answer = (
     | ChildCompleted
     | ChildFailed
     | ChildCancelled
+    | WaitCancelled
+    | HookDelivered
+    | HookNotDelivered
+    | HookCompleted
+    | HookFailed
 )
 """Arrivals that answer one interrupt, by its op."""
 
-Arrival = RunStarted | SignalReceived | UpdateReceived | CancelRequested | RunTerminated | RunTimedOut | Answer
+Arrival = (
+    RunStarted
+    | SignalReceived
+    | UpdateReceived
+    | HookReceived
+    | CancelRequested
+    | RunTerminated
+    | RunTimedOut
+    | Answer
+)
 """Whatever the world can bring a run."""
 
 

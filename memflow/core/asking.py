@@ -26,6 +26,7 @@ from memflow.core.interrupts import (
     Interrupt,
     MarkPatch,
     ScheduleActivity,
+    SendHook,
     StartChild,
     StartTimer,
     WriteMemo,
@@ -52,12 +53,17 @@ class TurnFailed(Exception):
     """
 
 
+def _never() -> bool:
+    return False
+
+
 class Asking(ABC):
     """What workflow code sees of its run, and what it has asked."""
 
     def __init__(self, definition: Definition, info: RunInfo, codec: Codec) -> None:
         self.definition = definition
-        self.info = info
+        self.info = info                                     # as the code of this turn sees it
+        self._own_info = info
         self.codec = codec
         self.now: datetime = info.started_at
         self.turn_number: int = 0
@@ -69,8 +75,9 @@ class Asking(ABC):
         self.open_timers: Mapping[int, datetime] = self._opened.timers
         self.open_children: Mapping[int, StartChild] = self._opened.children
         self.open_waits: Mapping[int, AwaitSignal] = self._opened.waits
+        self.open_hooks: Mapping[int, SendHook] = self._opened.hooks
         self._context = Context()
-        self._loop = TurnLoop(self, info.run_id, self._context)
+        self._loop = TurnLoop(self, info.at_turn(1).run_id, self._context)
         self._asked: list[Interrupt] = []
         self._last_op = 0
         self._answers = Answers(self)
@@ -83,6 +90,7 @@ class Asking(ABC):
         self._error: BaseException | None = None             # why this replay is of no more use
         self._witness: Witness | None = None
         self._random: Random | None = None
+        self._seed = ""
         self._ending: Closing | None = None                  # the end, held back until updates of its turn are answered
 
     # ------------------------------------------------------------------------------------------------- for the verbs
@@ -95,8 +103,9 @@ class Asking(ABC):
             ReadOnlyError: in a query or condition, whose draws no replay would repeat.
         """
         self.check_writable("random")
-        if self._random is None:
-            self._random = random_of(self.info.run_id)
+        if self._random is None or self._seed != self.info.run_id:
+            self._seed = self.info.run_id                    # what follows the copied turns of a reset run draws anew
+            self._random = random_of(self._seed)
         return self._random
 
     @property
@@ -135,6 +144,12 @@ class Asking(ABC):
         self._asked.append(interrupt)
         self._opened.asked(interrupt)
 
+    def ask_agreed(self, interrupt: Interrupt) -> Interrupt:
+        """`ask`, and what is asked in the end: in a rebuild the journal's own, which counts where the code gives another now."""
+        self.ask(interrupt)
+        last = self._asked[-1] if self._asked else None
+        return last if last is not None and type(last) is type(interrupt) else interrupt
+
     def answer(
         self, op: int, *, on_cancel: Callable[[], Interrupt | None] | None = None, wait: bool = False
     ) -> Coroutine[Any, Any, Answer]:
@@ -146,14 +161,24 @@ class Asking(ABC):
         """
         return self._answers.wait(op, on_cancel, wait)
 
-    def wait_signal(self, signal_id: str) -> Coroutine[Any, Any, SignalReceived]:
+    def wait_signal(
+        self, signal_id: str, escalation: str | None = None, expired: Callable[[], bool] = _never
+    ) -> Coroutine[Any, Any, SignalReceived | None]:
         """Wait for a signal: one sent to this run by that name, or to that id by anybody. Each waiter gets one, in order.
+
+        With an escalation, a JSON object, people are asked meanwhile; None when somebody cancels that. If this task is cancelled,
+        `expired()` tells whether it was because the wait's time was up.
 
         Raises:
             ReadOnlyError: in a query, validator or condition.
         """
         self.check_writable("a wait for a signal")
-        return self._signals.wait(signal_id)
+        return self._signals.wait(signal_id, escalation, expired)
+
+    @property
+    def asks_people(self) -> bool:
+        """Whether the code waits for people: their answer, once given, must be read before the time is up."""
+        return self._signals.ask_people
 
     @property
     def record(self) -> Document:

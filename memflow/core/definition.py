@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+import base64
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from memflow.payload import Payload
+
+SCHEDULE_HEADER = "memflow-schedule-id"
+SCHEDULED_AT_HEADER = "memflow-scheduled-at"
+"""Headers that tell a run which schedule started it, and for which instant."""
+
+LAST_RESULT_HEADER = "memflow-last-result"
+LAST_FAILURE_HEADER = "memflow-last-failure"
+"""Headers with what the schedule's run before this one left: `header_of` a payload."""
+
+
+def header_of(payload: Payload) -> str:
+    """A payload as the text of a header."""
+    return json.dumps([base64.b64encode(payload.data).decode(), payload.encoding])
+
+
+def payload_in(header: str | None) -> Payload | None:
+    """The payload that `header_of` wrote."""
+    if header is None:
+        return None
+    data, encoding = json.loads(header)
+    return Payload(base64.b64decode(data), encoding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +53,22 @@ class Handler:
 
 
 @dataclass(frozen=True, slots=True)
+class Hook:
+    """A function that runs as a further coroutine of a run."""
+
+    name: str
+    function: Callable[..., Coroutine[Any, Any, Any]]
+    argument_types: tuple[Any, ...]
+    required_arguments: int
+    result_type: Any
+
+
+def no_hooks() -> Mapping[str, Hook]:
+    """The default of `hooks`."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """A workflow type. `fails_on` are the exceptions of its code that end a run; any other is a bug that is retried.
 
@@ -44,6 +83,19 @@ class Definition:
     fails_on: tuple[type[BaseException], ...]
     make: Callable[..., Any] | None = None
     handlers: tuple[Handler, ...] = ()
+    versioning: str | None = None
+    """`pinned` to the version of the code that began it, or `auto_upgrade`; None: as its worker says."""
+    hooks: Mapping[str, Hook] = field(default_factory=no_hooks, compare=False, repr=False)
+    """What may be started in its runs by name: all that its worker knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose ids the turns up to and including `turn` were written under: of the run that a reset or fork copied them from."""
+
+    turn: int
+    workflow_id: str
+    run_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +117,23 @@ class RunInfo:
     """The run before this one in its chain: it continued as new, or failed and is tried again."""
     given_record: Payload | None = field(default=None, repr=False)
     given_memo: Payload | None = field(default=None, repr=False)
+
+    @property
+    def schedule_id(self) -> str | None:
+        """The schedule that started this run, or the run that it goes on from."""
+        return (self.headers or {}).get(SCHEDULE_HEADER)
+
+    @property
+    def scheduled_at(self) -> datetime | None:
+        """The instant for which that schedule started it; it may begin later (jitter, catching up, waiting for another run)."""
+        text = (self.headers or {}).get(SCHEDULED_AT_HEADER)
+        return None if text is None else datetime.fromisoformat(text)
+    origins: tuple[Origin, ...] = field(default=(), repr=False)
+    """Of a run that was reset or forked, oldest first: what its copied turns drew from their ids must come out the same."""
+
+    def at_turn(self, turn: int) -> RunInfo:
+        """This run as the code of that turn saw it."""
+        for origin in self.origins:
+            if turn <= origin.turn:
+                return replace(self, workflow_id=origin.workflow_id, run_id=origin.run_id)
+        return self

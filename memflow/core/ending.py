@@ -39,7 +39,7 @@ def _is_cancellation(error: BaseException | None) -> bool:
     match error:
         case errors.CancelledError() | asyncio.CancelledError():
             return True
-        case errors.ActivityError() | errors.ChildWorkflowError():
+        case errors.ActivityError() | errors.ChildWorkflowError() | errors.HookError():
             return _is_cancellation(error.__cause__)
         case _:
             members = _members(error)

@@ -27,14 +27,21 @@ from memflow.core.arrivals import (
     ChildFailed,
     ChildNotStarted,
     ChildStarted,
+    HookCompleted,
+    HookDelivered,
+    HookFailed,
+    HookNotDelivered,
+    HookReceived,
     RunStarted,
     RunTerminated,
     RunTimedOut,
     SignalReceived,
     TimerFired,
     UpdateReceived,
+    WaitCancelled,
 )
 from memflow.core.interrupts import (
+    AnswerHook,
     AnswerUpdate,
     AwaitSignal,
     CancelActivity,
@@ -48,8 +55,10 @@ from memflow.core.interrupts import (
     Interrupt,
     MarkPatch,
     ScheduleActivity,
+    SendHook,
     SendSignal,
     StartChild,
+    StartHook,
     StartTimer,
     StopOther,
     Trace,
@@ -213,6 +222,59 @@ def _write_signal(entry: SignalReceived) -> Row:
     return Row("signal_received", entry.op, text, entry.payload.encoding, entry.payload.data)
 
 
+def _write_hook(entry: HookReceived) -> Row:
+    text = _json(
+        {
+            "hook_id": entry.hook_id,
+            "name": entry.name,
+            "search": None if entry.search is None else _inline(entry.search),
+            "reply_workflow_id": entry.reply_workflow_id,
+            "reply_run_id": entry.reply_run_id,
+            "reply_op": entry.reply_op,
+        }
+    )
+    return Row("hook_received", None, text, entry.input.encoding, entry.input.data)
+
+
+def _write_send_hook(entry: SendHook) -> Row:
+    text = _json(
+        {
+            "hook_id": entry.hook_id,
+            "name": entry.name,
+            "workflow_id": entry.workflow_id,
+            "run_id": entry.run_id,
+            "search": None if entry.search is None else _inline(entry.search),
+            "answer": entry.answer or None,
+        }
+    )
+    return Row("send_hook", entry.op, text, entry.input.encoding, entry.input.data)
+
+
+def _write_answer_hook(entry: AnswerHook) -> Row:
+    payload = entry.result if entry.failure is None else encode_failure(entry.failure)
+    text = _json(
+        {
+            "hook_id": entry.hook_id,
+            "workflow_id": entry.workflow_id,
+            "run_id": entry.run_id,
+            "caller_op": entry.caller_op,
+            "failed": entry.failure is not None or None,
+        }
+    )
+    return Row("answer_hook", None, text, *((None, None) if payload is None else (payload.encoding, payload.data)))
+
+
+def _write_wait(entry: AwaitSignal) -> Row:
+    escalation = None if entry.escalation is None else json.loads(entry.escalation)
+    return Row("await_signal", entry.op, _json({"signal_id": entry.signal_id, "escalation": escalation}), None, None)
+
+
+def _write_cancel_wait(entry: CancelWait) -> Row:
+    payload = entry.payload
+    text = _json({"signal_id": entry.signal_id, "became": entry.became})
+    return Row("cancel_wait", entry.op, text, *((None, None) if payload is None else (payload.encoding, payload.data)))
+
+
 def _write_update(entry: UpdateReceived) -> Row:
     text = _json({"update_id": entry.update_id, "name": entry.name, "headers": dict(entry.headers)})
     return Row("update_received", None, text, entry.input.encoding, entry.input.data)
@@ -264,6 +326,14 @@ _WRITE: dict[type[Entry], Callable[[Any], Row]] = {
     TimerFired: lambda e: Row("timer_fired", e.op, None, None, None),
     SignalReceived: _write_signal,
     UpdateReceived: _write_update,
+    WaitCancelled: lambda e: Row("wait_cancelled", e.op, _json({"name": e.name}), None, None),
+    HookReceived: _write_hook,
+    HookDelivered: lambda e: Row("hook_delivered", e.op, None, None, None),
+    HookNotDelivered: lambda e: Row(
+        "hook_not_delivered", e.op, _json({"workflow_id": e.workflow_id, "status": e.status}), None, None
+    ),
+    HookCompleted: lambda e: Row("hook_completed", e.op, None, e.result.encoding, e.result.data),
+    HookFailed: lambda e: _write_failure("hook_failed", e.op, e.failure),
     ChildStarted: lambda e: Row("child_started", e.op, None, None, None),
     ChildNotStarted: lambda e: Row(
         "child_not_started", e.op, _json({"workflow_id": e.workflow_id, "run_id": e.run_id}), None, None
@@ -278,11 +348,14 @@ _WRITE: dict[type[Entry], Callable[[Any], Row]] = {
     CancelActivity: lambda e: Row("cancel_activity", e.op, None, None, None),
     StartTimer: lambda e: Row("start_timer", e.op, f'{{"due":"{e.due.isoformat()}"}}', None, None),
     CancelTimer: lambda e: Row("cancel_timer", e.op, None, None, None),
-    AwaitSignal: lambda e: Row("await_signal", e.op, _json({"signal_id": e.signal_id}), None, None),
-    CancelWait: lambda e: Row("cancel_wait", e.op, _json({"signal_id": e.signal_id}), None, None),
+    AwaitSignal: _write_wait,
+    CancelWait: _write_cancel_wait,
     SendSignal: _write_send,
     StartChild: _write_child,
     StopOther: _write_stop,
+    StartHook: lambda e: Row("start_hook", e.op, _json({"name": e.name}), e.input.encoding, e.input.data),
+    SendHook: _write_send_hook,
+    AnswerHook: _write_answer_hook,
     WriteRecord: lambda e: Row("write_record", e.op, _json({"verb": e.verb}), e.arguments.encoding, e.arguments.data),
     WriteMemo: lambda e: Row("write_memo", e.op, None, e.fields.encoding, e.fields.data),
     Emit: _write_emit,
@@ -346,6 +419,55 @@ def _read_answer(row: Row, found: Attributes) -> AnswerUpdate:
     return AnswerUpdate(found["update_id"], found["outcome"], result, _failure(row) if failed else None)
 
 
+def _read_hook(row: Row, found: Attributes) -> HookReceived:
+    search = found.get("search")
+    return HookReceived(
+        found["hook_id"],
+        found["name"],
+        _payload(row, NO_ARGUMENTS),
+        None if search is None else _outline(search),
+        found.get("reply_workflow_id"),
+        found.get("reply_run_id"),
+        found.get("reply_op"),
+    )
+
+
+def _read_send_hook(row: Row, found: Attributes) -> SendHook:
+    search = found.get("search")
+    return SendHook(
+        _op(row),
+        found["hook_id"],
+        found["name"],
+        _payload(row, NO_ARGUMENTS),
+        found["workflow_id"],
+        found.get("run_id"),
+        None if search is None else _outline(search),
+        bool(found.get("answer", False)),
+    )
+
+
+def _read_answer_hook(row: Row, found: Attributes) -> AnswerHook:
+    failed = bool(found.get("failed", False))
+    return AnswerHook(
+        found["hook_id"],
+        found["workflow_id"],
+        found["run_id"],
+        found["caller_op"],
+        None if failed else _payload(row),
+        _failure(row) if failed else None,
+    )
+
+
+def _read_wait(row: Row, found: Attributes) -> AwaitSignal:
+    escalation = found.get("escalation")
+    return AwaitSignal(_op(row), found["signal_id"], None if escalation is None else compact(escalation))
+
+
+def compact(value: object) -> str:
+    """JSON as the journal has it: ASCII, names in order, no blanks."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+
+
 _LOST = Failure("application", "the failure is kept on the run's row")
 
 
@@ -364,6 +486,12 @@ _READ: dict[str, Callable[[Row, Attributes], Entry]] = {
     "update_received": lambda r, a: UpdateReceived(
         a["update_id"], a["name"], _payload(r, NO_ARGUMENTS), _strings(a.get("headers"))
     ),
+    "wait_cancelled": lambda r, a: WaitCancelled(_op(r), a["name"]),
+    "hook_received": _read_hook,
+    "hook_delivered": lambda r, a: HookDelivered(_op(r)),
+    "hook_not_delivered": lambda r, a: HookNotDelivered(_op(r), a["workflow_id"], a.get("status")),
+    "hook_completed": lambda r, a: HookCompleted(_op(r), _payload(r)),
+    "hook_failed": lambda r, a: HookFailed(_op(r), _failure(r)),
     "child_started": lambda r, a: ChildStarted(_op(r)),
     "child_not_started": lambda r, a: ChildNotStarted(_op(r), a["workflow_id"], a.get("run_id")),
     "child_completed": lambda r, a: ChildCompleted(_op(r), _payload(r)),
@@ -376,13 +504,18 @@ _READ: dict[str, Callable[[Row, Attributes], Entry]] = {
     "cancel_activity": lambda r, a: CancelActivity(_op(r)),
     "start_timer": lambda r, a: StartTimer(_op(r), datetime.fromisoformat(a["due"])),
     "cancel_timer": lambda r, a: CancelTimer(_op(r)),
-    "await_signal": lambda r, a: AwaitSignal(_op(r), a["signal_id"]),
-    "cancel_wait": lambda r, a: CancelWait(_op(r), a["signal_id"]),
+    "await_signal": _read_wait,
+    "cancel_wait": lambda r, a: CancelWait(
+        _op(r), a["signal_id"], a.get("became"), None if r.data is None else Payload(r.data, r.encoding)
+    ),
     "send_signal": lambda r, a: SendSignal(_op(r), a["name"], _payload(r), a.get("workflow_id"), a.get("run_id")),
     "start_child": _read_child,
     "stop_other": lambda r, a: StopOther(
         _op(r), a["how"], a["workflow_id"], a.get("run_id"), a.get("reason"), a.get("child_op")
     ),
+    "start_hook": lambda r, a: StartHook(_op(r), a["name"], _payload(r, NO_ARGUMENTS)),
+    "send_hook": _read_send_hook,
+    "answer_hook": _read_answer_hook,
     "write_record": lambda r, a: WriteRecord(_op(r), a["verb"], _payload(r, NO_ARGUMENTS)),
     "write_memo": lambda r, a: WriteMemo(_op(r), _payload(r)),
     "emit": _read_emit,

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import warnings
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from types import MethodType
@@ -17,9 +19,15 @@ from typing import Any
 
 from memflow.codec import Codec
 from memflow.core.arrivals import Arrival, SignalReceived, UpdateReceived
-from memflow.core.definition import Handler
+from memflow.core.definition import Handler, RunInfo
 from memflow.core.interrupts import AnswerUpdate, Interrupt
-from memflow.errors import ConfigurationError, PayloadError, ReadOnlyError
+from memflow.errors import (
+    ConfigurationError,
+    PayloadError,
+    ReadOnlyError,
+    UnfinishedSignalHandlersWarning,
+    UnfinishedUpdateHandlersWarning,
+)
 from memflow.payload import Payload
 
 log = logging.getLogger(__name__)
@@ -165,6 +173,20 @@ async def call(handler: Handler, arguments: Sequence[Any]) -> Any:
     """What a handler returns, whether it is async or not."""
     returned = handler.function(*arguments)
     return await returned if inspect.isawaitable(returned) else returned
+
+
+def warn_unfinished(unfinished: Sequence[str], info: RunInfo) -> None:
+    """A Python warning per kind of handler, for tests that turn warnings into errors. Never raises into the worker."""
+    for kind, category in (("signal", UnfinishedSignalHandlersWarning), ("update", UnfinishedUpdateHandlersWarning)):
+        named = [each for each in unfinished if each.startswith(kind)]
+        if named:
+            text = (
+                f"workflow {info.workflow} ({info.workflow_id}) ended while handlers were running: {', '.join(named)};"
+                " await workflow.wait_condition(workflow.all_handlers_finished) before its end, or declare them with"
+                ' unfinished_policy="abandon"'
+            )
+            with suppress(RuntimeWarning):               # where warnings are errors: the log has told of it
+                warnings.warn(text, category, stacklevel=2)
 
 
 def journaled(arrivals: Sequence[Arrival], asked: Sequence[Interrupt]) -> tuple[list[Arrival], list[Interrupt]]:

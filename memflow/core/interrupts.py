@@ -55,18 +55,28 @@ class CancelTimer:
 
 @dataclass(frozen=True, slots=True)
 class AwaitSignal:
-    """Wait for a signal by id. A signal sent before is taken in the same commit."""
+    """Wait for a signal by id. A signal sent before is taken in the same commit.
+
+    `escalation` is a JSON object: what people are asked meanwhile, as a row that one of them may claim and resolve.
+    """
 
     op: int
     signal_id: str
+    escalation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CancelWait:
-    """The signal is no longer waited for. One that comes all the same goes back to its id."""
+    """The signal is no longer waited for. One that comes all the same goes back to its id.
+
+    Of a wait with an escalation, `became` says what became of that: `cancelled`, `expired` (the wait's time was up) or
+    `resolved` (a signal sent to this run by name answered it, with `payload`). None: there was no escalation.
+    """
 
     op: int
     signal_id: str
+    became: str | None = None
+    payload: Payload | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +117,41 @@ class StopOther:
     run_id: str | None = None
     reason: str | None = None
     child_op: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartHook:
+    """Start a hook: another coroutine of this run. Nothing leaves the run."""
+
+    op: int
+    name: str
+    input: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class SendHook:
+    """Start a hook in another run. With `answer` its end is to come back, else only whether that run took it."""
+
+    op: int
+    hook_id: str
+    name: str
+    input: Payload
+    workflow_id: str
+    run_id: str | None = None
+    search: Payload | None = None
+    answer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerHook:
+    """What a hook returned, or how it failed, for operation `caller_op` of the run that sent it."""
+
+    hook_id: str
+    workflow_id: str
+    run_id: str
+    caller_op: int
+    result: Payload | None = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +257,9 @@ Interrupt = (
     | SendSignal
     | StartChild
     | StopOther
+    | StartHook
+    | SendHook
+    | AnswerHook
     | WriteRecord
     | WriteMemo
     | Emit

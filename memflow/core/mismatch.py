@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from memflow.core.definition import RunInfo
 from memflow.core.interrupts import (
+    AnswerHook,
     AnswerUpdate,
     AwaitSignal,
     CancelWait,
@@ -16,8 +17,10 @@ from memflow.core.interrupts import (
     Interrupt,
     MarkPatch,
     ScheduleActivity,
+    SendHook,
     SendSignal,
     StartChild,
+    StartHook,
     StartTimer,
     StopOther,
     WriteRecord,
@@ -29,16 +32,25 @@ Identity = tuple[object, ...]
 
 
 def identity(interrupt: Interrupt) -> Identity:
-    """What an interrupt is, apart from its op: kind and name. Inputs, options and times may change with the code."""
+    """What an interrupt is, apart from its op: kind and name. Inputs, options and times may change with the code.
+
+    Not so whether an activity is local: what is under way lies where its kind is looked for, and nowhere else.
+    """
     match interrupt:
-        case ScheduleActivity(name=name):
-            return ScheduleActivity, name
+        case ScheduleActivity(name=name, options=options):
+            return ScheduleActivity, name, options.is_local
         case AwaitSignal(signal_id=signal_id) | CancelWait(signal_id=signal_id):
             return type(interrupt), signal_id
         case SendSignal(name=name, workflow_id=workflow_id):
             return SendSignal, name, workflow_id
         case StartChild(workflow=workflow, workflow_id=workflow_id):
             return StartChild, workflow, workflow_id
+        case StartHook(name=name):
+            return StartHook, name
+        case SendHook(name=name, workflow_id=workflow_id):
+            return SendHook, name, workflow_id
+        case AnswerHook(hook_id=hook_id, failure=failure):
+            return AnswerHook, hook_id, failure is None
         case StopOther(how=how, workflow_id=workflow_id):
             return StopOther, how, workflow_id
         case MarkPatch(patch_id=patch_id):
@@ -56,7 +68,7 @@ def same_as(journal: Interrupt, code: Interrupt) -> bool:
     if type(journal) is not type(code) or _op(journal) != _op(code):
         return False
     if isinstance(journal, ScheduleActivity) and isinstance(code, ScheduleActivity):  # nearly always
-        return journal.name == code.name
+        return journal.name == code.name and journal.options.is_local == code.options.is_local
     return identity(journal) == identity(code)
 
 
@@ -193,6 +205,8 @@ _NOUNS: dict[type[Interrupt], str] = {
     AwaitSignal: "a signal id",
     SendSignal: "a signal's name or target",
     AnswerUpdate: "an update's handler",
+    StartHook: "a hook",
+    SendHook: "a hook, or the run it goes to,",
     StartChild: "a child workflow, or its id,",
     StopOther: "the run to stop",
 }

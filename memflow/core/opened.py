@@ -15,22 +15,37 @@ from memflow.core.arrivals import (
     ChildFailed,
     ChildNotStarted,
     ChildStarted,
+    HookCompleted,
+    HookDelivered,
+    HookFailed,
+    HookNotDelivered,
     TimerFired,
+    WaitCancelled,
 )
-from memflow.core.interrupts import AwaitSignal, CancelTimer, CancelWait, Interrupt, ScheduleActivity, StartChild, StartTimer
+from memflow.core.interrupts import (
+    AwaitSignal,
+    CancelTimer,
+    CancelWait,
+    Interrupt,
+    ScheduleActivity,
+    SendHook,
+    StartChild,
+    StartTimer,
+)
 from memflow.core.wording import what
 
 
 class OpenOps:
     """Open operations by op. Each change costs the same however many are open."""
 
-    __slots__ = ("activities", "children", "timers", "waits")
+    __slots__ = ("activities", "children", "hooks", "timers", "waits")
 
     def __init__(self) -> None:
         self.activities: dict[int, ScheduleActivity] = {}
         self.timers: dict[int, datetime] = {}
         self.children: dict[int, StartChild] = {}
         self.waits: dict[int, AwaitSignal] = {}
+        self.hooks: dict[int, SendHook] = {}
 
     def asked(self, interrupt: Interrupt) -> None:
         """Note what an interrupt opens or gives up."""
@@ -43,6 +58,8 @@ class OpenOps:
                 self.waits[interrupt.op] = interrupt
             case StartChild():
                 self.children[interrupt.op] = interrupt
+            case SendHook():
+                self.hooks[interrupt.op] = interrupt
             case CancelTimer(op=op):
                 self.timers.pop(op, None)
             case CancelWait(op=op):
@@ -65,27 +82,32 @@ class OpenOps:
                 | ChildCancelled(op=op)
             ):
                 return op in self.children
+            case HookDelivered(op=op) | HookNotDelivered(op=op) | HookCompleted(op=op) | HookFailed(op=op):
+                return op in self.hooks
+            case WaitCancelled(op=op):
+                return op in self.waits
             case _:
                 return True
 
     def is_open(self, op: int) -> bool:
         """Whether an answer to `op` may still come."""
-        return op in self.activities or op in self.timers or op in self.children
+        return op in self.activities or op in self.timers or op in self.children or op in self.hooks
 
     def forget(self, op: int) -> None:
         """Nobody waits for `op` any more: drop its answer. A child stays open, its handle may ask again."""
         self.activities.pop(op, None)
         self.timers.pop(op, None)
         self.waits.pop(op, None)
+        self.hooks.pop(op, None)
 
     def words(self) -> dict[int, str]:
         """What each open op is, in words."""
         words = {op: what(StartTimer(op, due)) for op, due in self.timers.items()}
-        for opened in (self.activities, self.children, self.waits):
+        for opened in (self.activities, self.children, self.waits, self.hooks):
             words.update((op, what(asked)) for op, asked in opened.items())
         return words
 
     def clear(self) -> None:
         """Nothing is open: the run is over."""
-        for opened in (self.activities, self.timers, self.children, self.waits):
+        for opened in (self.activities, self.timers, self.children, self.waits, self.hooks):
             opened.clear()

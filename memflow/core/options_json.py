@@ -25,6 +25,7 @@ def activity_options_to_json(options: ActivityOptions) -> dict[str, Any]:
         kept["retry"] = retry_to_json(options.retry)
     if options.cancellation_type is not _DEFAULT_ACTIVITY.cancellation_type:
         kept["cancellation_type"] = options.cancellation_type.value
+    kept.update(activity_id=options.activity_id, local_retry_threshold=_seconds(options.local_retry_threshold))
     return {name: value for name, value in kept.items() if value is not None}
 
 
@@ -39,6 +40,8 @@ def activity_options_from_json(found: Attributes) -> ActivityOptions:
         heartbeat_timeout=_delta(found.get("heartbeat_timeout")),
         retry=_DEFAULT_ACTIVITY.retry if retry is None else retry_from_json(retry),
         cancellation_type=CancellationType(found.get("cancellation_type", _DEFAULT_ACTIVITY.cancellation_type)),
+        activity_id=found.get("activity_id"),
+        local_retry_threshold=_delta(found.get("local_retry_threshold")),
     )
 
 

@@ -347,6 +347,16 @@ def _memo_set(document: Document, fields: Document) -> Answered:
     return {name: value for name, value in {**document, **fields}.items() if value is not None}, None
 
 
+def check_fields(fields: Document) -> Document:
+    """`fields`, if they can be written to a record.
+
+    Raises:
+        PayloadError: a value is no plain JSON value, or Postgres' JSON cannot hold it.
+    """
+    _search_set({}, fields)
+    return fields
+
+
 VERBS: dict[str, Callable[..., Answered]] = {
     "search.set": _search_set,
     "search.delete": _search_delete,

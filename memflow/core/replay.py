@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from typing import Any, assert_never
 
@@ -29,6 +29,11 @@ from memflow.core.arrivals import (
     ChildFailed,
     ChildNotStarted,
     ChildStarted,
+    HookCompleted,
+    HookDelivered,
+    HookFailed,
+    HookNotDelivered,
+    HookReceived,
     RunStarted,
     RunTerminated,
     RunTimedOut,
@@ -36,12 +41,24 @@ from memflow.core.arrivals import (
     TimerFired,
     Turn,
     UpdateReceived,
+    WaitCancelled,
 )
 from memflow.core.asking import Asking, TurnFailed
 from memflow.core.chain import continuation_in
 from memflow.core.definition import Definition, Handler, RunInfo
 from memflow.core.ending import ending_by
-from memflow.core.handlers import CURRENT_UPDATE, STACK_QUERY, Handlers, Running, UpdateInfo, call, journaled, run_signal
+from memflow.core.handlers import (
+    CURRENT_UPDATE,
+    STACK_QUERY,
+    Handlers,
+    Running,
+    UpdateInfo,
+    call,
+    journaled,
+    run_signal,
+    warn_unfinished,
+)
+from memflow.core.hooks import Hooks
 from memflow.core.interrupts import (
     AnswerUpdate,
     Closing,
@@ -68,12 +85,14 @@ class Replay(Asking):
     def __init__(self, definition: Definition, info: RunInfo, codec: Codec) -> None:
         super().__init__(definition, info, codec)
         self.finished = False
+        self.unanswered: list[str] = []                      # updates that were accepted, and under way when the run ended
         self._left: list[SignalReceived] = []                # signals that no code had taken when the run ended
         self._context.run(CURRENT.set, self)
         self._main: asyncio.Task[Any] | None = None
         self._cancel: CancelRequested | None = None
         self._closed = False
         self.handlers = Handlers(codec)
+        self._hooks: Hooks | None = None                     # made when there is one: most runs have none
         self.instance: object | None = None                  # of a class workflow, once the start has arrived
         self._arguments: Sequence[Any] = ()
         self._held: list[UpdateReceived] | None = None       # updates for handlers that the code of this turn may still set
@@ -91,6 +110,8 @@ class Replay(Asking):
         self._check_usable()
         number, now = self.turn_number, self.now
         self.turn_number += 1
+        if self._own_info.origins:
+            self.info = self._own_info.at_turn(self.turn_number)
         self.now = max(self.now, turn.at) if self.turn_number > 1 else turn.at
         loop = self._loop
         if loop.began is None:
@@ -184,6 +205,13 @@ class Replay(Asking):
             self.read_only = False
             self._loop.leave(before)
 
+    @property
+    def hooks(self) -> Hooks:
+        """The hooks of this run."""
+        if self._hooks is None:
+            self._hooks = Hooks(self)
+        return self._hooks
+
     def set_handler(self, kind: str, name: str | None, handler: Handler | None) -> None:
         """Set a handler at run time, or take it away. Signals that came before go to it now.
 
@@ -241,10 +269,10 @@ class Replay(Asking):
 
     def _deliver(self, arrivals: Sequence[Arrival]) -> bool:
         """Apply a turn's arrivals. False: all of them were updates that were rejected, so that there was no turn."""
-        messages: list[SignalReceived | UpdateReceived] = []
+        messages: list[SignalReceived | WaitCancelled | UpdateReceived] = []
         others: list[Arrival] = []
         for arrival in arrivals:
-            if isinstance(arrival, SignalReceived | UpdateReceived):
+            if isinstance(arrival, SignalReceived | WaitCancelled | UpdateReceived):
                 messages.append(arrival)
             elif isinstance(arrival, RunStarted):
                 others.insert(0, arrival)
@@ -271,7 +299,7 @@ class Replay(Asking):
             self._loop.report_failed(all_of_them=self.finished)
         return counts
 
-    def _take(self, messages: Sequence[SignalReceived | UpdateReceived]) -> bool:
+    def _take(self, messages: Sequence[SignalReceived | WaitCancelled | UpdateReceived]) -> bool:
         """Signals and updates, in the order they came. False: all were updates that were rejected.
 
         A rejected update is no entry of the journal, so nothing may happen here that a rebuild without it would not see:
@@ -280,10 +308,14 @@ class Replay(Asking):
         if self._main is None:
             self._held = []
         admitted, signalled = self._admitted, False
+        self._signals.reserved = [each.op for each in messages if not isinstance(each, UpdateReceived) and each.op is not None]
         for message in messages:
             if isinstance(message, SignalReceived):
                 signalled = True
                 self._signals.apply(message)
+            elif isinstance(message, WaitCancelled):
+                signalled = True
+                self._signals.cancelled(message)
             else:
                 self._loop.call_soon(self._admit, message, context=self._context.copy())
         self._loop.run_until_blocked()
@@ -334,6 +366,11 @@ class Replay(Asking):
             case ChildNotStarted() | ChildCompleted() | ChildFailed() | ChildCancelled():
                 if opened.children.pop(arrival.op, None) is not None:
                     self._answers.give(arrival.op, arrival)
+            case HookDelivered() | HookNotDelivered() | HookCompleted() | HookFailed():
+                if opened.hooks.pop(arrival.op, None) is not None:
+                    self._answers.give(arrival.op, arrival)
+            case HookReceived():
+                self.hooks.receive(arrival)
             case RunStarted():
                 self._start()
             case CancelRequested():
@@ -343,7 +380,7 @@ class Replay(Asking):
                     self._loop.call_soon(self._main.cancel)
             case RunTerminated() | RunTimedOut():
                 pass  # the run was ended over its code's head
-            case SignalReceived() | UpdateReceived():
+            case SignalReceived() | WaitCancelled() | UpdateReceived():
                 self._take([arrival])
             case _:
                 assert_never(arrival)
@@ -450,6 +487,17 @@ class Replay(Asking):
         else:
             self._fail(error)
 
+    def start_task(
+        self, coroutine: Coroutine[Any, Any, Any], ended: Callable[[asyncio.Task[Any]], None], name: str
+    ) -> asyncio.Task[Any]:
+        """A further task of the run, with the run's context. `ended` is called outside of that."""
+
+        def gone(task: asyncio.Task[Any]) -> None:
+            self._loop.tasks.pop(task, None)  # type: ignore[call-overload]  # the loop made it, so it is one of its tasks
+            ended(task)
+
+        return self._loop.start(coroutine, self._context.copy(), gone, name=name)
+
     # ------------------------------------------------------------------------------------------------- the end
 
     def _main_ended(self, main: asyncio.Task[Any]) -> None:
@@ -468,6 +516,10 @@ class Replay(Asking):
             self._fail(refused)
             return
         self._end(Complete(result))
+
+    def fail(self, error: BaseException) -> None:
+        """Code of the run raised `error`: it ends the run as what `run` raises does, or the turn is not done."""
+        self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         continued = continuation_in(error)
@@ -499,6 +551,7 @@ class Replay(Asking):
 
     def _drop_the_rest(self) -> None:
         """The run has ended; what its code left running ends with it."""
+        self.unanswered = [each.update_id for each in self.handlers.running.values() if each.update_id is not None]
         unfinished = self.handlers.unfinished()
         if unfinished and not self.silent:
             log.warning(
@@ -506,7 +559,18 @@ class Replay(Asking):
                 " before its end, or declare them with unfinished_policy",
                 extra={"workflow_id": self.info.workflow_id, "run_id": self.info.run_id, "handlers": unfinished},
             )
-        left = [task.get_name() for task in self._loop.tasks if not (task.done() or task in self.handlers.running)]
+            warn_unfinished(unfinished, self.info)
+        hooks = [] if self._hooks is None else self._hooks.unfinished()
+        if hooks and not self.silent:
+            log.warning(
+                "the workflow ended while hooks were running; they end with it. Wait for a hook's result with exec_hook",
+                extra={"workflow_id": self.info.workflow_id, "run_id": self.info.run_id, "hooks": hooks},
+            )
+        left = [
+            task.get_name()
+            for task in self._loop.tasks
+            if not (task.done() or task in self.handlers.running or (self._hooks is not None and task in self._hooks.running))
+        ]
         if left and not self.silent:
             log.warning(
                 "the workflow ended while tasks were running; they are dropped",
@@ -530,6 +594,7 @@ class Replay(Asking):
         self._left = self._signals.unread()
         self._signals.clear()
         self.handlers.running.clear()
+        self._hooks = None
         self._conditions.clear()
         self._timers.clear()
         self._opened.clear()

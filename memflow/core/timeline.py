@@ -17,15 +17,22 @@ from memflow.core.arrivals import (
     ChildFailed,
     ChildNotStarted,
     ChildStarted,
+    HookCompleted,
+    HookDelivered,
+    HookFailed,
+    HookNotDelivered,
+    HookReceived,
     RunStarted,
     RunTerminated,
     RunTimedOut,
     SignalReceived,
     TimerFired,
     UpdateReceived,
+    WaitCancelled,
 )
 from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import (
+    AnswerHook,
     AnswerUpdate,
     AwaitSignal,
     CancelActivity,
@@ -38,6 +45,7 @@ from memflow.core.interrupts import (
     Interrupt,
     MarkPatch,
     ScheduleActivity,
+    SendHook,
     StartChild,
     StartTimer,
 )
@@ -69,16 +77,28 @@ def timeline(entries: Sequence[JournalEntry]) -> list[TimelineRow]:
         match value:
             case RunStarted():
                 rows["start"] = TimelineRow(None, "run started", at, at, "done", "")
-            case ScheduleActivity() | StartChild() | StartTimer() | AwaitSignal():
+            case ScheduleActivity() | StartChild() | StartTimer() | AwaitSignal() | SendHook():
                 rows[value.op] = TimelineRow(value.op, _name(value), at, None, "open", "")
             case CancelActivity(op=op) | CancelTimer(op=op) | CancelWait(op=op):
                 _finish(rows, op, at, "cancelled", "left early")
-            case ActivityCompleted(op=op) | ChildCompleted(op=op) | TimerFired(op=op):
+            case (
+                ActivityCompleted(op=op)
+                | ChildCompleted(op=op)
+                | TimerFired(op=op)
+                | HookDelivered(op=op)
+                | HookCompleted(op=op)
+            ):
                 _finish(rows, op, at, "done", "")
-            case ActivityFailed() | ChildFailed() | ActivityTimedOut():
+            case ActivityFailed() | ChildFailed() | ActivityTimedOut() | HookFailed():
                 _finish(rows, value.op, at, "failed", _reason(value.failure))
             case ActivityCancelled(op=op) | ChildCancelled(op=op):
                 _finish(rows, op, at, "cancelled", "")
+            case WaitCancelled(op=op):
+                _finish(rows, op, at, "cancelled", "the escalation was cancelled")
+            case HookNotDelivered(op=op, workflow_id=workflow_id, status=status):
+                _finish(rows, op, at, "failed", f"{workflow_id} is {status or 'not there'}")
+            case HookReceived(name=name):
+                rows[entry.seq, "hook"] = TimelineRow(None, f"hook {name} received", at, at, "done", "")
             case ChildNotStarted(op=op, workflow_id=workflow_id):
                 _finish(rows, op, at, "failed", f"the id {workflow_id} was taken")
             case ChildStarted():
@@ -113,6 +133,8 @@ def timeline(entries: Sequence[JournalEntry]) -> list[TimelineRow]:
             case ContinueAsNew():
                 closed = True
                 rows["end"] = TimelineRow(None, "run continued as new", at, at, "done", "")
+            case AnswerHook():
+                rows[entry.seq, "hook"] = TimelineRow(None, what(value), at, at, "done", "")
             case MarkPatch():
                 rows[entry.seq, "patch"] = TimelineRow(None, what(value), at, at, "done", "")
             case _:
@@ -188,7 +210,7 @@ def _finish(rows: dict[object, TimelineRow], op: object, at: datetime, state: st
 
 
 def _reason(failure: Failure) -> str:
-    while failure.cause is not None and failure.kind in ("activity", "child"):
+    while failure.cause is not None and failure.kind in ("activity", "child", "hook"):
         failure = failure.cause
     message = failure.message.splitlines()[0] if failure.message else ""
     return f"{failure.type or failure.kind}: {message}"

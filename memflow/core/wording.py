@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from memflow.core.interrupts import (
+    AnswerHook,
     AnswerUpdate,
     AwaitSignal,
     CancelActivity,
@@ -18,8 +19,10 @@ from memflow.core.interrupts import (
     Interrupt,
     MarkPatch,
     ScheduleActivity,
+    SendHook,
     SendSignal,
     StartChild,
+    StartHook,
     StartTimer,
     StopOther,
     Trace,
@@ -34,16 +37,18 @@ _SHOWN = 40  # characters of an input in a report
 def what(interrupt: Interrupt) -> str:
     """A few words for one interrupt, without its input."""
     match interrupt:
-        case ScheduleActivity(name=name):
-            return f"activity {name}"
+        case ScheduleActivity(name=name, options=options):
+            return f"local activity {name}" if options.is_local else f"activity {name}"
         case CancelActivity(op=op):
             return f"cancellation of activity op {op}"
         case StartTimer(due=due):
             return f"timer until {due:%Y-%m-%d %H:%M:%S} UTC"
         case CancelTimer(op=op):
             return f"cancellation of timer op {op}"
-        case AwaitSignal(signal_id=signal_id):
+        case AwaitSignal(signal_id=signal_id, escalation=None):
             return f"signal {signal_id!r}"
+        case AwaitSignal(signal_id=signal_id):
+            return f"signal {signal_id!r} (escalated to people)"
         case CancelWait(signal_id=signal_id):
             return f"end of the wait for signal {signal_id!r}"
         case SendSignal(name=name, workflow_id=None):
@@ -54,6 +59,12 @@ def what(interrupt: Interrupt) -> str:
             return f"child {workflow_id} ({workflow})"
         case StopOther(how=how, workflow_id=workflow_id):
             return f"{how} of {workflow_id}"
+        case StartHook(name=name):
+            return f"hook {name}"
+        case SendHook(name=name, workflow_id=workflow_id):
+            return f"hook {name} in {workflow_id}"
+        case AnswerHook(hook_id=hook_id, failure=failure):
+            return f"the {'result' if failure is None else 'failure'} of hook {hook_id}"
         case WriteRecord(verb=verb):
             return f"record {verb}"
         case WriteMemo():
@@ -86,6 +97,8 @@ def with_input(interrupt: Interrupt) -> str:
             | StartChild(input=payload)
             | ContinueAsNew(input=payload)
             | WriteRecord(arguments=payload)
+            | StartHook(input=payload)
+            | SendHook(input=payload)
         ):
             return what(interrupt) + _arguments(payload)
         case _:

@@ -43,6 +43,7 @@ def _claim(row: Record, token: UUID) -> ActivityClaim:
         last_failure=payload(row["last_failure"], row["last_failure_encoding"]),
         heartbeat=payload(row["heartbeat"], row["heartbeat_encoding"]),
         cancel_requested=row["cancel_requested"],
+        late=row["late"],
     )
 
 
@@ -100,7 +101,10 @@ async def beat_activities(database: Database, beats: Sequence[Beat]) -> list[Bea
         [data_of(each.details) for each in beats],
         [encoding_of(each.details) for each in beats],
     )
-    return [Beaten(each.run, each.op, row["lost"], row["cancel_requested"]) for each, row in zip(beats, rows, strict=True)]
+    return [
+        Beaten(each.run, each.op, row["lost"], row["cancel_requested"], row["paused"], row["reset"])
+        for each, row in zip(beats, rows, strict=True)
+    ]
 
 
 async def activity_ops(database: Database, runs: Sequence[int]) -> Mapping[int, set[int]]:
@@ -116,6 +120,8 @@ async def activities_of(database: Database, run: int) -> list[Mapping[str, Any]]
     return [
         {
             "op": row["op"],
+            "activity_id": row["activity_id"],
+            "paused": row["paused"],
             "name": row["name"],
             "task_queue": row["task_queue"],
             "state": row["state"],

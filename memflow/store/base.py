@@ -14,13 +14,27 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from memflow.core.arrivals import Arrival, SignalReceived
+from memflow.core.definition import Origin
 from memflow.core.entries import JournalEntry
-from memflow.core.interrupts import AnswerUpdate, AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther
+from memflow.core.interrupts import (
+    AnswerHook,
+    AnswerUpdate,
+    AwaitSignal,
+    CancelWait,
+    Emit,
+    SendHook,
+    SendSignal,
+    StartChild,
+    StopOther,
+)
 from memflow.filters import Filter
+from memflow.firing import Action, ScheduleState
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
 from memflow.retry import RetryPolicy
 from memflow.runs import Status
+from memflow.store.escalations import EscalationRows
+from memflow.store.schedule_values import ScheduleRow, Served
 
 # ------------------------------------------------------------------------------------------------- client to store
 
@@ -48,6 +62,7 @@ class NewRun:
     priority: int = 0
     signal: tuple[str, Payload] | None = None
     retry: RetryPolicy | None = None   # what becomes of the chain when the run fails
+    task_timeout: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +99,8 @@ class ToSignalId:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of a message: `delivered`, `kept` (early signal), `duplicate`, `closed`, or `not_found`.
+    """What became of a message: `delivered`, `kept` (early signal), `duplicate`, `closed`, or `not_found`; `busy` if the run is
+    about to end and the sender said that it would come again.
 
     `chain` is the first run id of the run that it was meant for.
     """
@@ -143,6 +159,10 @@ class Question:
     first_run_id: str
     parent_workflow_id: str | None
     parent_run_id: str | None
+    continued_run_id: str | None = None
+    memo: Payload | None = None        # given at the start, as is `record`
+    record: Payload | None = None
+    origins: Sequence[Origin] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +193,74 @@ class RunRow:
     input: Payload
     result: Payload | None             # of a completed run; a failed one has its failure here, encoding "failure"
     record: Mapping[str, Any]
+    memo: Payload | None
+    schedule: str | None = None        # that started it, and for which instant
+    scheduled_at: datetime | None = None
+    version: str | None = None
+    pinned: bool = False
+    unserved: bool = False             # pinned to a version of which no worker lives on its queue
+    due: bool = False                  # by the database's clock
+    pause_reason: str | None = None
+    task_timeout: timedelta | None = None
+    origin_kind: str | None = None     # reset or fork, of the run below
+    origin_workflow_id: str | None = None
+    origin_run_id: str | None = None
+    origin_seq: int | None = None
+    continued_run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A run that begins with a copy of another's journal up to `seq`, the end of turn `turn`: a reset, or a fork.
+
+    The rest is what that part leaves open, as its journal tells, and the record and memo as it left them.
+    """
+
+    workflow_id: str
+    run_id: str
+    fork: bool
+    seq: int
+    turn: int
+    last_at: datetime
+    new_workflow_id: str
+    new_run_id: str
+    version: str | None                # None: as the run that is copied
+    origins: Sequence[Origin]
+    reapply: bool
+    memo: Payload | None
+    record: Payload | None
+    activities: Sequence[ActivityRow]
+    cancelled: Sequence[int]           # activities whose cancellation was asked for and not answered
+    waits: Mapping[int, str]
+    children: Sequence[int]
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Branched:
+    """`done`; or `not_found`, `taken` (a fork's id, by the run `about`), `children` (those in `about` have not ended)."""
+
+    outcome: str
+    about: str | None
+    run: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BranchBase:
+    """What a branch needs to know of a run besides its row and journal: what it was given, and its own origins."""
+
+    memo: Payload | None
+    record: Payload | None
+    origins: Sequence[Origin]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a rebuild needs of a run besides its row and its journal. `record` and `memo` are as given at its start."""
+
+    headers: Mapping[str, str]
+    continued_run_id: str | None
+    record: Payload | None
     memo: Payload | None
 
 
@@ -236,6 +324,11 @@ class Claim:
     retry: RetryPolicy | None = None   # what becomes of the chain when the run fails
     execution_deadline: datetime | None = None
     continued_run_id: str | None = None  # the run before this one in its chain
+    version: str | None = None         # of the code that advanced it last; None: of none that has a version
+    pinned: bool = False               # to that version
+    task_timeout: timedelta | None = None
+    ending: bool = False               # its end met unread mail: the next turn takes all there is
+    origins: Sequence[Origin] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +368,7 @@ class ActivityRow:
     heartbeat: Payload | None = None
 
 
-Effect = StartChild | SendSignal | StopOther | AwaitSignal | CancelWait | Emit | AnswerUpdate
+Effect = StartChild | SendSignal | StopOther | AwaitSignal | CancelWait | Emit | AnswerUpdate | SendHook | AnswerHook
 """Interrupts that the commit turns into rows elsewhere, in the order asked."""
 
 
@@ -324,6 +417,7 @@ class TurnCommit:
     record: Payload | None = None              # the whole record, if it changed
     memo: Payload | None = None                # the whole memo, if it changed
     next: NextRun | None = None                # of a closing run that goes on: then it may close over unread mail
+    version: tuple[str, bool] | None = None    # of the code, where it changed, and whether the run is pinned to it
     sticky: bool = True                        # prefer this worker next time, and keep the run while there is mail;
                                                # False: let it go even over unread mail, due at `wake_at` for anybody
 
@@ -332,8 +426,9 @@ class TurnCommit:
 class Committed:
     """What became of a TurnCommit.
 
-    `outcome` is `won`; `fenced` (the run is no longer ours: drop it); `unread` (it tried to close over unread mail;
-    nothing of it was written and it is still ours); or `refused` (Postgres cannot take one of its values; still ours).
+    `outcome` is `won`; `fenced` (the run is no longer ours: drop it); `unread` (it tried to close over unread mail, or to leave
+    a wait whose escalation somebody has just answered) or `paused` (it may not go on: let go of it), where nothing of it was
+    written and it is still ours; or `refused` (Postgres cannot take one of its values; still ours).
     `arrived` is the inbox position now. A commit that asked for release but found mail (arrived > consumed) keeps the run
     owned, `released` False: read the mail and go on.
     """
@@ -366,6 +461,7 @@ class ActivityClaim:
     last_failure: Payload | None
     heartbeat: Payload | None
     cancel_requested: bool
+    late: str | None = None            # which time of an open attempt was up: it is to be judged, not run
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,12 +505,69 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Beaten:
-    """`lost`: the row is gone or somebody else's: stop. `cancel_requested`: the run asks it to stop."""
+    """`lost`: the row is gone or somebody else's: stop. `cancel_requested`: the run asks it to stop.
+
+    `paused` and `reset`: an operator did that to the activity.
+    """
 
     run: int
     op: int
     lost: bool
     cancel_requested: bool
+    paused: bool = False
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """An attempt whose function returned without a result: somebody outside ends it, until `attempt_by` at the latest."""
+
+    run: int
+    op: int
+    token: UUID
+    attempt_by: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityKey:
+    """Which activity: by workflow and activity id, or by the token of one attempt (then `run` and `op` are set)."""
+
+    workflow_id: str | None = None
+    run_id: str | None = None
+    activity_id: str | None = None
+    run: int | None = None
+    op: int | None = None
+    token: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundActivity:
+    """A pending activity. `token` None: nobody runs it, and `attempt` attempts have been begun."""
+
+    run: int
+    op: int
+    token: UUID | None
+    name: str
+    activity_id: str
+    workflow_id: str
+    options: ActivityOptions
+    attempt: int
+    scheduled_at: datetime
+    close_by: datetime | None
+    cancel_requested: bool
+    paused: bool
+    reset: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ActOnActivity:
+    """What an operator does: `pause`, `resume`, `reset` or `update`. `delay`: not to begin before that long from now."""
+
+    verb: str
+    delay: timedelta = timedelta()
+    keep_paused: bool = False
+    forget_heartbeats: bool = False
+    options: ActivityOptions | None = None
 
 
 class Store(Protocol):
@@ -434,19 +587,41 @@ class Store(Protocol):
 
     # -- clients
     async def start_runs(self, runs: Sequence[NewRun], *, connection: Any = None) -> list[Started]: ...
-    async def send(self, messages: Sequence[ToRun], *, connection: Any = None) -> list[Sent]: ...
+    async def send(self, messages: Sequence[ToRun], *, connection: Any = None, patient: bool = False) -> list[Sent]: ...
     async def signal(self, signals: Sequence[ToSignalId], *, connection: Any = None) -> list[Sent]: ...
     async def terminate(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent: ...
+    async def pause(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent: ...
+    async def resume(self, workflow_id: str, run_id: str | None) -> Sent: ...
+    async def repin(self, workflow_id: str, run_id: str | None, version: str | None) -> Sent:
+        """Pin a run to a version; None: to none."""
+        ...
+
+    async def branch_base(self, run: int) -> BranchBase | None: ...
+    async def branch(self, branch: Branch) -> Branched:
+        """Begin a run with a copied journal; a reset ends the latest run of its id in the same transaction."""
+        ...
+
     async def find_run(self, workflow_id: str, run_id: str | None = None) -> RunRow | None: ...
     async def outcomes(self, runs: Sequence[int]) -> list[Outcome]: ...
-    async def list_runs(self, where: Filter | None, *, limit: int, after: RunRow | None = None) -> list[RunRow]: ...
+    async def list_runs(
+        self, where: Filter | None, *, limit: int, after: RunRow | None = None, order: tuple[str, bool] | None = None
+    ) -> list[RunRow]:
+        """A page of runs. `order` is a field of `records.ORDERS`, and whether it descends; None: newest first."""
+        ...
+
     async def count_runs(self, where: Filter | None) -> int: ...
     async def history(self, run: int) -> list[JournalEntry]: ...
+    async def facts_of(self, run: int) -> RunFacts | None: ...
     async def activities_of(self, run: int) -> list[Mapping[str, Any]]:
         """The columns of `v_activities` by op, but `last_failure` and `heartbeat_details` as `Payload | None`."""
         ...
 
     async def events_after(self, position: int | None, *, limit: int) -> tuple[list[Event], int]: ...
+
+    @property
+    def escalations(self) -> EscalationRows:
+        """What people are asked."""
+        ...
 
     async def replies(self, updates: Sequence[UpdateKey]) -> list[Reply]:
         """How far updates are, in the order given."""
@@ -458,6 +633,26 @@ class Store(Protocol):
 
     async def answers(self, ids: Sequence[UUID]) -> list[Answer]: ...
 
+    # -- schedules
+    async def create_schedule(self, row: ScheduleRow) -> bool:
+        """Put a new schedule, due when its state says. False: its id is taken."""
+        ...
+
+    async def find_schedule(self, id: str) -> ScheduleRow | None: ...
+    async def list_schedules(self, *, after: str | None, limit: int) -> list[ScheduleRow]: ...
+    async def edit_schedule(self, id: str, change: Callable[[ScheduleRow], ScheduleRow]) -> ScheduleRow | None:
+        """Change a schedule while nobody else does; `change` may be called again. None: there is none of that id."""
+        ...
+
+    async def delete_schedule(self, id: str) -> bool: ...
+    async def running_of(self, state: ScheduleState) -> list[Action]:
+        """Those of a schedule's runs that are open."""
+        ...
+
+    async def serve_schedules(self, *, limit: int) -> Served:
+        """Look at up to `limit` schedules that are due or had a run end, and do what is to be done: one transaction."""
+        ...
+
     # -- workers
     async def register_worker(
         self, *, identity: str, task_queues: Sequence[str], types: Sequence[str], lease: timedelta, version: str | None
@@ -465,7 +660,9 @@ class Store(Protocol):
     async def beat_worker(self, worker: int, *, lease: timedelta) -> bool: ...
     async def unregister_worker(self, worker: int) -> None: ...
     async def release_silent(self, worker: int) -> int: ...
-    async def claim_runs(self, worker: int, *, task_queues: Sequence[str], limit: int) -> Claims: ...
+    async def claim_runs(
+        self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None
+    ) -> Claims: ...
     async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry]]: ...
     async def activity_ops(self, runs: Sequence[int]) -> Mapping[int, set[int]]: ...
     async def owned_with_mail(self, worker: int) -> list[int]: ...
@@ -475,8 +672,20 @@ class Store(Protocol):
     async def settle_activities(self, settled: Sequence[Settle], *, connection: Any = None) -> list[bool]: ...
     async def retry_activities(self, retries: Sequence[Retry]) -> list[bool]: ...
     async def beat_activities(self, beats: Sequence[Beat]) -> list[Beaten]: ...
+    async def open_activities(self, opened: Sequence[Open]) -> list[bool]: ...
+    async def find_activity(self, key: ActivityKey) -> FoundActivity | str:
+        """The activity, or why there is none: `maybe` (soon, perhaps), `not_found`, `closed` or `missing` (its run)."""
+        ...
+
+    async def finish_activity(self, found: FoundActivity, arrival: Arrival, *, exact: bool) -> bool:
+        """End it from outside. `exact`: this very attempt, else whichever it is at. False: it is gone."""
+        ...
+
+    async def fail_attempt(self, found: FoundActivity, delay: timedelta, failure: Payload, *, exact: bool) -> bool: ...
+    async def beat_activity(self, found: FoundActivity, details: Payload | None) -> Beaten: ...
+    async def act_on_activity(self, found: FoundActivity, act: ActOnActivity) -> bool: ...
     async def take_questions(
-        self, worker: int, *, task_queues: Sequence[str], types: Sequence[str], limit: int
+        self, worker: int, *, task_queues: Sequence[str], types: Sequence[str], limit: int, version: str | None = None
     ) -> tuple[list[Question], int]:
         """Queries to runs of these types that can be answered now, and how many cannot yet: their run has mail to read
         first, has not begun, or is in another worker's memory (for a second)."""
@@ -490,7 +699,8 @@ class Store(Protocol):
         """Call back when `ear` rings. Returns how to stop.
 
         `queue:NAME` (a run is due there), `activities:NAME` (an activity is), `worker:ID` (mail, a cancelled activity),
-        `questions:NAME` (a run of that queue is asked), `reply` (a query or update was answered), `done` (a run closed), `event`.
+        `questions:NAME` (a run of that queue is asked), `reply` (a query or update was answered), `done` (a run closed), `event`,
+        `schedules` (one was changed, or a run of one ended).
         """
         ...
 

@@ -13,9 +13,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from memflow.core.arrivals import CancelRequested, RunTerminated, SignalReceived
+from memflow.core.arrivals import CancelRequested, HookReceived, RunTerminated, SignalReceived
 from memflow.core.entries import to_row
-from memflow.core.interrupts import AnswerUpdate, AwaitSignal, CancelWait, Emit, SendSignal, StartChild, StopOther
+from memflow.core.interrupts import (
+    AnswerHook,
+    AnswerUpdate,
+    AwaitSignal,
+    CancelWait,
+    Emit,
+    SendHook,
+    SendSignal,
+    StartChild,
+    StopOther,
+)
 from memflow.core.options_json import activity_options_to_json
 from memflow.errors import DatabaseError, OutcomeUnknownError
 from memflow.failure import Failure, encode_failure
@@ -65,7 +75,17 @@ async def _commit(database: Database, worker: int, namespace: str, turns: Sequen
 
 async def _sent(database: Database, worker: int, namespace: str, turns: Sequence[TurnCommit]) -> list[Committed]:
     if all(map(is_step, turns)):
-        return await commit_steps(database, worker, turns)
+        answers = await commit_steps(database, worker, turns)
+        lost = [turn for turn, answer in zip(turns, answers, strict=True) if answer.outcome != "won"]
+        if not lost:
+            return answers
+        # Fenced off, or paused: of those nothing was written, and the general statement tells which.
+        told = {answer.run: answer for answer in await _general(database, worker, namespace, lost)}
+        return [told.get(answer.run, answer) for answer in answers]
+    return await _general(database, worker, namespace, turns)
+
+
+async def _general(database: Database, worker: int, namespace: str, turns: Sequence[TurnCommit]) -> list[Committed]:
     row = await database.row("commit_turns", worker, namespace, *_columns(turns), repeat=False)
     assert row is not None, "the function always gives one row"
     return [
@@ -183,6 +203,10 @@ def _add(rows: _Rows, member: int, turn: TurnCommit) -> None:
         rows.effects.append((member, "record", None, None, None, None, None, turn.record.encoding, turn.record.data))
     if turn.memo is not None:
         rows.effects.append((member, "memo", None, None, None, None, None, turn.memo.encoding, turn.memo.data))
+    if turn.version is not None:
+        version, pinned = turn.version
+        how = "pinned" if pinned else "auto_upgrade"
+        rows.effects.append((member, "version", None, version, None, None, how, None, None))
     if turn.next is not None:
         rows.effects.extend(_next_rows(member, turn.next))
 
@@ -215,10 +239,20 @@ def _effect_rows(member: int, turn: TurnCommit) -> Iterator[tuple[Any, ...]]:
     """Columns: member, what, op, name, workflow id, run id, attributes, encoding, data."""
     for n, effect in enumerate(turn.effects):
         match effect:
-            case AwaitSignal(op=op, signal_id=signal_id):
-                yield member, "await", op, signal_id, None, None, None, None, None
-            case CancelWait(op=op, signal_id=signal_id):
-                yield member, "unwait", op, signal_id, None, None, None, None, None
+            case AwaitSignal(op=op, signal_id=signal_id, escalation=escalation):
+                yield member, "await", op, signal_id, None, None, escalation, None, None
+            case CancelWait(op=op, signal_id=signal_id, became=became, payload=payload):
+                what = "unwait" if became is None else "unescalate"
+                yield member, what, op, signal_id, None, None, became, encoding_of(payload), data_of(payload)
+            case SendHook(op=op, workflow_id=target, run_id=run_id):
+                row = to_row(HookReceived(effect.hook_id, effect.name, effect.input, effect.search))
+                what = "hook" + _before_child(turn, n, target)
+                name = "answer" if effect.answer else "announce"
+                yield member, what, op, name, target, run_id, row.attributes, row.encoding, row.data
+            case AnswerHook(caller_op=op, workflow_id=target, run_id=run_id):
+                row = to_row(effect)
+                name = "hook_completed" if effect.failure is None else "hook_failed"
+                yield member, "answer_hook", op, name, target, run_id, row.attributes, row.encoding, row.data
             case SendSignal(op=op, name=name, payload=payload, workflow_id=target, run_id=run_id):
                 if target is None:
                     yield member, "signal", op, name, None, None, None, payload.encoding, payload.data

@@ -287,7 +287,13 @@ class Database:
 
         async def once() -> None:
             async with self.connection() as conn, conn.transaction():
-                await run(conn)
+                try:
+                    await run(conn)
+                except MemflowError as error:
+                    # Statements on a connection that was given translate their errors; whether to repeat tells the original.
+                    if isinstance(error.__cause__, (asyncpg.PostgresError, asyncpg.InterfaceError, *faults.Lost)):
+                        raise error.__cause__ from None
+                    raise
 
         await self._retrying(once, doing=doing)
 

@@ -15,8 +15,13 @@ from memflow.store.rows import arrival_of, columns
 SEND_COLUMNS = 8
 
 
-async def send(database: Database, messages: Sequence[ToRun], *, connection: Any = None) -> list[Sent]:
-    """Leave messages in the inboxes of runs; those to one run keep their order."""
+async def send(
+    database: Database, messages: Sequence[ToRun], *, connection: Any = None, patient: bool = False
+) -> list[Sent]:
+    """Leave messages in the inboxes of runs; those to one run keep their order.
+
+    `patient`: the sender comes again if one is busy.
+    """
     answers: list[Sent | None] = [None] * len(messages)
     for namespace in dict.fromkeys(message.namespace for message in messages):
         members = [n for n, message in enumerate(messages) if message.namespace == namespace]
@@ -24,7 +29,7 @@ async def send(database: Database, messages: Sequence[ToRun], *, connection: Any
         # Asking twice to cancel is asking once.
         repeat = all(message.request_id is not None or isinstance(message.arrival, CancelRequested) for message in batch)
         rows = await database.fetch(
-            "send", namespace, *columns(_send_rows(batch), SEND_COLUMNS), connection=connection, repeat=repeat
+            "send", namespace, *columns(_send_rows(batch), SEND_COLUMNS), patient, connection=connection, repeat=repeat
         )
         for n, row in zip(members, rows, strict=True):
             answers[n] = Sent(row["outcome"], None if row["status"] is None else Status(row["status"]), row["chain"])

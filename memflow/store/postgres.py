@@ -12,27 +12,50 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from memflow.core.arrivals import Arrival
 from memflow.core.entries import JournalEntry
 from memflow.errors import ConfigurationError
 from memflow.filters import Filter
+from memflow.firing import Action, ScheduleState
 from memflow.payload import Payload
-from memflow.store import activities, commit, events, inbox, journal, migrate, questions, records, workers
+from memflow.store import (
+    activities,
+    activity_acts,
+    branches,
+    commit,
+    events,
+    inbox,
+    journal,
+    migrate,
+    questions,
+    records,
+    schedules,
+    workers,
+)
 from memflow.store import runs as run_rows
 from memflow.store import signals as signal_rows
 from memflow.store.base import (
     ActivityClaims,
+    ActivityKey,
+    ActOnActivity,
     Answer,
     Beat,
     Beaten,
+    Branch,
+    BranchBase,
+    Branched,
     Claims,
     Committed,
     Event,
+    FoundActivity,
     Mail,
     NewRun,
+    Open,
     Outcome,
     Question,
     Reply,
     Retry,
+    RunFacts,
     RunRow,
     Sent,
     Settle,
@@ -43,7 +66,9 @@ from memflow.store.base import (
     UpdateKey,
 )
 from memflow.store.database import Database
+from memflow.store.escalations import EscalationRows
 from memflow.store.notify import Listener
+from memflow.store.schedule_values import ScheduleRow, Served
 from memflow.store.sql import Statements
 
 
@@ -54,6 +79,7 @@ class PostgresStore:
         self.namespace = namespace
         self._database = database
         self._listener = listener
+        self._escalations = EscalationRows(database, namespace)
         self._address: tuple[str | None, str] = (None, "memflow")
 
     @classmethod
@@ -110,8 +136,8 @@ class PostgresStore:
     async def start_runs(self, runs: Sequence[NewRun], *, connection: Any = None) -> list[Started]:
         return await run_rows.start_runs(self._database, runs, connection=connection)
 
-    async def send(self, messages: Sequence[ToRun], *, connection: Any = None) -> list[Sent]:
-        return await inbox.send(self._database, messages, connection=connection)
+    async def send(self, messages: Sequence[ToRun], *, connection: Any = None, patient: bool = False) -> list[Sent]:
+        return await inbox.send(self._database, messages, connection=connection, patient=patient)
 
     async def signal(self, signals: Sequence[ToSignalId], *, connection: Any = None) -> list[Sent]:
         return await signal_rows.signal(self._database, signals, connection=connection)
@@ -119,14 +145,31 @@ class PostgresStore:
     async def terminate(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
         return await run_rows.terminate(self._database, self.namespace, workflow_id, run_id, reason)
 
+    async def pause(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
+        return await branches.pause(self._database, self.namespace, workflow_id, run_id, reason)
+
+    async def resume(self, workflow_id: str, run_id: str | None) -> Sent:
+        return await branches.resume(self._database, self.namespace, workflow_id, run_id)
+
+    async def repin(self, workflow_id: str, run_id: str | None, version: str | None) -> Sent:
+        return await branches.repin(self._database, self.namespace, workflow_id, run_id, version)
+
+    async def branch_base(self, run: int) -> BranchBase | None:
+        return await branches.branch_base(self._database, run)
+
+    async def branch(self, branch: Branch) -> Branched:
+        return await branches.branch(self._database, self.namespace, branch)
+
     async def find_run(self, workflow_id: str, run_id: str | None = None) -> RunRow | None:
         return await run_rows.find_run(self._database, self.namespace, workflow_id, run_id)
 
     async def outcomes(self, runs: Sequence[int]) -> list[Outcome]:
         return await run_rows.outcomes(self._database, runs)
 
-    async def list_runs(self, where: Filter | None, *, limit: int, after: RunRow | None = None) -> list[RunRow]:
-        return await records.list_runs(self._database, self.namespace, where, limit=limit, after=after)
+    async def list_runs(
+        self, where: Filter | None, *, limit: int, after: RunRow | None = None, order: tuple[str, bool] | None = None
+    ) -> list[RunRow]:
+        return await records.list_runs(self._database, self.namespace, where, limit=limit, after=after, order=order)
 
     async def count_runs(self, where: Filter | None) -> int:
         return await records.count_runs(self._database, self.namespace, where)
@@ -134,11 +177,18 @@ class PostgresStore:
     async def history(self, run: int) -> list[JournalEntry]:
         return await journal.history(self._database, run)
 
+    async def facts_of(self, run: int) -> RunFacts | None:
+        return await run_rows.facts_of(self._database, run)
+
     async def activities_of(self, run: int) -> list[Mapping[str, Any]]:
         return await activities.activities_of(self._database, run)
 
     async def events_after(self, position: int | None, *, limit: int) -> tuple[list[Event], int]:
         return await events.events_after(self._database, self.namespace, position, limit=limit)
+
+    @property
+    def escalations(self) -> EscalationRows:
+        return self._escalations
 
     async def replies(self, updates: Sequence[UpdateKey]) -> list[Reply]:
         return await questions.replies(self._database, self.namespace, updates)
@@ -148,6 +198,29 @@ class PostgresStore:
 
     async def answers(self, ids: Sequence[UUID]) -> list[Answer]:
         return await questions.answers(self._database, ids)
+
+    # -- schedules
+
+    async def create_schedule(self, row: ScheduleRow) -> bool:
+        return await schedules.create_schedule(self._database, self.namespace, row)
+
+    async def find_schedule(self, id: str) -> ScheduleRow | None:
+        return await schedules.find_schedule(self._database, self.namespace, id)
+
+    async def list_schedules(self, *, after: str | None, limit: int) -> list[ScheduleRow]:
+        return await schedules.list_schedules(self._database, self.namespace, after=after, limit=limit)
+
+    async def edit_schedule(self, id: str, change: Callable[[ScheduleRow], ScheduleRow]) -> ScheduleRow | None:
+        return await schedules.edit_schedule(self._database, self.namespace, id, change)
+
+    async def delete_schedule(self, id: str) -> bool:
+        return await schedules.delete_schedule(self._database, self.namespace, id)
+
+    async def running_of(self, state: ScheduleState) -> list[Action]:
+        return await schedules.running_now(self._database, self.namespace, state)
+
+    async def serve_schedules(self, *, limit: int) -> Served:
+        return await schedules.serve_schedules(self._database, self.namespace, limit=limit)
 
     # -- workers
 
@@ -174,9 +247,11 @@ class PostgresStore:
     async def release_silent(self, worker: int) -> int:
         return await workers.release_silent(self._database, worker)
 
-    async def claim_runs(self, worker: int, *, task_queues: Sequence[str], limit: int) -> Claims:
+    async def claim_runs(
+        self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None
+    ) -> Claims:
         return await run_rows.claim_runs(
-            self._database, worker=worker, namespace=self.namespace, task_queues=task_queues, limit=limit
+            self._database, worker=worker, namespace=self.namespace, task_queues=task_queues, limit=limit, version=version
         )
 
     async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry]]:
@@ -208,11 +283,35 @@ class PostgresStore:
     async def beat_activities(self, beats: Sequence[Beat]) -> list[Beaten]:
         return await activities.beat_activities(self._database, beats)
 
+    async def open_activities(self, opened: Sequence[Open]) -> list[bool]:
+        return await activity_acts.open_activities(self._database, opened)
+
+    async def find_activity(self, key: ActivityKey) -> FoundActivity | str:
+        return await activity_acts.find_activity(self._database, self.namespace, key)
+
+    async def finish_activity(self, found: FoundActivity, arrival: Arrival, *, exact: bool) -> bool:
+        return await activity_acts.finish_activity(self._database, self.namespace, found, arrival, exact=exact)
+
+    async def fail_attempt(self, found: FoundActivity, delay: timedelta, failure: Payload, *, exact: bool) -> bool:
+        return await activity_acts.fail_attempt(self._database, self.namespace, found, delay, failure, exact=exact)
+
+    async def beat_activity(self, found: FoundActivity, details: Payload | None) -> Beaten:
+        return await activity_acts.beat_activity(self._database, found, details)
+
+    async def act_on_activity(self, found: FoundActivity, act: ActOnActivity) -> bool:
+        return await activity_acts.act_on_activity(self._database, self.namespace, found, act)
+
     async def take_questions(
-        self, worker: int, *, task_queues: Sequence[str], types: Sequence[str], limit: int
+        self, worker: int, *, task_queues: Sequence[str], types: Sequence[str], limit: int, version: str | None = None
     ) -> tuple[list[Question], int]:
         return await questions.take_questions(
-            self._database, worker=worker, namespace=self.namespace, task_queues=task_queues, types=types, limit=limit
+            self._database,
+            worker=worker,
+            namespace=self.namespace,
+            task_queues=task_queues,
+            types=types,
+            limit=limit,
+            version=version,
         )
 
     async def answer_questions(self, answers: Sequence[Answer]) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from memflow.payload import Payload
 from memflow.store.base import Answer, Question, Reply, UpdateKey
 from memflow.store.database import Database
-from memflow.store.rows import data_of, encoding_of, headers_of, payload, payload_or_nothing
+from memflow.store.rows import data_of, encoding_of, headers_of, origins_of, payload, payload_or_nothing
 
 
 async def ask_question(
@@ -20,10 +20,11 @@ async def ask_question(
 
 
 async def take_questions(
-    database: Database, *, worker: int, namespace: str, task_queues: Sequence[str], types: Sequence[str], limit: int
+    database: Database, *, worker: int, namespace: str, task_queues: Sequence[str], types: Sequence[str], limit: int,
+    version: str | None,
 ) -> tuple[list[Question], int]:
     """Queries that can be answered now, and how many cannot yet."""
-    rows = await database.fetch("take_questions", worker, namespace, list(task_queues), list(types), limit)
+    rows = await database.fetch("take_questions", worker, namespace, list(task_queues), list(types), limit, version)
     taken = [
         Question(
             row["id"],
@@ -41,6 +42,10 @@ async def take_questions(
             row["first_run_id"],
             row["parent_workflow_id"],
             row["parent_run_id"],
+            row["continued_run_id"],
+            payload(row["memo"], row["memo_encoding"]),
+            payload(row["search"], row["search_encoding"]),
+            origins_of(row["origins"]),
         )
         for row in rows
         if row["id"] is not None

@@ -6,6 +6,7 @@ A filter's tree becomes a condition made of the fragments below; whatever a pers
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from memflow.filters import Both, Compare, Either, Filter, Not, Value
@@ -22,6 +23,8 @@ _FIELDS: Mapping[str, str] = {
     "queue": "r.task_queue",
     "parent": "r.parent_workflow_id",
     "version": "r.version",
+    "schedule": "r.schedule",
+    "scheduled": "r.scheduled_at",
     "error": "memflow.failure_message(r.result, r.result_encoding)",
     "started": "r.started_at",
     "closed": "r.closed_at",
@@ -34,10 +37,21 @@ _KINDS: Mapping[str, str] = {
     "started": "timestamptz",
     "closed": "timestamptz",
     "wake": "timestamptz",
+    "scheduled": "timestamptz",
     "duration": "float8",
     "length": "float8",
     "attempt": "float8",
 }
+ORDERS: Mapping[str, tuple[str, str]] = {
+    "started": ("r.started_at", "timestamptz"),
+    "closed": ("coalesce(r.closed_at, '9000-01-01 00:00:00+00')", "timestamptz"),   # what has not ended ends after all that has
+    "id": ("r.workflow_id", "text"),
+    "type": ("r.workflow", "text"),
+}
+"""What lists may be ordered by: column and its type. Runs that are equal in it follow in the order of their start."""
+
+_FIRST_PAGE = "($2::bigint is null or r.id < $2::bigint)"
+_BY_ID = "order by r.id desc"
 _PLACE = "true /* where */"
 _OPERATORS = frozenset({"=", "!=", "<", "<=", ">", ">="})
 
@@ -106,11 +120,40 @@ def _fit(value: Any, kind: str) -> Any:
 
 
 async def list_runs(
-    database: Database, namespace: str, where: Filter | None, *, limit: int, after: RunRow | None = None
+    database: Database,
+    namespace: str,
+    where: Filter | None,
+    *,
+    limit: int,
+    after: RunRow | None = None,
+    order: tuple[str, bool] | None = None,
 ) -> list[RunRow]:
-    """The runs that match, newest first, beginning after `after`."""
-    rows = await _filtered(database, "list_runs", [namespace, None if after is None else after.run, limit], where)
+    """The runs that match, newest first or in the order asked for, beginning after `after`."""
+    parameters: list[Any] = [namespace, None if after is None else after.run, limit]
+    if order is None:
+        return [run_row(row) for row in await _filtered(database, "list_runs", parameters, where)]
+    field, descends = order
+    column, kind = ORDERS[field]
+    parameters.append(None if after is None else _key_of(after, field))
+    than, way = ("<", "desc") if descends else (">", "asc")
+    text = database.sql["list_runs"].replace(
+        _FIRST_PAGE, f"($2::bigint is null or ({column}, r.id) {than} ($4::{kind}, $2::bigint))"
+    ).replace(_BY_ID, f"order by {column} {way}, r.id {way}")
+    condition = "true" if where is None else database.sql.with_schema(_Condition(parameters).of(where))
+    rows = await database.fetch_text(text.replace(_PLACE, condition), parameters, doing="list_runs")
     return [run_row(row) for row in rows]
+
+
+def _key_of(row: RunRow, field: str) -> Any:
+    match field:
+        case "started":
+            return row.started_at
+        case "closed":
+            return row.closed_at or datetime(9000, 1, 1, tzinfo=UTC)
+        case "id":
+            return row.workflow_id
+        case _:
+            return row.workflow
 
 
 async def count_runs(database: Database, namespace: str, where: Filter | None) -> int:

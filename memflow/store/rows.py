@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from memflow.core.arrivals import Arrival
+from memflow.core.definition import Origin
 from memflow.core.entries import JournalEntry, Row, from_row, to_row
 from memflow.core.options_json import retry_from_json, retry_to_json
 from memflow.payload import NOTHING, Payload
@@ -54,6 +55,16 @@ def retry_text(policy: RetryPolicy | None) -> str | None:
 def retry_of(text: str | None) -> RetryPolicy | None:
     """A retry policy from a column."""
     return None if text is None else retry_from_json(json.loads(text))
+
+
+def origins_text(origins: Sequence[Origin]) -> str | None:
+    """Origins as a JSON list; nothing for none."""
+    return json.dumps([[each.turn, each.workflow_id, each.run_id] for each in origins]) if origins else None
+
+
+def origins_of(text: str | None) -> tuple[Origin, ...]:
+    """Origins from a column."""
+    return () if text is None else tuple(Origin(*each) for each in json.loads(text))
 
 
 def arrival_of(kind: str, op: int | None, attributes: str | None, encoding: str | None, data: bytes | None) -> Arrival:

@@ -11,7 +11,7 @@ from memflow.core.arrivals import RunTerminated
 from memflow.core.entries import to_row
 from memflow.failure import Failure, encode_failure
 from memflow.runs import Status
-from memflow.store.base import Claim, Claims, NewRun, Outcome, RunRow, Sent, Started
+from memflow.store.base import Claim, Claims, NewRun, Outcome, RunFacts, RunRow, Sent, Started
 from memflow.store.database import Database, Record
 from memflow.store.rows import (
     columns,
@@ -19,13 +19,14 @@ from memflow.store.rows import (
     encoding_of,
     headers_of,
     headers_text,
+    origins_of,
     payload,
     payload_or_nothing,
     retry_of,
     retry_text,
 )
 
-START_COLUMNS = 24
+START_COLUMNS = 25
 
 
 def terminated(reason: str | None) -> Failure:
@@ -41,7 +42,8 @@ async def start_runs(database: Database, runs: Sequence[NewRun], *, connection: 
     """Start runs, each as if the ones before it had been started already. A repeat of a run id is the same start."""
     if not runs:
         return []
-    rows = await database.fetch("start_runs", *columns(_start_rows(runs), START_COLUMNS), REPLACED, connection=connection)
+    *members, task_timeouts = columns(_start_rows(runs), START_COLUMNS)
+    rows = await database.fetch("start_runs", *members, REPLACED, task_timeouts, connection=connection)
     found = {row["ord"]: Started(row["run"], row["run_id"], row["created"], row["conflict"]) for row in rows}
     return [found[n] for n in range(1, len(runs) + 1)]
 
@@ -74,13 +76,16 @@ def _start_rows(runs: Sequence[NewRun]) -> Iterator[tuple[Any, ...]]:
             encoding_of(payload_of_signal),
             data_of(payload_of_signal),
             retry_text(run.retry),
+            run.task_timeout,
         )
 
 
-async def claim_runs(database: Database, *, worker: int, namespace: str, task_queues: Sequence[str], limit: int) -> Claims:
+async def claim_runs(
+    database: Database, *, worker: int, namespace: str, task_queues: Sequence[str], limit: int, version: str | None
+) -> Claims:
     """Take up to `limit` due runs. The token is made here, so that a claim whose answer was lost can be asked for again."""
     token = uuid4()
-    rows = await database.fetch_marked("claim_runs", worker, namespace, list(task_queues), limit, token)
+    rows = await database.fetch_marked("claim_runs", worker, namespace, list(task_queues), limit, token, version)
     first, *claimed = rows
     return Claims([_claim(row, token) for row in claimed], first["started_at"], first["last_at"])
 
@@ -115,6 +120,11 @@ def _claim(row: Record, token: UUID) -> Claim:
         retry=retry_of(row["retry"]),
         execution_deadline=row["execution_deadline"],
         continued_run_id=row["continued_run_id"],
+        version=row["version"],
+        pinned=row["pinned"],
+        task_timeout=row["task_timeout"],
+        ending=row["ending"],
+        origins=origins_of(row["origins"]),
     )
 
 
@@ -137,6 +147,19 @@ async def find_run(database: Database, namespace: str, workflow_id: str, run_id:
     """One run, the latest of its id unless a run id is given."""
     row = await database.row("find_run", namespace, workflow_id, run_id)
     return None if row is None else run_row(row)
+
+
+async def facts_of(database: Database, run: int) -> RunFacts | None:
+    """What a rebuild needs besides the row and the journal."""
+    row = await database.row("facts_of", run)
+    if row is None:
+        return None
+    return RunFacts(
+        headers_of(row["headers"]),
+        row["continued_run_id"],
+        payload(row["search"], row["search_encoding"]),
+        payload(row["memo"], row["memo_encoding"]),
+    )
 
 
 async def outcomes(database: Database, runs: Sequence[int]) -> list[Outcome]:
@@ -176,4 +199,17 @@ def run_row(row: Record) -> RunRow:
         result=payload(row["result"], row["result_encoding"]),
         record={} if row["record"] is None else json.loads(row["record"]),
         memo=payload(row["memo"], row["memo_encoding"]),
+        schedule=row["schedule"],
+        scheduled_at=row["scheduled_at"],
+        version=row["version"],
+        pinned=row["pinned"],
+        unserved=bool(row["unserved"]),
+        due=row["due"],
+        pause_reason=row["pause_reason"],
+        task_timeout=row["task_timeout"],
+        origin_kind=row["origin_kind"],
+        origin_workflow_id=row["origin_workflow_id"],
+        origin_run_id=row["origin_run_id"],
+        origin_seq=row["origin_seq"],
+        continued_run_id=row["continued_run_id"],
     )

@@ -21,6 +21,7 @@ def is_step(turn: TurnCommit) -> bool:
         not turn.release
         and turn.status is Status.RUNNING
         and bool(turn.entries)
+        and turn.version is None
         and turn.detail is None
         and turn.retries == 0
         and turn.record is None
@@ -34,7 +35,7 @@ def is_step(turn: TurnCommit) -> bool:
 
 
 async def commit_steps(database: Database, worker: int, turns: Sequence[TurnCommit]) -> list[Committed]:
-    """Make such turns durable. They are in the order of their runs."""
+    """Make such turns durable. They are in the order of their runs. Who did not win counts as fenced off: why, nobody looked."""
     members: list[tuple[Any, ...]] = []
     journal: list[tuple[Any, ...]] = []
     for member, turn in enumerate(turns, start=1):

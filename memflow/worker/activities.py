@@ -10,23 +10,40 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from memflow.activity import ActivityContext, Info, activity_context, idempotency_key
+from memflow.attempts import CancellationDetails, CompleteAsync
 from memflow.codec import Codec
 from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut
-from memflow.errors import PayloadError
+from memflow.errors import ApplicationError, CancelledError, PayloadError
 from memflow.failure import Failure, failure_of
+from memflow.judging import judge_attempt
 from memflow.payload import Payload
 from memflow.store.base import Settle, Store
 from memflow.worker import verdicts
-from memflow.worker.jobs import Ending, HandBack, Job, Settled, TryAgain
+from memflow.worker.clock import DatabaseClock
+from memflow.worker.injection import ThreadCancel
+from memflow.worker.jobs import Ending, Errand, HandBack, Job, Opened, Settled, TryAgain
+from memflow.workflow import standalone
 
 log = logging.getLogger(__name__)
 
 TIMEOUTS = frozenset({"start_to_close", "schedule_to_close", "heartbeat"})
+
+
+DETAILS = {
+    "cancel": CancellationDetails(cancel_requested=True),
+    "shutdown": CancellationDetails(worker_shutdown=True),
+    "lost": CancellationDetails(not_found=True),
+    "paused": CancellationDetails(paused=True),
+    "reset": CancellationDetails(reset=True),
+    **{kind: CancellationDetails(timed_out=True) for kind in TIMEOUTS},
+}
+"""What an attempt is told, by why it is stopped."""
 
 
 class _NotOurs(Exception):
@@ -37,12 +54,22 @@ class Runner:
     """The activity slots of one worker. Jobs beyond them wait here in order."""
 
     def __init__(
-        self, store: Store, codec: Codec, *, slots: int, executor: Executor, now: Callable[[], datetime], per_second: float | None
+        self,
+        store: Store,
+        codec: Codec,
+        *,
+        slots: int,
+        executor: Executor,
+        clock: DatabaseClock,
+        per_second: float | None,
+        client: Any = None,
     ) -> None:
         self._store = store
+        self.client = client
+        self.draining = False
         self.codec = codec
         self._executor = executor
-        self._now = now
+        self._clock = clock
         self._slots = slots
         self._free = slots
         self._backlog: deque[Job] = deque()
@@ -74,17 +101,22 @@ class Runner:
         self._start_some()
 
     def stop(self, job: Job, why: str) -> None:
-        """Ask a job to end. A sync function is only told; it ends when it looks at `activity.is_cancelled()`."""
+        """Ask a job to end. A thread that looks at `activity.is_cancelled()` is only told, in another an exception is raised."""
         if job.stopped is not None:
             return
         job.stopped = why
         if job.context is not None:
-            job.context.cancelled = True
-        if job.task is not None and (job.definition.is_async or why != "cancel"):
+            job.context.stop(DETAILS[why])
+        # Where another attempt may follow at once, a thread is waited for, so that the two do not run together.
+        if job.task is not None and (job.definition.is_async or why not in ("cancel", "paused", "reset")):
             job.task.cancel()
 
     async def drain(self, grace: timedelta) -> None:
         """Let running jobs end for at most `grace`, then stop them; waiting jobs go back unstarted."""
+        self.draining = True
+        for job in self.jobs:
+            if job.context is not None:
+                job.context.shutdown = True
         for job in self._backlog:
             if job.stopped is None:
                 job.stopped = "withdrawn"
@@ -145,12 +177,17 @@ class Runner:
 
     async def _run(self, job: Job) -> None:
         try:
-            job.started_at = self._now()
+            job.started_at = self._clock.now()
             self._arm(job)
             try:
+                self._check_start(job)
                 ending = await self._attempt(job)
+            except CompleteAsync:
+                ending = self._opened(job)
             except asyncio.CancelledError as stopped:
                 ending = self._stopped(job, stopped)
+            except CancelledError as error:
+                ending = self._failed(job, error) if job.stopped is None else self._stopped(job, error)
             except BaseException as error:               # also SystemExit and friends: they end the activity, not the worker
                 ending = self._failed(job, error)
         finally:
@@ -168,9 +205,23 @@ class Runner:
 
     # ------------------------------------------------------------------------------------------------- one attempt
 
+    def _check_start(self, job: Job) -> None:
+        """Whether a local activity got its slot in time; of others their rows tell."""
+        limit = job.errand.options.schedule_to_start_timeout
+        if limit is None or not job.errand.options.is_local or job.attempt > 1:
+            return
+        if self._clock.now() > job.errand.scheduled_at + limit:
+            job.stopped = "schedule_to_start"
+            raise asyncio.CancelledError
+
     async def _attempt(self, job: Job) -> Ending:
         definition, errand = job.definition, job.errand
-        arguments = self.codec.decode_arguments(errand.input, definition.argument_types, definition.required_arguments)
+        if definition.transactional and job.token is None:
+            raise ApplicationError(f"activity {errand.name!r} is transactional and cannot be local", non_retryable=True)
+        if definition.dynamic:
+            arguments = [self.codec.decode(errand.input)]
+        else:
+            arguments = self.codec.decode_arguments(errand.input, definition.argument_types, definition.required_arguments)
         job.context = _JobContext(self, job)
         activity_context.set(job.context)
         if definition.transactional:
@@ -178,7 +229,11 @@ class Runner:
         if definition.is_async:
             value = await definition.run(*arguments)
         else:
-            bound = functools.partial(contextvars.copy_context().run, definition.run, *arguments)
+            run = definition.run
+            if not definition.no_thread_cancel_exception:
+                job.context.injection = injection = ThreadCancel()
+                run = functools.partial(injection.run, definition.run)
+            bound = functools.partial(contextvars.copy_context().run, run, *arguments)
             call = asyncio.get_running_loop().run_in_executor(self._executor, bound)
             job.context.thread = call
             value = await asyncio.shield(call)
@@ -216,7 +271,7 @@ class Runner:
         failure = failure_of(error, self.codec)
         if isinstance(error, PayloadError):
             failure = _final(failure)                    # the same bytes will not decode or encode the next time either
-        return self._judge(job, failure)
+        return self.judge(job, failure)
 
     def _stopped(self, job: Job, error: BaseException | None) -> Ending:
         op, options = job.errand.op, job.errand.options
@@ -225,27 +280,29 @@ class Runner:
                 return ActivityCancelled(op, verdicts.cancelled())
             case "shutdown" | "lost":
                 return HandBack(verdicts.shut_down())
+            case "paused" | "reset":
+                return HandBack(verdicts.shut_down(), begun=False)
             case "start_to_close" | "heartbeat" as kind:
-                return self._judge(job, verdicts.timed_out(kind, verdicts.limit_of(options, kind), job.heartbeat))
-            case "schedule_to_close":
-                cause = verdicts.timed_out("schedule_to_close", options.schedule_to_close_timeout, job.heartbeat)
-                return ActivityTimedOut(op, verdicts.activity_failed(job.errand.name, op, job.attempt, "timeout", cause))
+                return self.judge(job, verdicts.timed_out(kind, verdicts.limit_of(options, kind), job.heartbeat))
+            case "schedule_to_close" | "schedule_to_start" as kind:
+                cause = verdicts.timed_out(kind, verdicts.limit_of(options, kind), job.heartbeat)
+                id = options.activity_id or op
+                return ActivityTimedOut(op, verdicts.activity_failed(job.errand.name, id, job.attempt, "timeout", cause))
             case _:                                      # the activity cancelled itself
-                return self._judge(job, failure_of(error or asyncio.CancelledError(), self.codec))
+                return self.judge(job, failure_of(error or asyncio.CancelledError(), self.codec))
 
-    def _judge(self, job: Job, failure: Failure) -> Ending:
+    def _opened(self, job: Job) -> Ending:
+        if job.stopped in TIMEOUTS or job.stopped in ("lost", "shutdown"):
+            return self._stopped(job, None)
+        limit = job.errand.options.start_to_close_timeout
+        return Opened(None if limit is None else (job.started_at or self._clock.now()) + limit)
+
+    def judge(self, job: Job, failure: Failure) -> Ending:
         """Another attempt, or the end."""
-        op, options = job.errand.op, job.errand.options
-        delay = options.retry.delay(job.attempt, failure)
-        if delay is not None and job.errand.close_by is not None and self._now() + delay >= job.errand.close_by:
-            delay, state = None, "timeout"
-        else:
-            state = "non_retryable_failure" if _is_final(job, failure) else "maximum_attempts_reached"
-        if delay is not None:
-            log.info("activity attempt failed, trying again", extra={**_ids(job), "delay_seconds": delay.total_seconds()})
-            return TryAgain(delay, failure)
-        verdict = verdicts.activity_failed(job.errand.name, op, job.attempt, state, failure)
-        return ActivityTimedOut(op, verdict) if failure.kind == "timeout" else ActivityFailed(op, verdict)
+        ending = verdict_on(job.errand, job.attempt, failure, self._clock.now())
+        if isinstance(ending, TryAgain):
+            log.info("activity attempt failed, trying again", extra={**_ids(job), "delay_seconds": ending.delay.total_seconds()})
+        return ending
 
     # ------------------------------------------------------------------------------------------------- timeouts
 
@@ -254,16 +311,17 @@ class Runner:
         if options.start_to_close_timeout is not None:
             self._timer(job, options.start_to_close_timeout.total_seconds(), "start_to_close")
         if job.errand.close_by is not None:
-            self._timer(job, max(0.0, (job.errand.close_by - self._now()).total_seconds()), "schedule_to_close")
+            self._timer(job, max(0.0, (job.errand.close_by - self._clock.now()).total_seconds()), "schedule_to_close")
         if options.heartbeat_timeout is not None:
             self._timer(job, options.heartbeat_timeout.total_seconds(), "heartbeat")
 
     def _timer(self, job: Job, seconds: float, kind: str) -> None:
-        job.timers.append(asyncio.get_running_loop().call_later(seconds, self.stop, job, kind))
+        job.timers.append(self._clock.call_later(seconds, self.stop, job, kind))
 
     def beat(self, job: Job, details: Payload | None) -> None:
         """A heartbeat: its timeout starts anew, and the row learns of it. Called on the loop's thread."""
         job.heartbeat = details if details is not None else job.heartbeat
+        job.beats = True
         if job.errand.options.heartbeat_timeout is not None and job.timers:
             job.timers.pop().cancel()                    # the heartbeat timer is armed last
             self._timer(job, job.errand.options.heartbeat_timeout.total_seconds(), "heartbeat")
@@ -280,6 +338,11 @@ class _JobContext(ActivityContext):
         self._job = job
         self._loop = asyncio.get_running_loop()
         self.thread: asyncio.Future[Any] | None = None
+        self.injection: ThreadCancel | None = None
+        self.client = runner.client
+        self.may_open = not job.errand.options.is_local
+        if runner.draining:
+            self.shutdown = True
 
     @property
     def info(self) -> Info:
@@ -293,7 +356,7 @@ class _JobContext(ActivityContext):
             run_id=errand.run_id,
             workflow=errand.workflow,
             activity=errand.name,
-            activity_id=str(errand.op),
+            activity_id=options.activity_id or str(errand.op),
             attempt=job.attempt,
             task_queue=errand.task_queue,
             namespace=errand.namespace,
@@ -304,8 +367,23 @@ class _JobContext(ActivityContext):
             deadline=min(ends, default=None),
             heartbeat_timeout=options.heartbeat_timeout,
             heartbeat_details=() if job.heartbeat_before is None else tuple(codec.decode(job.heartbeat_before)),
-            is_local=job.token is None,
+            is_local=options.is_local,
+            task_token=job.task_token if self.may_open else b"",
+            start_to_close_timeout=options.start_to_close_timeout,
+            schedule_to_close_timeout=options.schedule_to_close_timeout,
+            retry=options.retry,
+            in_workflow=standalone.activity_of(errand.workflow) is None,
         )
+
+    def stop(self, details: CancellationDetails) -> None:
+        """The attempt is asked to end."""
+        self.details = details
+        self.cancelled = True
+        if self.injection is not None and not self.asked:
+            self.injection.cancel()
+
+    def shield(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext() if self.injection is None else self.injection.shield()
 
     def heartbeat(self, details: tuple[Any, ...]) -> None:
         payload = self._runner.codec.encode(list(details)) if details else None
@@ -327,6 +405,12 @@ def _final(failure: Failure) -> Failure:
     return replace(failure, non_retryable=True, next_retry_delay=None)
 
 
-def _is_final(job: Job, failure: Failure) -> bool:
-    return failure.non_retryable or failure.type in job.errand.options.retry.non_retryable_error_types
-
+def verdict_on(errand: Errand, attempt: int, failure: Failure, now: datetime) -> TryAgain | ActivityTimedOut | ActivityFailed:
+    """What becomes of an activity whose attempt failed: another one, or its end."""
+    id = errand.options.activity_id or str(errand.op)
+    verdict = judge_attempt(
+        errand.options, failure, name=errand.name, id=id, attempt=attempt, now=now, close_by=errand.close_by
+    )
+    if isinstance(verdict, Failure):
+        return ActivityTimedOut(errand.op, verdict) if failure.kind == "timeout" else ActivityFailed(errand.op, verdict)
+    return TryAgain(verdict, failure)

@@ -17,6 +17,7 @@ class Bell:
         self._clock = clock
         self._poll_seconds = poll_interval.total_seconds()
         self._rung = asyncio.Event()
+        clock.on_leap(self._rung.set)
 
     def ring(self) -> None:
         """There may be something to look at."""
@@ -27,6 +28,11 @@ class Bell:
         seconds = self._clock.seconds_until(due)
         if seconds < self._poll_seconds * 1.2:
             asyncio.get_running_loop().call_later(seconds, self._rung.set)
+
+    @property
+    def rung(self) -> bool:
+        """Whether it has rung since it was hushed."""
+        return self._rung.is_set()
 
     def hush(self) -> bool:
         """Before looking: what rings from now on counts again. Says whether it had rung."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from memflow.core.arrivals import RunTimedOut
-from memflow.core.interrupts import Cancelled, Closing, Complete, ContinueAsNew, Fail
+from memflow.core.interrupts import AnswerUpdate, Cancelled, Closing, Complete, ContinueAsNew, Fail
 from memflow.core.replay import Replay
 from memflow.failure import Failure, encode_failure
 from memflow.names import next_run_id
@@ -55,6 +55,14 @@ def next_run(claim: Claim, closing: Closing | RunTimedOut, replay: Replay, now: 
         return None
     # Another attempt begins with what the run was given, not with what it made of it.
     return NextRun(next_run_id(claim.run_id), claim.attempt + 1, delay, claim.record, claim.memo, signals=replay.unread)
+
+
+def unanswered(replay: Replay, following: NextRun | None) -> list[AnswerUpdate]:
+    """What updates hear that a run had accepted and not answered when it ended to go on as another: that one does not know them.
+
+    Where nothing follows, the end of the chain tells them. They are replies alone, no entries: the journal ends with the end.
+    """
+    return [] if following is None else [AnswerUpdate(id, "failed", failure=verdicts.update_left()) for id in replay.unanswered]
 
 
 def _delay(claim: Claim, closing: Closing | RunTimedOut, replay: Replay, now: datetime) -> timedelta | None:

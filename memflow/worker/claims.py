@@ -8,6 +8,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from memflow.codec import Codec
 from memflow.core.arrivals import Answer, Arrival, ChildCancelled, ChildFailed
@@ -17,6 +18,7 @@ from memflow.core.interrupts import CancelActivity, ScheduleActivity
 from memflow.core.journal import rebuild
 from memflow.core.replay import Replay, TurnFailed
 from memflow.errors import NondeterminismError
+from memflow.options import VersioningBehavior
 from memflow.runs import Status
 from memflow.store.base import Claim, Store, TurnCommit
 from memflow.worker import verdicts
@@ -24,6 +26,7 @@ from memflow.worker.cache import Cache
 from memflow.worker.committer import stuck_because
 from memflow.worker.registry import Registry
 from memflow.worker.resident import Hands, Resident
+from memflow.workflow import standalone
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,16 @@ class Claims:
     """From claimed rows to residents."""
 
     def __init__(
-        self, store: Store, codec: Codec, registry: Registry, cache: Cache, hands: Hands, residents: dict[int, Resident]
+        self,
+        store: Store,
+        codec: Codec,
+        registry: Registry,
+        cache: Cache,
+        hands: Hands,
+        residents: dict[int, Resident],
+        *,
+        version: str | None = None,
+        pins: bool = True,
     ) -> None:
         self._store = store
         self._codec = codec
@@ -49,21 +61,23 @@ class Claims:
         self._cache = cache
         self._hands = hands
         self._residents = residents
+        self._version = version
+        self._pins = pins
 
     async def adopt(self, worker: int, claims: Sequence[Claim]) -> None:
         """Make residents of claimed runs and read their mail; runs that cannot go on here are handed back."""
         cold: list[Claim] = []
         refused: list[TurnCommit] = []
         for claim in claims:
-            definition = self._registry.workflows.get(claim.workflow)
+            definition = self._registry.workflow(claim.workflow)
             if definition is None:
                 refused.append(self._unknown(claim))
             elif claim.length == 0:
-                self._settle_in(Resident(claim, Replay(definition, self._info(claim), self._codec), self._hands, scheduled_at={}))
+                self._settle_in(self._resident(claim, Replay(definition, self._info(claim), self._codec), {}))
             else:
                 kept = self._cache.take(claim.run, claim.length)
                 if kept is not None and claim.crashes == 0:
-                    self._settle_in(Resident(claim, kept.replay, self._hands, scheduled_at=kept.scheduled_at))
+                    self._settle_in(self._resident(claim, kept.replay, kept.scheduled_at))
                 else:
                     cold.append(claim)
         if cold:
@@ -72,10 +86,20 @@ class Claims:
             await self._store.commit_turns(worker, refused)
         # Nobody is marked before it knows all that it needs for its turn.
         await self._check_starts([claim.run for claim in claims])
+        await self._take_up_locals([claim.run for claim in claims if claim.length])
         await self.read_mail([claim.run for claim in claims if claim.arrived > claim.consumed])
         for claim in claims:
             if claim.arrived <= claim.consumed and claim.run in self._residents:
                 self._hands.mark(self._residents[claim.run])
+
+    def _resident(self, claim: Claim, replay: Replay, scheduled_at: dict[int, datetime], **more: Any) -> Resident:
+        version = None
+        if self._version is not None and not claim.pinned:
+            behaviour = replay.definition.versioning
+            pinned = self._pins if behaviour is None else behaviour == VersioningBehavior.PINNED
+            if pinned or claim.version != self._version:
+                version = (self._version, pinned)
+        return Resident(claim, replay, self._hands, scheduled_at=scheduled_at, version=version, **more)
 
     def _settle_in(self, resident: Resident) -> None:
         self._residents[resident.run] = resident
@@ -96,6 +120,7 @@ class Claims:
             claim.continued_run_id,
             claim.record,
             claim.memo,
+            tuple(claim.origins),
         )
 
     async def _rebuild(self, cold: list[Claim]) -> list[TurnCommit]:
@@ -105,8 +130,10 @@ class Claims:
         refused: list[TurnCommit] = []
         for claim in cold:
             entries = journals.get(claim.run, [])
+            definition = self._registry.workflow(claim.workflow)
+            assert definition is not None, "others have been handed back"
             try:
-                replay = rebuild(self._registry.workflows[claim.workflow], self._info(claim), self._codec, entries)
+                replay = rebuild(definition, self._info(claim), self._codec, entries)
             except (NondeterminismError, TurnFailed) as error:
                 why = error if isinstance(error, NondeterminismError) else error.__cause__ or error
                 log.error(
@@ -117,11 +144,10 @@ class Claims:
                 refused.append(_parked(claim, self._hands.now(), stuck_because(why)))
                 continue
             self._settle_in(
-                Resident(
+                self._resident(
                     claim,
                     replay,
-                    self._hands,
-                    scheduled_at=scheduled_at(entries),
+                    _since_the_branch(claim, scheduled_at(entries)),
                     rows=rows.get(claim.run, set()) if claim.crashes else None,
                     cancelled={e.entry.op for e in entries if isinstance(e.entry, CancelActivity)},
                 )
@@ -141,6 +167,12 @@ class Claims:
                 row = rows.get(op)
                 resident.started_in_time(op, row is None or row["attempt"] > 0 or row["owner"] is not None)
 
+    async def _take_up_locals(self, runs: Sequence[int]) -> None:
+        for run in runs:
+            resident = self._residents.get(run)
+            if resident is not None and resident.has_locals():
+                resident.take_up_locals({row["op"]: row for row in await self._store.activities_of(run)})
+
     async def read_mail(self, runs: Sequence[int]) -> None:
         """Bring unread inbox rows to their residents."""
         wanted = [(run, self._residents[run].read) for run in runs if run in self._residents]
@@ -153,9 +185,11 @@ class Claims:
                     resident.read = row.position
                     resident.arrivals.append((row.position, _as_the_parent_sees_it(resident, row.arrival)))
                     touched[row.run] = resident
+            last = len(mail) < MAIL_LIMIT
             for resident in touched.values():
-                self._hands.mark(resident)
-            if len(mail) < MAIL_LIMIT:
+                if last or not resident.ending:          # one that is about to end has to see all of it in one turn
+                    self._hands.mark(resident)
+            if last:
                 # A claim that counted mail which is gone by now (its owner consumed it) still has its turn.
                 for run, _ in wanted:
                     if run not in touched and run in self._residents:
@@ -170,6 +204,10 @@ class Claims:
             extra={"workflow": claim.workflow, "workflow_id": claim.workflow_id, "task_queue": claim.task_queue},
         )
         detail = f"stuck: workflow type {claim.workflow!r} is not known to the worker that took it (it knows {known})"
+        activity = standalone.activity_of(claim.workflow)
+        if activity is not None:
+            known = ", ".join(sorted(self._registry.activities)) or "none"
+            detail = f"stuck: activity {activity!r} is not registered on the worker that took it (it knows {known})"
         rest = timedelta(seconds=UNKNOWN_SECONDS * (0.5 + random.random()))
         return _release(claim, self._hands.now() + rest, detail, claim.retries)
 
@@ -200,6 +238,13 @@ def _release(claim: Claim, wake_at: datetime, detail: str, retries: int) -> Turn
         retries=retries,
         sticky=False,
     )
+
+
+def _since_the_branch(claim: Claim, scheduled: dict[int, datetime]) -> dict[int, datetime]:
+    """What the copied turns of a reset run left unanswered was scheduled anew when that run began."""
+    if not claim.origins:
+        return scheduled
+    return {op: max(at, claim.started_at) for op, at in scheduled.items()}
 
 
 def scheduled_at(entries: Sequence[JournalEntry]) -> dict[int, datetime]:

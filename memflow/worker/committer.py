@@ -103,7 +103,7 @@ class Committer:
         """One turn; None when its activities may run ahead of the commit."""
         now = self._now()
         try:
-            with self._watchdog.turn(resident.claim.workflow_id):
+            with self._watchdog.turn(resident.claim.workflow_id, resident.claim.task_timeout):
                 resident.advance(now)
         except (NondeterminismError, TurnFailed) as error:
             why = error if isinstance(error, NondeterminismError) else error.__cause__ or error
@@ -131,8 +131,13 @@ class Committer:
                 case "won":
                     self._act(resident, answer, resident.won())
                 case "unread":
-                    # Mail came while the code was ending: undo that turn, so that the next one sees the mail first.
-                    resident.cut_back("unread mail at the end", stuck=False)
+                    # Mail came while the code was ending, or gave up a wait that was just answered: undo that turn, so that the
+                    # next one sees the mail first.
+                    resident.cut_back("unread mail", stuck=False)
+                    resident.marked = True
+                case "paused":
+                    # It may not go on: keep what came before this turn, and let go of it until it is resumed.
+                    resident.pause()
                     resident.marked = True
                 case "refused":
                     resident.cut_back(f"stuck: Postgres refused the commit: {answer.reason}", stuck=True, everything=True)

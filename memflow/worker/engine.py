@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,7 +34,9 @@ from memflow.worker.queries import Queries
 from memflow.worker.queued import Queued
 from memflow.worker.registry import Registry
 from memflow.worker.resident import Acts, Resident
+from memflow.worker.schedules import Schedules
 from memflow.worker.watchdog import Watchdog
+from memflow.workflow import standalone
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,9 @@ FLUSH_SECONDS = 0.1
 
 STAYS_SECONDS = 1.0
 """A run stays here for some 0.1 s without a commit, and each commit looks again, so later timers need no call here."""
+
+LOOKS_SECONDS = 60.0
+"""How often a run that a local activity holds is looked at anyway: timers of asyncio keep what they will call."""
 
 PUMPS = 2
 """Commit pumps: one computes turns while the other's commit is in flight; more would only make batches smaller."""
@@ -70,6 +75,7 @@ class Settings:
 
     task_queue: str
     max_concurrent_activities: int
+    max_concurrent_local_activities: int
     max_concurrent_workflows: int
     max_cached_workflows: int
     max_activities_per_second: float | None
@@ -78,6 +84,7 @@ class Settings:
     poll_interval: timedelta
     identity: str
     version: str | None
+    pins: bool                         # runs of workflows that do not say otherwise stay with this version
     executor: Executor
     trace_sinks: tuple[TraceSink, ...]
 
@@ -86,13 +93,18 @@ class Engine:
     """One worker at work. Made and thrown away with each `Worker` run."""
 
     def __init__(self, client: Connected, registry: Registry, settings: Settings) -> None:
+        self._client = client
         self._store = client.store
         self._codec = client.codec
         self._registry = registry
         self._settings = settings
         self.namespace = client.store.namespace
         self._worker = 0
-        self._draining = False
+        queue = settings.task_queue
+        self._run_queues = [queue] if registry.workflows else []
+        if registry.has_activities:
+            self._run_queues.append(standalone.run_queue(queue))
+        self.draining = False
         self._no_slots = False
         self._residents: dict[int, Resident] = {}
         self._cache = Cache(settings.max_cached_workflows)
@@ -108,25 +120,43 @@ class Engine:
         store, settings = self._store, self._settings
         guard.install()
         self._clock = DatabaseClock(await store.now())
-        self._run_bell, self._activity_bell, self._mail_bell, self._query_bell = (
-            Bell(self._clock, settings.poll_interval) for _ in range(4)
+        self._run_bell, self._activity_bell, self._mail_bell, self._query_bell, self._schedule_bell = (
+            Bell(self._clock, settings.poll_interval) for _ in range(5)
         )
+        self._schedules = Schedules(store, self._clock, self._schedule_bell)
         self._runner = Runner(
             store,
             self._codec,
             slots=settings.max_concurrent_activities,
             executor=settings.executor,
-            now=self.now,
+            clock=self._clock,
             per_second=settings.max_activities_per_second,
+            client=self._client,
         )
         self._runner.freed = self._slot_free
+        self._local_runner = Runner(
+            store,
+            self._codec,
+            slots=settings.max_concurrent_local_activities,
+            executor=settings.executor,
+            clock=self._clock,
+            per_second=None,
+            client=self._client,
+        )
         self._queued = Queued(
-            store, self._registry, self._runner, tried_again=lambda delay: self._activity_bell.ring_at(self.now() + delay)
+            store,
+            self._registry,
+            self._runner,
+            now=self.now,
+            tried_again=lambda delay: self._activity_bell.ring_at(self.now() + delay),
         )
         self._committer = Committer(store, self._watchdog, now=self.now, ahead=self._start_ahead, act=self._act, drop=self._drop)
-        self._claims = Claims(store, self._codec, self._registry, self._cache, self, self._residents)
+        self._claims = Claims(
+            store, self._codec, self._registry, self._cache, self, self._residents, version=settings.version, pins=settings.pins
+        )
         self._queries = Queries(
-            store, self._codec, self._registry, self._cache, self._residents, self._watchdog, self._query_bell.ring
+            store, self._codec, self._registry, self._cache, self._residents, self._watchdog, self._query_bell.ring,
+            version=settings.version,
         )
         self._pulse = Pulse(store, lease=settings.lease, worker=lambda: self._worker)
         self._liveness = Liveness(store, lease=settings.lease, pulse=self._pulse.beat, declared_dead=self._rise_again)
@@ -148,10 +178,11 @@ class Engine:
             stop()
         queue = settings.task_queue
         self._deaf = [
-            await self._store.listen(f"queue:{queue}", self._run_bell.ring),
+            *[await self._store.listen(f"queue:{each}", self._run_bell.ring) for each in self._run_queues],
             await self._store.listen(f"activities:{queue}", self._activity_bell.ring),
             await self._store.listen(f"worker:{self._worker}", self._mail_bell.ring),
             await self._store.listen(f"questions:{queue}", self._query_bell.ring),
+            await self._store.listen("schedules", self._schedule_bell.ring),
         ]
 
     async def live(self) -> None:
@@ -167,18 +198,20 @@ class Engine:
             group.create_task(self._liveness.look(worker))
             group.create_task(keep_house(self._store))
             group.create_task(self._forever("read mail", self._fetch_mail))
+            self._takers.append(group.create_task(self._forever("serve schedules", self._schedules.step)))
+            self._takers.append(group.create_task(self._forever("claim runs", self._take_runs)))
             if self._registry.workflows:
-                self._takers.append(group.create_task(self._forever("claim runs", self._take_runs)))
                 self._takers.append(group.create_task(self._forever("answer queries", self._answer_queries)))
-            if self._registry.activities:
+            if self._registry.has_activities:
                 self._takers.append(group.create_task(self._forever("claim activities", self._take_activities)))
 
     async def drain(self) -> None:
         """Take nothing new, let activities end for the grace given, write what is known, hand everything back."""
-        self._draining = True
+        self.draining = True
         for taker in self._takers:
             taker.cancel()
-        await self._runner.drain(self._settings.graceful_shutdown_timeout)
+        grace = self._settings.graceful_shutdown_timeout
+        await asyncio.gather(self._runner.drain(grace), self._local_runner.drain(grace))
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 for resident in list(self._residents.values()):
@@ -198,6 +231,7 @@ class Engine:
         for resident in list(self._residents.values()):
             self._forget(resident, "shutdown")
         self._cache.clear()
+        self._queries.close()
         self._watchdog.stop()
         self._pulse.stop()
         collector.restore()
@@ -238,7 +272,8 @@ class Engine:
         if room <= 0:
             await self._run_bell.heard()                 # rung by whoever leaves
             return
-        found = await self._store.claim_runs(self._worker, task_queues=[self._settings.task_queue], limit=room)
+        queues = self._run_queues = self._run_queues[::-1]    # whichever is long: neither starves the other
+        found = await self._store.claim_runs(self._worker, task_queues=queues, limit=room, version=self._settings.version)
         self._clock.hear(found.now)
         if found.claims:
             await self._claims.adopt(self._worker, found.claims)
@@ -283,6 +318,22 @@ class Engine:
         elif pause > 0:
             await self._query_bell.rest(self.now() + timedelta(seconds=pause))
 
+    # ------------------------------------------------------------------------------------------------- tests that skip time
+
+    @property
+    def id(self) -> int:
+        """This worker's number in the store."""
+        return self._worker
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run or an activity is in this worker's hands."""
+        return bool(self._residents or self._runner.jobs)
+
+    def hear(self, now: datetime) -> None:
+        """The database's clock was moved to `now`: look at once at what that makes due."""
+        self._clock.hear(now, moved=True)
+
     # ------------------------------------------------------------------------------------------------- hands
 
     def now(self) -> datetime:
@@ -291,9 +342,22 @@ class Engine:
 
     def serves(self, task_queue: str, activity: str) -> ActivityDefinition | None:
         """The activity, if this worker serves that queue, knows that name, and is not about to stop."""
-        if self._draining or task_queue != self._settings.task_queue:
+        if self.draining or task_queue != self._settings.task_queue:
             return None
-        return self._registry.activities.get(activity)
+        return self._registry.activity(activity)
+
+    def knows(self, activity: str) -> ActivityDefinition | None:
+        """The activity, if this worker knows that name, whatever queue it serves."""
+        return self._registry.activity(activity)
+
+    def begin(self, resident: Resident, job: Job, delay: timedelta) -> None:
+        """Start the next attempt of a local activity after `delay`, if the resident is still ours."""
+        job.later = self._clock.call_later(delay.total_seconds(), self._begin, resident, job)
+
+    def _begin(self, resident: Resident, job: Job) -> None:
+        job.later = None
+        if resident.pending.memory.get(job.errand.op) is job:
+            self._submit(job)
 
     def has_room(self) -> bool:
         """Whether an activity could start at once."""
@@ -321,7 +385,7 @@ class Engine:
 
     def _submit(self, job: Job) -> None:
         job.since = asyncio.get_running_loop().time()
-        self._runner.submit(job)
+        (self._local_runner if job.errand.options.is_local else self._runner).submit(job)
 
     def _act(self, resident: Resident, committed: Committed, acts: Acts) -> None:
         """The commit is durable: stop, report, start; then keep, cache or end the run."""
@@ -331,6 +395,11 @@ class Engine:
             job = resident.pending.memory.get(op) or self._runner.find(resident.run, op)
             if job is not None:
                 self._runner.stop(job, "cancel")
+                if job.later is not None:                # it waits for its backoff: let it end now
+                    job.later.cancel()
+                    self._begin(resident, job)
+        for job in acts.abort:
+            self._runner.stop(job, "shutdown")
         for job, ending in acts.report:
             self._queued.finished(job, ending)
         for trace in acts.traces:
@@ -346,6 +415,8 @@ class Engine:
             # A mark that came meanwhile, from a look at mail that had been read: nothing is due here any more, and the
             # replay belongs to the next owner, who may be this worker already.
             resident.marked = False
+            if resident.due_timer is not None:
+                resident.due_timer.cancel()
             if self._residents.get(resident.run) is resident:
                 del self._residents[resident.run]
                 self._cache.keep(resident.run, Suspended(resident.replay, resident.length, resident.pending.scheduled_at))
@@ -362,13 +433,30 @@ class Engine:
         if committed.arrived > resident.read:
             self._mail_wanted.add(resident.run)
             self._mail_bell.ring()
-        if resident.pending.memory:
+        if self._to_flush(resident):
             self._arm_flush(resident, FLUSH_SECONDS)
         due = resident.next_due()
-        if due is not None and (seconds := self._clock.seconds_until(due)) < STAYS_SECONDS:
-            asyncio.get_running_loop().call_later(seconds, self.mark, resident)
+        if due is not None:
+            seconds = self._clock.seconds_until(due)
+            if seconds < STAYS_SECONDS:
+                self._clock.call_at(due, self.mark, resident)
+            elif resident.pending.locals.used and resident.pending.memory:
+                self._arm_due(resident, seconds)
         if resident.arrivals or resident.flush:
             self.mark(resident)
+
+    def _arm_due(self, resident: Resident, seconds: float) -> None:
+        """A local activity may hold its run for long, and nothing else looks at the time meanwhile."""
+        if resident.due_timer is not None:
+            resident.due_timer.cancel()
+        resident.due_timer = asyncio.get_running_loop().call_later(min(seconds, LOOKS_SECONDS), self.mark, resident)
+
+    def _to_flush(self, resident: Resident) -> Collection[Job]:
+        """What should show soon. A local activity makes no row, but that it was asked for is told once."""
+        every = resident.pending.memory.values()
+        if not resident.pending.locals.used or resident.unsaved:
+            return every                                 # as a rule: of thousands of jobs none is looked at
+        return [job for job in every if not job.errand.options.is_local]
 
     def _arm_flush(self, resident: Resident, seconds: float) -> None:
         if resident.flush_timer is None:
@@ -377,9 +465,10 @@ class Engine:
     def _flush(self, resident: Resident) -> None:
         """Make rows of activities that take their time; younger ones are looked at again."""
         resident.flush_timer = None
-        if not resident.pending.memory or self._residents.get(resident.run) is not resident:
+        jobs = self._to_flush(resident)
+        if not jobs or self._residents.get(resident.run) is not resident:
             return
-        oldest = min(job.since for job in resident.pending.memory.values())
+        oldest = min(job.since for job in jobs)
         left = oldest + FLUSH_SECONDS - asyncio.get_running_loop().time()
         if left > 0.001:
             self._arm_flush(resident, left)
@@ -402,11 +491,14 @@ class Engine:
         full = self._full()
         if self._residents.get(resident.run) is resident:
             del self._residents[resident.run]
-        if resident.flush_timer is not None:
-            resident.flush_timer.cancel()
+        for timer in (resident.flush_timer, resident.due_timer):
+            if timer is not None:
+                timer.cancel()
         jobs = list(resident.pending.memory.values())
         resident.pending.memory.clear()
         for job in jobs:
+            if job.later is not None:
+                job.later.cancel()
             self._runner.stop(job, why)
         resident.replay.close()
         if full:

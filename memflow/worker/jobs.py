@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from memflow.activity import ActivityDefinition
 from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut
 from memflow.failure import Failure
+from memflow.names import task_token
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
+from memflow.worker.clock import Timer
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,18 @@ class HandBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """The function returned without a result: somebody outside completes the attempt, until `by` at the latest."""
+
+    by: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A transactional activity whose result went into its own transaction: nothing is left to report."""
 
 
-Ending = ActivityCompleted | ActivityFailed | ActivityTimedOut | ActivityCancelled | TryAgain | HandBack | Settled
+Ending = ActivityCompleted | ActivityFailed | ActivityTimedOut | ActivityCancelled | TryAgain | HandBack | Opened | Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +68,8 @@ class Errand:
     close_by: datetime | None
 
 
-def _no_timers() -> list[asyncio.TimerHandle]:
-    return []                          # `list[TimerHandle]()` would cost ten times as much, once per attempt
+def _no_timers() -> list[Timer]:
+    return []                          # `list[Timer]()` would cost ten times as much, once per attempt
 
 
 @dataclass(slots=True, eq=False)
@@ -83,9 +92,19 @@ class Job:
     stopped: str | None = None
     becoming_a_row: bool = False
     ending: Ending | None = None
-    timers: list[asyncio.TimerHandle] = field(default_factory=_no_timers)
+    timers: list[Timer] = field(default_factory=_no_timers)
     context: Any = None
     since: float = 0.0                 # when it was submitted, by the loop's clock
+    beats: bool = False                # it reports heartbeats, so pauses and resets are told to it
+    later: Timer | None = None         # a local one that waits for its backoff
+    reserved: UUID | None = None       # the token that its row will have, once somebody asked for it
+
+    @property
+    def task_token(self) -> bytes:
+        """How somebody outside names this attempt."""
+        if self.token is None and self.reserved is None:
+            self.reserved = uuid4()
+        return task_token(self.errand.run, self.errand.op, self.token or self.reserved)
 
     @property
     def key(self) -> tuple[int, int]:

@@ -6,10 +6,10 @@ as a row that anybody may take. A crash, a heartbeat, a transaction, or time tur
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 from memflow.activity import ActivityDefinition
@@ -20,6 +20,7 @@ from memflow.payload import Payload
 from memflow.store.base import ActivityRow, Claim
 from memflow.worker import verdicts
 from memflow.worker.jobs import Ending, Errand, Job
+from memflow.worker.locals import Locals
 
 
 class Places(Protocol):
@@ -33,6 +34,15 @@ class Places(Protocol):
 
     def serves(self, task_queue: str, activity: str) -> ActivityDefinition | None:
         """The activity, if this worker serves that queue and knows that name."""
+        ...
+
+    def knows(self, activity: str) -> ActivityDefinition | None:
+        """The activity, if this worker knows that name, whatever queue it serves."""
+        ...
+
+    @property
+    def draining(self) -> bool:
+        """Whether this worker is about to stop."""
         ...
 
     def has_room(self) -> bool:
@@ -66,13 +76,16 @@ class Pending:
     def __init__(self, claim: Claim, replay: Replay, places: Places, scheduled_at: dict[int, datetime]) -> None:
         self.scheduled_at = scheduled_at
         self.memory: dict[int, Job] = {}             # run, or wait for a slot, in memory alone
+        self.aborted: list[Job] = []                 # local ones to stop, since the run leaves
         self.cautious = claim.crashes > 0            # an owner was lost: nothing runs in memory alone
         self._claim = claim
         self._replay = replay
         self._places = places
+        self.locals = Locals(places, cautious=self.cautious)
         self._rows: list[ActivityRow] = []           # for the next commit
         self._in_flight: list[ActivityRow] = []      # in the commit under way
         self._becoming: list[Job] = []               # run already, and get a row with the commit under way
+        self._returned: list[Job] = []               # have returned to be completed from outside, and need a row for that
         self._close_by: dict[int, datetime] = {}
         self._start_by: dict[int, datetime] = {}
 
@@ -83,6 +96,8 @@ class Pending:
 
         `run` is its run. It is not kept: a cycle of the two would leave every run to the garbage collector.
         """
+        if asked.options.is_local:
+            return None if self._places.draining else self.locals.job(self._errand(asked, at), run)
         definition = self._places.serves(self._queue(asked), asked.name)
         if definition is None or self.cautious or definition.transactional or asked.options.heartbeat_timeout is not None:
             return None
@@ -100,6 +115,23 @@ class Pending:
         self._rows.append(_owned_row(job))
         return job
 
+    def rest_local(self, asked: ScheduleActivity, at: datetime, *, begun: int) -> None:
+        """A local activity that does not begin at once; `begun` attempts may have been made."""
+        self.locals.rest(self._errand(asked, at), begun, self._places.now())
+
+    def take_up_locals(self, rows: Mapping[int, Mapping[str, Any]]) -> None:
+        """What rows tell of the local activities that the code waits for."""
+        asked = [each for each in self._replay.open_activities.values() if each.options.is_local]
+        errands = [self._errand(each, self.scheduled_at[each.op]) for each in asked if each.op not in self.memory]
+        self.locals.take_up(rows, errands, never=verdicts.NEVER)
+
+    def commit_locals(self, now: datetime, run: Finished, *, stays: bool) -> tuple[list[Job], list[tuple[Errand, int]]]:
+        """Local attempts that begin once the commit is won, and those whose last attempt was lost."""
+        jobs, rows, lost = self.locals.commit(now, run, stays=stays and not self._places.draining)
+        self._rows.extend(rows)
+        self.memory.update((job.errand.op, job) for job in jobs)
+        return jobs, lost
+
     def lost_row(self, asked: ScheduleActivity, at: datetime) -> None:
         """The row of an activity that a lost owner may have begun: that attempt counts, the next one is due now."""
         self._rows.append(_row(self._errand(asked, at), 1, self._places.now(), encode_failure(verdicts.worker_lost())))
@@ -112,6 +144,15 @@ class Pending:
             self._rows.append(_row(job.errand, job.attempt, due, failure, job.heartbeat))
             self.watch(asked, job.errand.scheduled_at)
 
+    def becomes_row(self, job: Job, ending: Ending) -> None:
+        """The row of a job whose function has returned, for its ending to be reported to."""
+        asked = self._replay.open_activities.get(job.errand.op)
+        if asked is not None:
+            job.becoming_a_row = True
+            job.ending = ending
+            self._returned.append(job)
+            self.watch(asked, job.errand.scheduled_at)
+
     def unbegun(self, job: Job) -> None:
         """The row of an activity that still waited for a slot: no attempt of it counts."""
         asked = self._replay.open_activities.get(job.errand.op)
@@ -119,11 +160,24 @@ class Pending:
             self._rows.append(_row(job.errand, 0, job.errand.scheduled_at))
             self.watch(asked, job.errand.scheduled_at)
 
-    def turn_memory_into_rows(self) -> list[Job]:
-        """Rows for everything in memory. Returns the jobs that had not begun: anybody may take theirs."""
+    def turn_memory_into_rows(self, *, leaving: bool) -> list[Job]:
+        """Rows for everything in memory. Returns the jobs that had not begun: anybody may take theirs.
+
+        Local ones stay in memory, unless the run is `leaving`: then they are stopped, and begin again where it goes.
+        """
         withdrawn: list[Job] = []
+        stay: dict[int, Job] = {}
         for op, job in self.memory.items():
             asked = self._replay.open_activities.get(op)
+            if job.errand.options.is_local:
+                if not leaving:
+                    stay[op] = job
+                    continue
+                if asked is not None:
+                    self.locals.rest(job.errand, job.attempt - (job.task is None), self._places.now())
+                withdrawn.append(job)
+                self.aborted.append(job)
+                continue
             if asked is None:
                 continue
             self.watch(asked, job.errand.scheduled_at)
@@ -135,7 +189,7 @@ class Pending:
                 job.becoming_a_row = True
                 self._rows.append(_owned_row(job))
                 self._becoming.append(job)
-        self.memory.clear()
+        self.memory = stay
         return withdrawn
 
     def _queue(self, asked: ScheduleActivity) -> str:
@@ -163,6 +217,10 @@ class Pending:
 
     def send_rows(self) -> list[ActivityRow]:
         """The rows for the commit that is made now. What comes up while it is in flight belongs to the next one."""
+        for job in self._returned:
+            self._rows.append(_owned_row(job))
+            self._becoming.append(job)
+        self._returned = []
         self._in_flight, self._rows = self._rows, []
         return self._in_flight
 
@@ -186,6 +244,15 @@ class Pending:
         self._rows[:0] = self._in_flight
         self._in_flight = []
 
+    def undo(self, ops: set[int]) -> None:
+        """The turn that asked for these has not happened; none of them has begun."""
+        for op in ops:
+            self.memory.pop(op, None)
+            self.unwatch(op)
+        self._rows = [row for row in self._rows if row.op not in ops]
+        self._in_flight = [row for row in self._in_flight if row.op not in ops]
+        self._becoming = [job for job in self._becoming if job.errand.op not in ops]
+
     # ------------------------------------------------------------------------------------------------- deadlines
 
     def watch(self, asked: ScheduleActivity, at: datetime) -> None:
@@ -199,14 +266,16 @@ class Pending:
         """Answered, or no longer waited for."""
         self._close_by.pop(op, None)
         self._start_by.pop(op, None)
+        self.locals.stop_resting(op)
 
     def deadlines(self) -> Iterable[datetime]:
         """Every deadline minded."""
-        return (*self._close_by.values(), *self._start_by.values())
+        return (*self._close_by.values(), *self._start_by.values(), *self.locals.due())
 
     def overdue(self, now: datetime) -> list[int]:
         """Durable activities whose time to end is up."""
-        return [op for op, by in self._close_by.items() if by <= now and op not in self.memory]
+        late = [op for op, by in self._close_by.items() if by <= now and op not in self.memory]
+        return late + self.locals.overdue(now)
 
     def unstarted_by(self, now: datetime) -> list[int]:
         """Activities that should have been taken up by now; whether they were, their rows know."""
@@ -237,5 +306,5 @@ def _row(
 
 
 def _owned_row(job: Job) -> ActivityRow:
-    job.token = uuid4()
+    job.token = job.reserved or uuid4()
     return replace(_row(job.errand, job.attempt, job.errand.scheduled_at, None, job.heartbeat), token=job.token)

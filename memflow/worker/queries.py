@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from memflow.codec import Codec
-from memflow.core.definition import RunInfo
+from memflow.core.definition import Definition, RunInfo
 from memflow.core.journal import rebuild
 from memflow.core.replay import Replay
 from memflow.failure import encode_failure, failure_of
@@ -29,6 +30,10 @@ FIRST_PAUSE = 0.01
 """Seconds until the next look at queries that cannot be answered yet, doubled each time: their run is about to read its mail."""
 
 
+ENDED_KEPT = 20
+"""Ended runs that are kept rebuilt, the last to be asked about: a dashboard asks the same one several things."""
+
+
 class Queries:
     """What was asked and can be answered here."""
 
@@ -41,6 +46,8 @@ class Queries:
         residents: dict[int, Resident],
         watchdog: Watchdog,
         ring: Callable[[], None],
+        *,
+        version: str | None = None,
     ) -> None:
         self._store = store
         self._codec = codec
@@ -49,6 +56,8 @@ class Queries:
         self._residents = residents
         self._watchdog = watchdog
         self._ring = ring
+        self._version = version
+        self._ended: OrderedDict[int, Replay] = OrderedDict()
         self._answers: list[Answer] = []
         self._pause = FIRST_PAUSE
 
@@ -56,7 +65,9 @@ class Queries:
         """Take queries and answer them. Returns in how many seconds to look again; None: when it rings, or as usual."""
         await self._send()
         types = list(self._registry.workflows)
-        taken, pending = await self._store.take_questions(worker, task_queues=[task_queue], types=types, limit=QUESTIONS)
+        taken, pending = await self._store.take_questions(
+            worker, task_queues=[task_queue], types=types, limit=QUESTIONS, version=self._version
+        )
         await self._answer(taken)
         await self._send()
         if len(taken) == QUESTIONS:
@@ -83,7 +94,11 @@ class Queries:
         cold: list[Question] = []
         for question in questions:
             resident = self._residents.get(question.run)
-            if resident is None:
+            ended = self._ended.get(question.run)
+            if ended is not None:
+                self._ended.move_to_end(question.run)
+                self._answers.append(self._ask(ended, question))
+            elif resident is None:
                 suspended = self._cache.take(question.run, question.length)
                 if suspended is None:
                     cold.append(question)
@@ -106,7 +121,7 @@ class Queries:
                     if question.run not in rebuilt:
                         with self._watchdog.turn(question.workflow_id):
                             rebuilt[question.run] = rebuild(
-                                self._registry.workflows[question.workflow],
+                                _known(self._registry, question.workflow),
                                 _info(question, self._store.namespace),
                                 self._codec,
                                 journals.get(question.run, []),
@@ -117,8 +132,22 @@ class Queries:
                     self._answers.append(self._ask(rebuilt[question.run], question))
                 await asyncio.sleep(0)                   # a long journal must not hold up everything else
         finally:
-            for replay in rebuilt.values():
-                replay.close()
+            for run, replay in rebuilt.items():
+                self._keep_ended(run, replay)
+
+    def _keep_ended(self, run: int, replay: Replay) -> None:
+        """A run that has ended stays as it is, so that the next question need not rebuild it; any other is closed."""
+        if not replay.finished or run in self._ended:
+            replay.close()
+            return
+        self._ended[run] = replay
+        while len(self._ended) > ENDED_KEPT:
+            self._ended.popitem(last=False)[1].close()
+
+    def close(self) -> None:
+        """Let go of what was kept."""
+        while self._ended:
+            self._ended.popitem()[1].close()
 
     def _ask(self, replay: Replay, question: Question) -> Answer:
         try:
@@ -149,4 +178,14 @@ def _info(question: Question, namespace: str) -> RunInfo:
         question.parent_workflow_id,
         question.parent_run_id,
         dict(question.headers),
+        question.continued_run_id,
+        question.record,
+        question.memo,
+        tuple(question.origins),
     )
+
+
+def _known(registry: Registry, workflow: str) -> Definition:
+    found = registry.workflow(workflow)
+    assert found is not None, "only questions to known types are taken"
+    return found

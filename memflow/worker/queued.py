@@ -10,15 +10,16 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from memflow.core.arrivals import ActivityFailed
 from memflow.errors import DatabaseError, OutcomeUnknownError
 from memflow.failure import Failure, encode_failure
-from memflow.store.base import ActivityClaim, Beat, Retry, Settle, Store
+from memflow.store.base import ActivityClaim, Beat, Beaten, Open, Retry, Settle, Store
 from memflow.worker import verdicts
-from memflow.worker.activities import Runner
-from memflow.worker.jobs import Ending, Errand, HandBack, Job, Settled, TryAgain
+from memflow.worker.activities import Runner, verdict_on
+from memflow.worker.jobs import Ending, Errand, HandBack, Job, Opened, Settled, TryAgain
 from memflow.worker.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -36,13 +37,23 @@ UNKNOWN_SECONDS = 5.0
 class Queued:
     """Takes durable activities, and reports on those that run here."""
 
-    def __init__(self, store: Store, registry: Registry, runner: Runner, *, tried_again: Callable[[timedelta], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        runner: Runner,
+        *,
+        now: Callable[[], datetime],
+        tried_again: Callable[[timedelta], None],
+    ) -> None:
+        self._now = now
         self._store = store
         self._registry = registry
         self._runner = runner
         self._tried_again = tried_again
         self._settles: list[Settle] = []
         self._retries: list[Retry] = []
+        self._opens: list[tuple[Open, timedelta | None]] = []
         self._beats: dict[tuple[int, int], Beat] = {}
         self._beaten_at: dict[tuple[int, int], float] = {}
         self._held_beats: set[tuple[int, int]] = set()
@@ -54,18 +65,6 @@ class Queued:
 
     def take(self, claim: ActivityClaim, namespace: str) -> None:
         """Run a claimed row, or hand it back when nobody here knows it."""
-        definition = self._registry.activities.get(claim.name)
-        if definition is None:
-            known = ", ".join(sorted(self._registry.activities)) or "none"
-            reason = Failure(
-                "application",
-                f"activity {claim.name!r} is not registered on the workers of task queue {claim.task_queue!r}; known: {known}",
-                type="ActivityNotRegistered",
-            )
-            delay = timedelta(seconds=UNKNOWN_SECONDS * (0.5 + random.random()))
-            self._retry(Retry(claim.run, claim.op, claim.token, delay, encode_failure(reason), counts=False))
-            log.warning("activity type unknown here, handed back", extra={"activity": claim.name, "task_queue": claim.task_queue})
-            return
         errand = Errand(
             claim.run,
             claim.op,
@@ -81,10 +80,27 @@ class Queued:
             claim.scheduled_at,
             claim.close_by,
         )
+        if claim.late is not None:
+            failure = verdicts.timed_out(claim.late, verdicts.limit_of(claim.options, claim.late), claim.heartbeat)
+            self._report(errand, claim.token, verdict_on(errand, claim.attempt, failure, self._now()))
+            return
+        definition = self._registry.activity(claim.name)
+        if definition is None:
+            known = ", ".join(sorted(self._registry.activities)) or "none"
+            reason = Failure(
+                "application",
+                f"activity {claim.name!r} is not registered on the workers of task queue {claim.task_queue!r}; known: {known}",
+                type="ActivityNotRegistered",
+            )
+            delay = timedelta(seconds=UNKNOWN_SECONDS * (0.5 + random.random()))
+            self._retry(Retry(claim.run, claim.op, claim.token, delay, encode_failure(reason), counts=False))
+            log.warning("activity type unknown here, handed back", extra={"activity": claim.name, "task_queue": claim.task_queue})
+            return
         most = claim.options.retry.maximum_attempts
         if most and claim.attempt > most:
             # The attempt before was the last one, and whoever ran it was lost: it is not known what it did.
-            lost = verdicts.activity_failed(claim.name, claim.op, claim.attempt - 1, "worker_lost", verdicts.worker_lost())
+            id = claim.options.activity_id or claim.op
+            lost = verdicts.activity_failed(claim.name, id, claim.attempt - 1, "worker_lost", verdicts.worker_lost())
             self._settles.append(Settle(claim.run, claim.op, claim.token, ActivityFailed(claim.op, lost)))
             self._ring()
             return
@@ -109,12 +125,19 @@ class Queued:
         self._beaten_at.pop(job.key, None)
         if job.token is None or isinstance(ending, Settled) or job.stopped == "lost":
             return
-        run, op, token = job.errand.run, job.errand.op, job.token
+        self._report(job.errand, job.token, ending)
+
+    def _report(self, errand: Errand, token: UUID, ending: Ending) -> None:
+        run, op = errand.run, errand.op
         match ending:
             case TryAgain(delay=delay, failure=failure):
                 self._retry(Retry(run, op, token, delay, encode_failure(failure)))
             case HandBack(failure=failure, begun=begun):
                 self._retry(Retry(run, op, token, timedelta(), encode_failure(failure) if begun else None, counts=begun))
+            case Opened(by=by):
+                self._opens.append((Open(run, op, token, by), errand.options.heartbeat_timeout))
+            case Settled():
+                return
             case _:
                 self._settles.append(Settle(run, op, token, ending))
         self._ring()
@@ -161,7 +184,7 @@ class Queued:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._beats or self._retries or self._settles:
+            while self._beats or self._retries or self._settles or self._opens:
                 try:
                     await self._send()
                 except (DatabaseError, OutcomeUnknownError):
@@ -180,8 +203,19 @@ class Queued:
                 raise
             for answer in answers:
                 job = self._runner.find(answer.run, answer.op)
-                if job is not None and (answer.lost or answer.cancel_requested):
-                    self._runner.stop(job, "lost" if answer.lost else "cancel")
+                if job is not None and (why := _asked_to_stop(answer, job)) is not None:
+                    self._runner.stop(job, why)
+        if self._opens:
+            opens = self._opens[:BATCH]
+            await self._store.open_activities([opened for opened, _ in opens])
+            del self._opens[: len(opens)]
+            for opened, heartbeat in opens:
+                # When their time is up somebody has to look; it is looked at anew with each heartbeat from outside.
+                waits = [] if heartbeat is None else [heartbeat]
+                if opened.attempt_by is not None:
+                    waits.append(max(timedelta(), opened.attempt_by - self._now()))
+                if waits:
+                    self._tried_again(min(waits))
         if self._retries:
             retries = self._retries[:BATCH]
             await self._store.retry_activities(retries)
@@ -199,3 +233,14 @@ class Queued:
     async def reported(self) -> None:
         """Until every report so far is in Postgres."""
         await self._quiet.wait()
+
+
+def _asked_to_stop(answer: Beaten, job: Job) -> str | None:
+    """Why a job should end, by the answer to its heartbeat. Of pauses and resets only those are told that do beat."""
+    if answer.lost:
+        return "lost"
+    if answer.cancel_requested:
+        return "cancel"
+    if not job.beats:
+        return None
+    return "reset" if answer.reset else "paused" if answer.paused else None

@@ -3,33 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from types import ModuleType
 from typing import Any, TypeVar
 
 from memflow.activity import ActivityDefinition, activity_definition_of
-from memflow.core.definition import Definition
+from memflow.core.definition import Definition, Hook
 from memflow.errors import ConfigurationError
+from memflow.workflow import standalone
 from memflow.workflow.define import definition_of, is_workflow
+from memflow.workflow.hooks import hook_of, hook_of_definition
 
-T = TypeVar("T", Definition, ActivityDefinition)
+T = TypeVar("T", Definition, ActivityDefinition, Hook)
 
 
 class Registry:
-    """The workflows and activities of one worker, by name.
+    """The workflows and activities of one worker, by name, and what may run as a hook in those workflows.
 
     Raises:
         ConfigurationError: something listed is neither, or two of them claim one name.
     """
 
-    def __init__(self, workflows: Iterable[Any], activities: Iterable[Any]) -> None:
+    def __init__(self, workflows: Iterable[Any], activities: Iterable[Any], hooks: Iterable[Any] = ()) -> None:
         self.workflows: dict[str, Definition] = {}
+        self.hooks: dict[str, Hook] = {}
         self.activities: dict[str, ActivityDefinition] = {}
+        self._standalone: dict[str, Definition] = {}
+        self.dynamic_activity: ActivityDefinition | None = None
         for listed in workflows:
             for found in _workflows_of(listed):
                 _add(self.workflows, found, found.name, "workflow")
         for listed in activities:
             for activity in _activities_of(listed):
-                _add(self.activities, activity, activity.name, "activity")
+                if activity.dynamic:
+                    if self.dynamic_activity not in (None, activity):
+                        raise ConfigurationError("two dynamic activities are listed; a worker can have one")
+                    self.dynamic_activity = activity
+                else:
+                    _add(self.activities, activity, activity.name, "activity")
+        for workflow in self.workflows.values():
+            hook = hook_of_definition(workflow)
+            if hook is not None:
+                self.hooks[hook.name] = hook
+        for listed in hooks:
+            for hook in _hooks_of(listed):
+                _add(self.hooks, hook, hook.name, "hook")
+        self.workflows = {name: replace(found, hooks=self.hooks) for name, found in self.workflows.items()}
+
+    def activity(self, name: str) -> ActivityDefinition | None:
+        """What runs the activity of that name here."""
+        return self.activities.get(name, self.dynamic_activity)
+
+    def workflow(self, name: str) -> Definition | None:
+        """What runs the workflow of that type here, also one that is nothing but an activity which a client started."""
+        known = self.workflows.get(name)
+        if known is not None:
+            return known
+        activity = standalone.activity_of(name)
+        if activity is None or self.activity(activity) is None:
+            return None
+        found = self._standalone.get(activity)
+        if found is None:
+            found = self._standalone[activity] = standalone.definition(activity)
+        return found
+
+    @property
+    def has_activities(self) -> bool:
+        """Whether it has any."""
+        return bool(self.activities) or self.dynamic_activity is not None
 
     @property
     def types(self) -> list[str]:
@@ -49,6 +90,13 @@ def _workflows_of(listed: Any) -> Iterator[Definition]:
         yield from (definition_of(value) for value in _members(listed, is_workflow))
     else:
         yield definition_of(listed)
+
+
+def _hooks_of(listed: Any) -> Iterator[Hook]:
+    if isinstance(listed, ModuleType):
+        yield from (hook_of(value) for value in _members(listed, is_workflow) if not isinstance(value, type))
+    else:
+        yield hook_of(listed)
 
 
 def _activities_of(listed: Any) -> Iterator[ActivityDefinition]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from memflow.core.arrivals import (
     ActivityCancelled,
@@ -40,19 +40,23 @@ from memflow.core.interrupts import (
     Interrupt,
     MarkPatch,
     ScheduleActivity,
+    StartHook,
     StartTimer,
     Trace,
     WriteMemo,
     WriteRecord,
 )
-from memflow.core.replay import Replay
+from memflow.core.replay import Replay, TurnFailed
+from memflow.errors import ConfigurationError
 from memflow.failure import encode_failure
 from memflow.payload import NO_ARGUMENTS
 from memflow.runs import Status
 from memflow.store.base import Claim, Question, TurnCommit
 from memflow.worker import verdicts
-from memflow.worker.chains import ending_of, next_run
-from memflow.worker.jobs import Ending, HandBack, Job, Settled, TryAgain
+from memflow.worker.chains import ending_of, next_run, unanswered
+from memflow.worker.jobs import Ending, HandBack, Job, Opened, Settled, TryAgain
+from memflow.worker.locals import lost as lost_local
+from memflow.worker.locals import unknown as unknown_local
 from memflow.worker.pending import Pending, Places
 from memflow.worker.unsaved import Unsaved, empty
 
@@ -70,6 +74,10 @@ class Hands(Places, Protocol):
         """There is something to do for this resident."""
         ...
 
+    def begin(self, resident: Resident, job: Job, delay: timedelta) -> None:
+        """Start the next attempt of a local activity after `delay`, if this resident is still ours."""
+        ...
+
 
 @dataclass(slots=True)
 class Acts:
@@ -80,6 +88,7 @@ class Acts:
     report: list[tuple[Job, Ending]] = field(default_factory=empty)
     due: list[datetime] = field(default_factory=empty)
     traces: list[Trace] = field(default_factory=empty)
+    abort: list[Job] = field(default_factory=empty)
 
 
 class Resident:
@@ -94,8 +103,11 @@ class Resident:
         scheduled_at: dict[int, datetime],
         rows: Collection[int] | None = None,
         cancelled: Collection[int] = (),
+        version: tuple[str, bool] | None = None,
     ) -> None:
-        """`rows` names the ops that have a durable row; None when no owner was lost, so that all have."""
+        """`version` is of this worker's code, if the run's row does not say so yet. `rows` names the ops that have a
+        durable row; None when no owner was lost, so that all have.
+        """
         self.claim = claim
         self.run = claim.run
         self.replay = replay
@@ -107,10 +119,13 @@ class Resident:
         self.pending = Pending(claim, replay, hands, scheduled_at)
         self.committing = self.marked = self.flush = False
         self.flush_timer: asyncio.TimerHandle | None = None
+        self.due_timer: asyncio.TimerHandle | None = None
         self.wake_at: datetime | None = None         # as of the last commit that asked for release
         self.leaving: str | None = None              # why it is released without keeping its replay
         self.detail: str | None = None
         self.questions: list[Question] = []          # asked while turns were unsaved: answered when their commit has won
+        self._version = version
+        self.ending = claim.ending                   # its end met unread mail: the next turn takes all there is
         self._hands = hands
         self._unsaved = Unsaved()
         self._marks = self._unsaved.marks()          # where the last turn began
@@ -119,6 +134,8 @@ class Resident:
         self._closing: Closing | RunTimedOut | None = None
         self._acts = Acts()
         for op, asked in replay.open_activities.items():
+            if asked.options.is_local:
+                continue                                 # `take_up_locals` follows, with their rows
             if rows is None or op in rows:
                 self.pending.watch(asked, scheduled_at[op])
             elif op in cancelled:
@@ -144,10 +161,12 @@ class Resident:
         Raises:
             NondeterminismError, TurnFailed: the code cannot go on; `cut_back` keeps what came before.
         """
+        if self.leaving is not None:
+            return                                       # what it leaves behind is not touched any more: answers go with it
         self._marks = self._unsaved.marks()
         self._taken_before = self.taken
         self._answers = []
-        if self._closing is not None or self.leaving is not None:
+        if self._closing is not None:
             return
         if self.claim.deadline is not None and self.claim.deadline <= now:
             self._end_by_time(now)
@@ -161,12 +180,30 @@ class Resident:
             # The start's own time is durable already, so a crash before the first commit repeats this turn exactly.
             at = self.claim.last_at
         asked = self.replay.advance(Turn(at, arrivals))
+        self._refuse_unknown_locals(asked)
         self._unsaved.effects.extend(each for each in asked if isinstance(each, AnswerUpdate))
         kept, said = journaled(arrivals, asked)
         if kept or said:
             self.turn += 1
             self.last_at = at
             self._keep(kept, said)
+
+    def has_locals(self) -> bool:
+        """Whether its code waits for local activities."""
+        return any(asked.options.is_local for asked in self.replay.open_activities.values())
+
+    def take_up_locals(self, rows: Mapping[int, Mapping[str, Any]]) -> None:
+        """Go on with local activities from where their rows say, or leave, if they cannot run here."""
+        for asked in self.replay.open_activities.values():
+            if asked.options.is_local and self._hands.knows(asked.name) is None:
+                self.cut_back(unknown_local(asked), stuck=True)
+                return
+        self.pending.take_up_locals(rows)
+
+    def _refuse_unknown_locals(self, asked: list[Interrupt]) -> None:
+        for each in asked:
+            if isinstance(each, ScheduleActivity) and each.options.is_local and self._hands.knows(each.name) is None:
+                raise TurnFailed from ConfigurationError(unknown_local(each))
 
     def _keep(self, arrivals: list[Arrival], asked: list[Interrupt]) -> None:
         entries, turn, at = self._unsaved.entries, self.turn, self.last_at
@@ -182,11 +219,14 @@ class Resident:
     def _due(self, now: datetime, first: bool) -> list[Arrival]:
         due: list[Arrival] = [RunStarted(self.claim.input or NO_ARGUMENTS)] if first else []
         answered: set[int] = set()
-        while self.arrivals and len(due) < TURN_LIMIT:
+        # An end that met unread mail is tried again with all of it; else the same end would meet the rest, again and again.
+        while self.arrivals and (len(due) < TURN_LIMIT or self.ending):
             position, arrival = self.arrivals.popleft()
             if position is not None:
                 self.taken = position
             if isinstance(arrival, Answer):
+                if self.pending.locals.forget(arrival.op):
+                    self._unsaved.dropped.append(arrival.op)
                 if arrival.op in answered or not self.replay.expects(arrival):
                     continue                             # it comes late: another answer was faster
                 if not isinstance(arrival, ChildStarted):
@@ -195,7 +235,7 @@ class Resident:
                     self._answers.append(arrival)
             due.append(arrival)
         timers = self.replay.open_timers
-        if timers:
+        if timers and not (self.arrivals and self.replay.asks_people):
             fired = sorted((at, op) for op, at in timers.items() if at <= now and op not in answered)
             due.extend(TimerFired(op) for _, op in fired)
         due.extend(self._late(op, "schedule_to_close") for op in self.pending.overdue(now) if op not in answered)
@@ -204,10 +244,11 @@ class Resident:
     def _late(self, op: int, kind: str) -> ActivityTimedOut:
         """The verdict on a durable activity whose time was up; its row goes with the commit."""
         self.pending.unwatch(op)
+        self.pending.locals.forget(op)
         self._unsaved.dropped.append(op)
         asked = self.replay.open_activities[op]
         cause = verdicts.timed_out(kind, verdicts.limit_of(asked.options, kind))
-        return ActivityTimedOut(op, verdicts.activity_failed(asked.name, op, 0, "timeout", cause))
+        return ActivityTimedOut(op, verdicts.activity_failed(asked.name, asked.options.activity_id or op, 0, "timeout", cause))
 
     def _end_by_time(self, now: datetime) -> None:
         self._closing = RunTimedOut(self.claim.deadline_kind or "run")
@@ -226,7 +267,7 @@ class Resident:
                 self._unsaved.cancelled.append(op)
             case AnswerUpdate():
                 pass                                     # an effect already, as are the rejections, which are no entries
-            case StartTimer() | CancelTimer() | MarkPatch():
+            case StartTimer() | CancelTimer() | MarkPatch() | StartHook():
                 pass                                     # the entry is all; a released run's wake_at is its earliest open timer
             case Trace():
                 self._unsaved.traces.append(interrupt)
@@ -294,12 +335,20 @@ class Resident:
         if self.pending.memory.pop(job.errand.op, None) is None:
             return
         match ending:
+            case TryAgain() | HandBack() if job.errand.options.is_local:
+                following = self.pending.locals.again(job, ending, self)
+                if following is not None and isinstance(ending, TryAgain):
+                    self.pending.memory[job.errand.op] = following
+                    self._hands.begin(self, following, ending.delay)
+                    return
             case TryAgain(delay=delay, failure=failure):
                 self.pending.again(job, self._hands.now() + delay, encode_failure(failure))
             case HandBack(begun=False):
                 self.pending.unbegun(job)
             case HandBack(failure=failure):
                 self.pending.again(job, self._hands.now(), encode_failure(failure))
+            case Opened():
+                self.pending.becomes_row(job, ending)
             case Settled():
                 pass
             case _:
@@ -309,7 +358,8 @@ class Resident:
     def _recover(self, asked: ScheduleActivity, at: datetime) -> None:
         """An activity that a lost owner may have begun."""
         if asked.options.retry.maximum_attempts == 1:
-            failure = verdicts.activity_failed(asked.name, asked.op, 1, "worker_lost", verdicts.worker_lost())
+            id = asked.options.activity_id or asked.op
+            failure = verdicts.activity_failed(asked.name, id, 1, "worker_lost", verdicts.worker_lost())
             self.arrivals.append((None, ActivityFailed(asked.op, failure)))
         else:
             self.pending.lost_row(asked, at)
@@ -320,15 +370,25 @@ class Resident:
         for asked, at in self._unsaved.scheduled:
             if asked.op in self._unsaved.cancelled:
                 self.arrivals.append((None, ActivityCancelled(asked.op, verdicts.cancelled())))
+            elif asked.options.is_local:
+                self._place_local(asked, at, begun=int(maybe_ran))
             elif maybe_ran:
                 self._recover(asked, at)
             else:
                 self._place(asked, at)
         self._unsaved.scheduled.clear()
         if self.flush or self.leaving is not None:
-            withdrawn = self.pending.turn_memory_into_rows()
+            withdrawn = self.pending.turn_memory_into_rows(leaving=self.leaving is not None)
             self._acts.start = [job for job in self._acts.start if job not in withdrawn]
             self.flush = False
+
+    def _place_local(self, asked: ScheduleActivity, at: datetime, *, begun: int) -> None:
+        job = None if begun or self.leaving is not None else self.pending.memory_job(asked, at, self)
+        if job is None:
+            self.pending.rest_local(asked, at, begun=begun)
+        else:
+            self.pending.memory[asked.op] = job
+            self._acts.start.append(job)
 
     def _place(self, asked: ScheduleActivity, at: datetime) -> None:
         stays = self.leaving is None
@@ -352,6 +412,8 @@ class Resident:
             self.pending.unwatch(op)
             acts.stop.append(op)
         acts.traces.extend(unsaved.traces)
+        if status is Status.RUNNING and self.pending.locals.used:
+            self._commit_locals(now)
         busy = self.pending.memory or self.arrivals or any(job.token is None for job in acts.start)
         release = status is not Status.RUNNING or self.leaving is not None or not busy
         parked = release and status is Status.RUNNING
@@ -359,6 +421,7 @@ class Resident:
             self.wake_at = now + verdicts.backoff(self.claim.retries) if self.detail else now
         else:
             self.wake_at = self.next_due() if parked else None
+        following = None if self._closing is None else next_run(self.claim, self._closing, self.replay, now)
         return TurnCommit(
             self.run,
             self.claim.token,
@@ -375,17 +438,29 @@ class Resident:
             activities=self.pending.send_rows(),
             cancelled_activities=[op for op in unsaved.cancelled if op not in self.pending.memory],
             dropped_activities=unsaved.dropped,
-            effects=unsaved.effects,
+            effects=[*unsaved.effects, *unanswered(self.replay, following)],
             mail=self._answers if self.leaving else (),
             sticky=self.leaving is None,
+            version=self._version if unsaved.entries else None,
             record=unsaved.records[-1] if unsaved.records else None,
             memo=unsaved.memos[-1] if unsaved.memos else None,
-            next=None if self._closing is None else next_run(self.claim, self._closing, self.replay, now),
+            next=following,
         )
+
+    def _commit_locals(self, now: datetime) -> None:
+        jobs, lost = self.pending.commit_locals(now, self, stays=self.leaving is None)
+        self._acts.start.extend(jobs)
+        self._acts.abort.extend(self.pending.aborted)
+        self.pending.aborted.clear()
+        for errand, begun in lost:
+            self.arrivals.append((None, ActivityFailed(errand.op, lost_local(errand, begun))))
 
     def won(self) -> Acts:
         """The commit is durable: what may be acted on now."""
-        self.length += len(self._unsaved.entries)
+        if self._unsaved.entries:
+            self.length += len(self._unsaved.entries)
+            self._version = None
+            self.ending = False
         self._unsaved = Unsaved()
         self._marks = self._unsaved.marks()
         self._taken_before = self.taken
@@ -394,6 +469,19 @@ class Resident:
         acts.due, acts.report = self.pending.sent()
         return acts
 
+    def pause(self) -> None:
+        """The run was paused before this commit: keep what it did before the last turn, and leave.
+
+        But for a first turn whose activities run ahead of its commit: that one has happened.
+        """
+        if self.length or any(self._marks) or not self.pending.memory or self._closing is not None:
+            self.cut_back("paused", stuck=False)
+            return
+        self.leaving = "paused"
+        self.pending.not_sent()
+        self._answers = [arrival for position, arrival in self.arrivals if position is None]
+        self.arrivals.clear()
+
     def cut_back(self, why: str, *, stuck: bool, everything: bool = False) -> None:
         """Undo the last turn (or all that is unsaved) and leave: its replay no longer fits its journal.
 
@@ -401,7 +489,12 @@ class Resident:
         """
         self.leaving = why
         self.detail = why if stuck else None
-        self._unsaved.cut(tuple(0 for _ in self._marks) if everything else self._marks)
+        marks = tuple(0 for _ in self._marks) if everything else self._marks
+        undone = {each.entry.op for each in self._unsaved.entries[marks[0] :] if isinstance(each.entry, ScheduleActivity)}
+        self._unsaved.cut(marks)
+        self.pending.undo(undone)
+        # What else the refused share allowed, the next one says again, as far as it still holds.
+        self._acts = Acts(start=[job for job in self._acts.start if job.errand.op not in undone])
         self.taken = self._taken_before
         self._closing = None
         self.pending.not_sent()

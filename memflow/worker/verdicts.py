@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from memflow.core.interrupts import StartChild
 from memflow.failure import Failure
+from memflow.judging import activity_failed as activity_failed
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
 
@@ -19,16 +20,6 @@ STUCK_LONGEST_SECONDS = 60.0
 def backoff(retries: int) -> timedelta:
     """How long a stuck run rests before the next try: 1 s doubling to 60 s, so that fixed code is met within a minute."""
     return timedelta(seconds=min(STUCK_LONGEST_SECONDS, STUCK_FIRST_SECONDS * 2.0 ** min(retries, 10)))
-
-
-def activity_failed(name: str, op: int, attempt: int, retry_state: str, cause: Failure) -> Failure:
-    """What workflow code sees of an activity that failed for good."""
-    return Failure(
-        "activity",
-        f"activity {name!r} failed: {cause.message}" if cause.message else f"activity {name!r} failed",
-        cause=cause,
-        facts={"activity": name, "activity_id": str(op), "attempt": attempt, "retry_state": retry_state},
-    )
 
 
 def child_failed(child: StartChild, cause: Failure) -> Failure:
@@ -55,6 +46,15 @@ def worker_lost() -> Failure:
 def cancelled(message: str = "cancelled") -> Failure:
     """Stopped on request."""
     return Failure("cancelled", message)
+
+
+def update_left() -> Failure:
+    """The run that had accepted an update ended before it was answered. Temporal's type, so that callers may tell it."""
+    return Failure(
+        "application",
+        "the run that accepted the update ended before its handler did, and goes on as a new run; send it again",
+        type="AcceptedUpdateCompletedWorkflow",
+    )
 
 
 def shut_down() -> Failure:

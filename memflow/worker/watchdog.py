@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 import traceback
+from datetime import timedelta
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -37,6 +38,7 @@ class Watchdog:
         self.report_after = report_after
         self.interrupt_after = interrupt_after
         self._label: str | None = None               # the turn that runs now
+        self._limit = interrupt_after
         self._number = 0                             # how many turns began or ended
         self._interrupted = False
         self._lock = threading.Lock()
@@ -60,12 +62,13 @@ class Watchdog:
             self._thread.join()
             self._thread = None
 
-    def turn(self, label: str) -> Self:
-        """`with watchdog.turn(workflow_id):` around one turn.
+    def turn(self, label: str, limit: timedelta | None = None) -> Self:
+        """`with watchdog.turn(workflow_id):` around one turn. `limit` stands in for `interrupt_after`, to half a second or so.
 
         Raises:
             TurnFailed: on leaving the block, if the turn was interrupted there.
         """
+        self._limit = self.interrupt_after if limit is None else limit.total_seconds()
         self._label = label
         return self
 
@@ -98,7 +101,7 @@ class Watchdog:
             if seconds >= self.report_after and not reported:
                 reported = True
                 self._report(label, seconds, number)
-            if seconds >= self.interrupt_after * (interrupts + 1):       # again, if the code caught it and went on
+            if seconds >= self._limit * (interrupts + 1):       # again, if the code caught it and went on
                 interrupts += 1
                 self._interrupt(label, seconds, number)
 

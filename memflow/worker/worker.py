@@ -16,6 +16,7 @@ from typing import Any, Self
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError
 from memflow.names import check_name
+from memflow.options import VersioningBehavior, versioning_of
 from memflow.worker.engine import Connected, Engine, Settings, TraceSink
 from memflow.worker.registry import Registry
 
@@ -27,10 +28,15 @@ class Worker:
     """Runs workflows and activities of one task queue.
 
     `workflows` lists decorated functions, classes or modules that hold some; `activities` decorated functions, instances
-    with decorated methods, or modules. `lease` is how long this worker may be silent before others take over its work.
+    with decorated methods, or modules; `hooks` async functions that may be started in its runs by name, as its workflow
+    functions may. `lease` is how long this worker may be silent before others take over its work.
     `poll_interval` is how often it looks when no doorbell rings. `graceful_shutdown_timeout` is how long running
     activities may go on when it stops; what is not done by then is handed back and runs again elsewhere.
     Durations are timedelta, text or seconds.
+
+    With a `version` (or `build_id`) the runs that it begins stay with workers of that version, unless they are declared with
+    `versioning_behavior="auto_upgrade"` or `default_versioning` says so. New runs go to the newest version that lives on the
+    queue.
 
     Raises:
         ConfigurationError: an option or a listed thing cannot work.
@@ -43,7 +49,9 @@ class Worker:
         task_queue: str = "default",
         workflows: Sequence[Any] = (),
         activities: Sequence[Any] = (),
+        hooks: Sequence[Any] = (),
         max_concurrent_activities: int = 100,
+        max_concurrent_local_activities: int = 100,
         max_concurrent_workflows: int = 2000,
         max_cached_workflows: int = 1000,
         max_activities_per_second: float | None = None,
@@ -51,6 +59,7 @@ class Worker:
         graceful_shutdown_timeout: Duration = 5,
         version: str | None = None,
         build_id: str | None = None,
+        default_versioning: VersioningBehavior | str = VersioningBehavior.PINNED,
         identity: str | None = None,
         lease: Duration = "10 seconds",
         poll_interval: Duration = 1,
@@ -58,11 +67,12 @@ class Worker:
         trace_sinks: Sequence[TraceSink] | None = None,
     ) -> None:
         self._client = client
-        self._registry = Registry(workflows, activities)
-        if not self._registry.workflows and not self._registry.activities:
+        self._registry = Registry(workflows, activities, hooks)
+        if not self._registry.workflows and not self._registry.has_activities:
             raise ConfigurationError("this worker has nothing to run: list workflows=[...] or activities=[...]")
         for name, count, least in (
             ("max_concurrent_activities", max_concurrent_activities, 1),
+            ("max_concurrent_local_activities", max_concurrent_local_activities, 1),
             ("max_concurrent_workflows", max_concurrent_workflows, 1),
             ("max_cached_workflows", max_cached_workflows, 0),
         ):
@@ -73,6 +83,7 @@ class Worker:
             raise ConfigurationError(f"max_activities_per_second={rate} cannot work; give more than 0, or None")
         if version is not None and build_id is not None and version != build_id:
             raise ConfigurationError(f"version={version!r} and build_id={build_id!r} are two names of one thing; give one")
+        code_version = build_id if version is None else version
         term = to_timedelta(lease)
         if term.total_seconds() < 0.5:
             raise ConfigurationError(f"lease={lease!r} cannot work; give at least 0.5 seconds")
@@ -80,13 +91,14 @@ class Worker:
         if poll.total_seconds() < 0.001:
             raise ConfigurationError(f"poll_interval={poll_interval!r} cannot work; give at least 1 millisecond")
         self._own_executor = None if activity_executor is not None else ThreadPoolExecutor(
-            max_workers=max_concurrent_activities, thread_name_prefix="memflow-activity"
+            max_workers=max_concurrent_activities + max_concurrent_local_activities, thread_name_prefix="memflow-activity"
         )
         executor = activity_executor or self._own_executor
         assert executor is not None
         self._settings = Settings(
             task_queue=check_name(task_queue, what="task queue"),
             max_concurrent_activities=max_concurrent_activities,
+            max_concurrent_local_activities=max_concurrent_local_activities,
             max_concurrent_workflows=max_concurrent_workflows,
             max_cached_workflows=max_cached_workflows,
             max_activities_per_second=max_activities_per_second,
@@ -94,7 +106,8 @@ class Worker:
             lease=term,
             poll_interval=poll,
             identity=identity or f"{os.getpid()}@{socket.gethostname()}",
-            version=version or build_id,
+            version=None if code_version is None else check_name(code_version, what="version"),
+            pins=versioning_of(default_versioning, what="default_versioning") is VersioningBehavior.PINNED,
             executor=executor,
             trace_sinks=tuple(trace_sinks) if trace_sinks is not None else _installed_sinks(),
         )

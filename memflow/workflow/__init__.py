@@ -13,7 +13,8 @@ from memflow.core.chain import ContinueAsNewError
 from memflow.core.definition import RunInfo
 from memflow.core.handlers import UpdateInfo
 from memflow.core.logs import logger
-from memflow.options import CancellationType, HandlerUnfinishedPolicy, ParentClosePolicy
+from memflow.errors import UnfinishedSignalHandlersWarning, UnfinishedUpdateHandlersWarning
+from memflow.options import CancellationType, HandlerUnfinishedPolicy, ParentClosePolicy, VersioningBehavior
 from memflow.scheduling import ActivityKeywords
 from memflow.workflow.activities import execute_activity, start_activity
 from memflow.workflow.chance import random, uuid4
@@ -29,6 +30,7 @@ from memflow.workflow.control import (
     terminate,
 )
 from memflow.workflow.define import defn, init, run
+from memflow.workflow.escalations import Escalation
 from memflow.workflow.events import emit, trace
 from memflow.workflow.handlers import (
     all_handlers_finished,
@@ -49,6 +51,8 @@ from memflow.workflow.handlers import (
     set_update_handler,
     update,
 )
+from memflow.workflow.hooks import exec_hook, exec_hook_batch, hook
+from memflow.workflow.local_activities import execute_local_activity, start_local_activity
 from memflow.workflow.patches import deprecate_patch, patched
 from memflow.workflow.proxies import proxy_activities
 from memflow.workflow.records import (
@@ -57,10 +61,12 @@ from memflow.workflow.records import (
     enrich,
     entity,
     memo,
+    progress,
     search,
     upsert_memo,
     upsert_search_attributes,
 )
+from memflow.workflow.recurring import get_last_completion_result, get_last_failure, has_last_completion_result
 from memflow.workflow.signals import signal, wait_condition, wait_for
 from memflow.workflow.timers import now, sleep_for, sleep_until, time
 
@@ -71,12 +77,16 @@ __all__ = [
     "ChildKeywords",
     "ContinueAsNewError",
     "Entity",
+    "Escalation",
     "ExternalHandle",
     "HandlerUnfinishedPolicy",
     "ParentClosePolicy",
     "RunInfo",
     "Search",
+    "UnfinishedSignalHandlersWarning",
+    "UnfinishedUpdateHandlersWarning",
     "UpdateInfo",
+    "VersioningBehavior",
     "all_handlers_finished",
     "cancel",
     "continue_as_new",
@@ -88,16 +98,23 @@ __all__ = [
     "emit",
     "enrich",
     "entity",
+    "exec_hook",
+    "exec_hook_batch",
     "execute_activity",
     "execute_child",
+    "execute_local_activity",
     "get_dynamic_query_handler",
     "get_dynamic_signal_handler",
     "get_dynamic_update_handler",
     "get_external_handle",
+    "get_last_completion_result",
+    "get_last_failure",
     "get_query_handler",
     "get_signal_handler",
     "get_update_handler",
+    "has_last_completion_result",
     "history_length",
+    "hook",
     "in_workflow",
     "info",
     "init",
@@ -106,6 +123,7 @@ __all__ = [
     "memo",
     "now",
     "patched",
+    "progress",
     "proxy_activities",
     "query",
     "random",
@@ -122,6 +140,7 @@ __all__ = [
     "sleep_until",
     "start_activity",
     "start_child",
+    "start_local_activity",
     "terminate",
     "time",
     "trace",

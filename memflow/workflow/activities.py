@@ -61,7 +61,7 @@ async def execute_activity(  # type: ignore[misc]  # mypy does not see that *Any
         asyncio.CancelledError: this task was cancelled; what becomes of the activity tells `cancellation_type`.
     """
     given = cast("ActivityKeywords", keywords)
-    return await perform(*_prepared("execute_activity", activity, arguments, args, result_type, given))
+    return await perform(*prepared("execute_activity", activity, arguments, args, result_type, given))
 
 
 @overload
@@ -98,11 +98,11 @@ def start_activity(  # type: ignore[misc]  # mypy does not see that *Any takes *
         ConfigurationError: an option is unknown or cannot work.
     """
     given = cast("ActivityKeywords", keywords)
-    prepared = _prepared("start_activity", activity, arguments, args, result_type, given)
-    return asyncio.create_task(perform(*prepared), name=f"activity {prepared[0].name}")
+    ready = prepared("start_activity", activity, arguments, args, result_type, given)
+    return asyncio.create_task(perform(*ready), name=f"activity {ready[0].name}")
 
 
-def _prepared(
+def prepared(
     verb: str,
     activity: Any,
     arguments: Sequence[Any],
@@ -110,6 +110,11 @@ def _prepared(
     result_type: Any,
     keywords: ActivityKeywords,
 ) -> tuple[ActivityCall, Payload, Any]:
+    """What to ask for: the call, its encoded arguments, the type of its result.
+
+    Raises:
+        ConfigurationError, PayloadError, TypeError: as the verb says.
+    """
     if args is not None:
         if arguments:
             raise ConfigurationError(f"{verb}: give the arguments one by one or as args=[...], not both")

@@ -19,7 +19,7 @@ from memflow.names import check_name, child_run_id, child_workflow_id
 from memflow.options import CancellationType, ChildOptions, ParentClosePolicy
 from memflow.retry import RetryPolicy, retry_policy
 from memflow.scheduling import cancellation_type, text_headers, time_limit
-from memflow.workflow.control import send_to_run
+from memflow.workflow.control import signal_run
 from memflow.workflow.define import definition_of
 
 R = TypeVar("R")
@@ -77,13 +77,19 @@ class ChildHandle(Generic[R]):
     def __await__(self) -> Generator[Any, Any, R]:
         return self.result().__await__()
 
-    async def signal(self, name: str, payload: Any = None, *, type: Any = Any) -> None:
-        """Send the child a signal by name. `type` describes the payload.
+    @overload
+    async def signal(self, target: str, *arguments: Any, type: Any = ...) -> None: ...
+    @overload
+    async def signal(self, target: Callable[[Any, *Ts], Any], *arguments: *Ts) -> None: ...
+    async def signal(self, target: Any, *arguments: Any, type: Any = Any) -> None:  # type: ignore[misc]  # as for start_child
+        """Send the child a signal by name, or by a method marked `@workflow.signal`. One argument is the payload itself, several
+        are a list. `type` describes the payload of a signal by name.
 
         Raises:
-            PayloadError: the payload is no plain JSON value and `type` does not say what it is.
+            TypeError: too few or too many arguments for the method.
+            PayloadError: an argument does not fit, or is no plain JSON value and nothing says what it is.
         """
-        send_to_run("handle.signal", name, payload, type, self.id, self.run_id)
+        signal_run("handle.signal", target, arguments, type, self.id, self.run_id)
 
     async def cancel(self, *, reason: str | None = None) -> None:
         """Ask the child to cancel itself. Whether it does shows in `result()`."""

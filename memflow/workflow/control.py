@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVarTuple, overload
 
 from memflow.core import context
 from memflow.core.chain import ContinueAsNewError
@@ -11,6 +12,9 @@ from memflow.core.definition import RunInfo
 from memflow.core.interrupts import SendSignal, StopOther
 from memflow.core.unwinding import Evicted
 from memflow.names import check_name
+from memflow.workflow.handlers import handler_name, handler_types
+
+Ts = TypeVarTuple("Ts")
 
 
 def info() -> RunInfo:
@@ -46,13 +50,19 @@ class ExternalHandle:
     id: str
     run_id: str | None = None
 
-    async def signal(self, name: str, payload: Any = None, *, type: Any = Any) -> None:
-        """Send it a signal by name. `type` describes the payload.
+    @overload
+    async def signal(self, target: str, *arguments: Any, type: Any = ...) -> None: ...
+    @overload
+    async def signal(self, target: Callable[[Any, *Ts], Any], *arguments: *Ts) -> None: ...
+    async def signal(self, target: Any, *arguments: Any, type: Any = Any) -> None:  # type: ignore[misc]  # mypy does not see that *Any takes *Ts
+        """Send it a signal by name, or by a method marked `@workflow.signal`. One argument is the payload itself, several are a
+        list. `type` describes the payload of a signal by name.
 
         Raises:
-            PayloadError: the payload is no plain JSON value and `type` does not say what it is.
+            TypeError: too few or too many arguments for the method.
+            PayloadError: an argument does not fit, or is no plain JSON value and nothing says what it is.
         """
-        send_to_run("handle.signal", name, payload, type, self.id, self.run_id)
+        signal_run("handle.signal", target, arguments, type, self.id, self.run_id)
 
     async def cancel(self, *, reason: str | None = None) -> None:
         """Ask it to cancel itself."""
@@ -72,11 +82,21 @@ def did_interrupt(error: BaseException) -> bool:
     return isinstance(error, Evicted | ContinueAsNewError)
 
 
-def send_to_run(verb: str, name: str, payload: Any, type: Any, workflow_id: str, run_id: str | None) -> None:
-    """Ask that a signal be sent by name to one run."""
+def signal_run(verb: str, target: Any, arguments: Sequence[Any], type: Any, workflow_id: str, run_id: str | None) -> None:
+    """Ask that a signal be sent to one run: to the handler of that name, or to that method."""
     replay = context.current(verb)
-    check_name(name, what="signal name")
-    encoded = replay.codec.encode(payload, type)
+    name = check_name(handler_name(target, "signal"), what="signal name")
+    parameters, types, _ = handler_types(target)
+    given = arguments if parameters is None else parameters.bind(arguments, {})
+    match len(given):
+        case 0:
+            encoded = replay.codec.encode(None)
+        case 1:
+            encoded = replay.codec.encode(given[0], type if parameters is None else types[0])
+        case _ if parameters is None:
+            encoded = replay.codec.encode(list(given), type)
+        case _:
+            encoded = replay.codec.encode_arguments(given, types)
     replay.ask(SendSignal(replay.next_op(), name, encoded, workflow_id, run_id))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, cast, overload
 from memflow.core.definition import Definition
 from memflow.errors import ConfigurationError, FailureError
 from memflow.names import check_name
+from memflow.options import VersioningBehavior, versioning_of
 from memflow.signatures import hints_of, local_names, name_of, parameters_of
 from memflow.workflow.handlers import check_handlers, handlers_of
 
@@ -30,6 +31,7 @@ class _Declared:
     target: Any
     fails_on: tuple[type[BaseException], ...]
     known_names: Mapping[str, Any] | None
+    versioning: str | None = None
     definition: Definition | None = None
 
 
@@ -45,24 +47,42 @@ def defn(target: C, /) -> C: ...
 @overload
 def defn(target: F, /) -> F: ...
 @overload
-def defn(*, name: str | None = None, failure_exception_types: Sequence[type[BaseException]] = ()) -> _Defn: ...
 def defn(
-    target: Any = None, /, *, name: str | None = None, failure_exception_types: Sequence[type[BaseException]] = ()
+    *,
+    name: str | None = None,
+    failure_exception_types: Sequence[type[BaseException]] = (),
+    versioning_behavior: VersioningBehavior | str | None = None,
+) -> _Defn: ...
+def defn(
+    target: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    failure_exception_types: Sequence[type[BaseException]] = (),
+    versioning_behavior: VersioningBehavior | str | None = None,
 ) -> Any:
     """Declare a workflow: an async function, or a class with one async method marked `@workflow.run`.
 
     `name` is what clients and workers call it, by default the name in the code. Any exception that leaves a function ends
     its run as failed. For a class only errors meant so do (`ApplicationError`, `ActivityError`, ...), and those listed in
-    `failure_exception_types`; every other exception is a bug: the run waits for fixed code.
+    `failure_exception_types`; every other exception is a bug: the run waits for fixed code. `versioning_behavior` says whether
+    a run stays with the version of the worker that began it (`pinned`) or goes on with whichever is the newest
+    (`auto_upgrade`); None leaves that to the worker.
 
     Raises:
         ConfigurationError: it cannot be a workflow; the message says why.
     """
 
+    versioning = None if versioning_behavior is None else versioning_of(versioning_behavior, what="versioning_behavior").value
+
     def declare(found: Any) -> Any:
         known = local_names(found, depth=3)
         fails_on = _exceptions(failure_exception_types, found)
-        noted = _class(found, name, fails_on, known) if isinstance(found, type) else _function(found, name, known)
+        if not isinstance(found, type):
+            noted = _function(found, name, known)
+        else:
+            noted = _class(found, name, fails_on, known)
+        noted.versioning = versioning
         setattr(cast("object", found), _DECLARED, noted)
         if isinstance(found, type):
             setattr(_run_of(found), _DECLARED, noted)
@@ -184,6 +204,7 @@ def _build(noted: _Declared) -> Definition:
         fails_on=noted.fails_on,
         make=_maker(target) if is_class else None,
         handlers=handlers_of(target, noted.known_names) if is_class else (),
+        versioning=noted.versioning,
     )
 
 

@@ -7,11 +7,13 @@ the same in every replay. What is read may be changed freely: it is a copy.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import Any
 
 from memflow.core import context
 from memflow.core.record import MISSING, at_path, copied
 from memflow.errors import ConfigurationError
+from memflow.names import PROGRESS
 
 
 async def enrich(fields: Mapping[str, Any]) -> None:
@@ -40,7 +42,7 @@ def entity() -> Entity:
 def memo() -> dict[str, Any]:
     """The facts kept with this run: those of the start, and what `upsert_memo` made of them."""
     replay = context.current("memo")
-    return dict(copied(replay.memo))
+    return {name: value for name, value in copied(replay.memo).items() if name != PROGRESS}
 
 
 def upsert_memo(updates: Mapping[str, Any]) -> None:
@@ -52,6 +54,23 @@ def upsert_memo(updates: Mapping[str, Any]) -> None:
     replay = context.current("upsert_memo")
     if updates:
         replay.write_memo(dict(updates))
+
+
+def progress(done: float, total: float | None = None, note: str | None = None) -> None:
+    """Say how far this run is, when this turn commits: lists, `describe()` and the command line show it.
+
+    `total` is how much there is to do in the same unit, where that is known; `note` is a few words for people.
+
+    Raises:
+        ConfigurationError: a number is negative or not finite, or `done` is more than `total`.
+    """
+    replay = context.current("progress")
+    for name, number in (("done", done), ("total", total)):
+        if number is not None and (isinstance(number, bool) or not isfinite(number) or number < 0):
+            raise ConfigurationError(f"progress: {name} is {number!r}; it must be a number of 0 or more")
+    if total is not None and done > total:
+        raise ConfigurationError(f"progress: {done} of {total} is done; `done` must not be more than `total`")
+    replay.write_memo({PROGRESS: [done, total, note]})
 
 
 def upsert_search_attributes(updates: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from types import UnionType
 from typing import Any, TypeVar, overload
 
@@ -12,6 +12,7 @@ from memflow.core.interrupts import SendSignal
 from memflow.duration import Duration, to_timedelta
 from memflow.names import check_name
 from memflow.options import HandlerUnfinishedPolicy
+from memflow.workflow.escalations import Escalation, escalation_text
 from memflow.workflow.handlers import check_options, declare
 
 T = TypeVar("T")
@@ -24,36 +25,75 @@ _NO_DEFAULT: Any = object()
 @overload
 async def wait_for(signal_id: str, *, type: type[T], timeout: Duration | None = None) -> T: ...
 @overload
-async def wait_for(signal_id: str, *, type: type[T], timeout: Duration | None = None, default: D) -> T | D: ...
-@overload
-async def wait_for(signal_id: str, *, type: UnionType, timeout: Duration | None = None, default: Any = ...) -> Any: ...
-@overload
-async def wait_for(signal_id: str, *, timeout: Duration | None = None, default: Any = ...) -> Any: ...
 async def wait_for(
-    signal_id: str, *, type: Any = Any, timeout: Duration | None = None, default: Any = _NO_DEFAULT
+    signal_id: str, *, type: type[T], timeout: Duration | None = None, escalation: Escalation | Mapping[str, Any]
+) -> T | None: ...
+@overload
+async def wait_for(
+    signal_id: str,
+    *,
+    type: type[T],
+    timeout: Duration | None = None,
+    default: D,
+    escalation: Escalation | Mapping[str, Any] | None = None,
+) -> T | D: ...
+@overload
+async def wait_for(
+    signal_id: str,
+    *,
+    type: UnionType,
+    timeout: Duration | None = None,
+    default: Any = ...,
+    escalation: Escalation | Mapping[str, Any] | None = None,
+) -> Any: ...
+@overload
+async def wait_for(
+    signal_id: str,
+    *,
+    timeout: Duration | None = None,
+    default: Any = ...,
+    escalation: Escalation | Mapping[str, Any] | None = None,
+) -> Any: ...
+async def wait_for(
+    signal_id: str,
+    *,
+    type: Any = Any,
+    timeout: Duration | None = None,
+    default: Any = _NO_DEFAULT,
+    escalation: Escalation | Mapping[str, Any] | None = None,
 ) -> Any:
     """Wait for a signal by id and give its payload, read as `type`. A signal that was sent before is kept and taken.
 
     Of several who wait for one id, each gets one signal, in the order they began to wait.
 
+    With `escalation` people are asked meanwhile: in the commit of the wait a row appears that `client.escalations` lists, and
+    that one of them may claim and resolve; what it is resolved with is what this gives. When the wait ends otherwise, the row
+    ends with it. When somebody cancels the row, this gives `default`, or None without one.
+
     Raises:
         TimeoutError: (the builtin one) `timeout` was up and no `default` is given.
-        PayloadError: what was sent does not fit `type`.
+        ConfigurationError: the signal id or the escalation cannot work.
+        PayloadError: what was sent does not fit `type`; or the escalation's metadata are no plain JSON values.
         asyncio.CancelledError: the run, or this task, was cancelled meanwhile.
     """
     replay = context.current("wait_for")
     check_name(signal_id, what="signal id")
-    if timeout is None:
-        received = await replay.wait_signal(signal_id)
-        return replay.codec.decode(received.payload, type)
-    limit = to_timedelta(timeout, what="timeout").total_seconds()
-    try:
-        async with asyncio.timeout(limit):
-            received = await replay.wait_signal(signal_id)
-    except TimeoutError:
-        if default is not _NO_DEFAULT:
-            return default
-        raise TimeoutError(f"no signal {signal_id!r} within {limit:g} s") from None
+    limit = None if timeout is None else to_timedelta(timeout, what="timeout")
+    if limit is None:
+        about = None if escalation is None else escalation_text(escalation, expires_at=None)
+        received = await replay.wait_signal(signal_id, about)
+    else:
+        about = None if escalation is None else escalation_text(escalation, expires_at=replay.now + limit)
+        scope = asyncio.timeout(limit.total_seconds())
+        try:
+            async with scope:
+                received = await replay.wait_signal(signal_id, about, scope.expired)
+        except TimeoutError:
+            if default is not _NO_DEFAULT:
+                return default
+            raise TimeoutError(f"no signal {signal_id!r} within {limit.total_seconds():g} s") from None
+    if received is None:
+        return None if default is _NO_DEFAULT else default
     return replay.codec.decode(received.payload, type)
 
 

@@ -55,3 +55,35 @@ async def one_at_most(name: str) -> str:
 @workflow.defn
 async def waits_for_go() -> str:
     return await workflow.wait_for("go", type=str)
+
+
+async def hook_with_steps(count: int) -> int:
+    """A hook: slow enough to be killed in, and its steps leave lines."""
+    return sum([await step(number) for number in range(count)])
+
+
+@workflow.defn
+async def hooked() -> list[int]:
+    """Gives way to hooks until it is told to end."""
+    own = asyncio.ensure_future(workflow.exec_hook(hook_with_steps, 10))
+    await workflow.wait_for(f"end {workflow.info().workflow_id}")
+    return [await own, await workflow.search().get("hooks", 0)]
+
+
+@workflow.defn
+async def remote_hook(count: int) -> int:
+    """A workflow whose function is a hook for others: it counts in their record."""
+    total = sum([await step(number) for number in range(count)])
+    await workflow.search().incr("hooks")
+    return total
+
+
+@workflow.defn
+async def hooks_another(workflow_id: str) -> int:
+    return await workflow.exec_hook(remote_hook, 10, workflow_id=workflow_id)
+
+
+@workflow.defn
+async def asks_people(number: int) -> int:
+    answer = await workflow.wait_for(f"people {number}", type=int, escalation={"role": "chaos"})
+    return -1 if answer is None else answer

@@ -33,7 +33,7 @@ def test_help_loads_neither_the_database_nor_the_engine() -> None:
     assert not {"asyncpg", "pydantic", "asyncio", "memflow.core.replay", "memflow.client.client"} & set(shown)
 
 
-COMMANDS = (["worker", "--help"], ["run", "list", "--help"], ["db", "status", "--help"])
+COMMANDS = (["activity", "fail", "--help"], ["worker", "--help"], ["run", "list", "--help"], ["db", "status", "--help"])
 
 
 @pytest.mark.parametrize("arguments", [[], ["worker"], *COMMANDS])

@@ -89,3 +89,43 @@ async def test_a_filter_that_cannot_be_read_asks_nobody(client: Client) -> None:
         await client.workflow.count("statu = failed")
     with pytest.raises(ConfigurationError, match="limit"):
         await anext(client.workflow.list(limit=-1))
+
+
+async def ordered(client: Client, order: str | None, limit: int | None = None) -> str:
+    return "".join([run.id async for run in client.workflow.list(order=order, limit=limit)])
+
+
+async def test_lists_are_ordered_by_what_is_asked_for(client: Client) -> None:
+    await some_runs(client)
+    for order, ids in {
+        None: "cba",
+        "started": "cba",
+        "started asc": "abc",
+        "closed": "cba",
+        "closed asc": "abc",
+        "id": "abc",
+        "ID desc": "cba",
+        "type": "abc",
+        "type desc": "cba",
+    }.items():
+        assert await ordered(client, order) == ids, order
+    assert await ordered(client, "id", limit=2) == "ab"
+
+
+async def test_pages_in_any_order_hold_each_run_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memflow.client.workflows.RUNS_PER_PAGE", 7)
+    await asyncio.gather(*(client.workflow.start(f"type {n % 3}", id=f"{n:03}") for n in range(60)))
+    await Driver(client).complete()
+    for order in (None, "started", "started asc", "closed", "closed asc", "id", "id desc", "type", "type desc"):
+        ids = [run.id async for run in client.workflow.list(order=order)]
+        assert len(ids) == len(set(ids)) == 60, order
+    types = [run.type async for run in client.workflow.list(order="type")]
+    assert types == sorted(types)
+    found = [run.id async for run in client.workflow.list('type = "type 1"', order="id desc", limit=10)]
+    assert found == sorted(found, reverse=True) and len(found) == 10
+
+
+@pytest.mark.parametrize("order", ["", "size", "id up", "id asc desc", "record.x", 5])
+async def test_an_order_that_is_none_names_those_there_are(client: Client, order: str) -> None:
+    with pytest.raises(ConfigurationError, match="started, closed, id, type"):
+        await ordered(client, order)

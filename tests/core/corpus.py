@@ -24,16 +24,37 @@ from memflow.core.arrivals import (
     ChildFailed,
     ChildNotStarted,
     ChildStarted,
+    HookCompleted,
+    HookDelivered,
+    HookFailed,
+    HookNotDelivered,
+    HookReceived,
     SignalReceived,
     TimerFired,
     UpdateReceived,
+    WaitCancelled,
 )
 from memflow.core.chance import uuid4
 from memflow.core.context import current
 from memflow.core.definition import Handler
 from memflow.failure import Failure
 from memflow.payload import NOTHING, Payload
-from tests.core.playing import Code, Played, activity, ask_child, child, condition, continue_as_new, emit, patched, send, signal
+from tests.core.playing import (
+    Code,
+    Played,
+    activity,
+    ask_child,
+    ask_hook,
+    child,
+    condition,
+    continue_as_new,
+    emit,
+    patched,
+    people,
+    send,
+    send_hook,
+    signal,
+)
 
 FAILURE = Failure("application", "no", type="Refused")
 SIGNALS = ("approved", "paid")
@@ -51,11 +72,11 @@ class Step:
 LEAVES = (
     *("activity", "sleep", "signal", "waiting", "child", "handle", "emit", "send"),
     *("random", "now", "yield", "raise", "condition"),
-    *("patched", "deprecated", "continue", "count", "path"),
+    *("patched", "deprecated", "continue", "count", "path", "people", "elsewhere"),
 )
 NODES = (
     *("sequence", "gather", "settle", "group", "timeout", "wait_for", "shield", "first", "all", "completed"),
-    *("cancel", "spawn", "try", "loop", "queue", "lock", "cleanup", "stubborn", "barrier"),
+    *("cancel", "spawn", "try", "loop", "queue", "lock", "cleanup", "stubborn", "barrier", "hook", "exec"),
 )
 
 
@@ -109,6 +130,29 @@ class Interpreter:
                 return (await signal(SIGNALS[step.number % 2])).op
         except TimeoutError:
             return "late"
+
+    async def do_people(self, step: Step) -> object:
+        scope = asyncio.timeout(step.number)
+        try:
+            async with scope:
+                found = await people(SIGNALS[step.number % 2], scope.expired)
+        except TimeoutError:
+            return "late"
+        return "cancelled" if found is None else found.op
+
+    async def do_elsewhere(self, step: Step) -> object:
+        return type(await send_hook(self.note(f"w{step.number}"), answer=step.number % 2 == 0)).__name__
+
+    async def do_hook(self, step: Step) -> None:
+        ask_hook(lambda: self.do_sequence(step) if step.number == 0 else self.do_try(step))
+
+    async def do_exec(self, step: Step) -> object:
+        task = ask_hook(lambda: self.do_sequence(step), awaited=True)
+        assert task is not None
+        try:
+            return await task
+        except Exception as error:
+            return type(error).__name__
 
     async def do_child(self, step: Step) -> object:
         return type(await child(self.note(f"c{step.number}"))).__name__
@@ -369,6 +413,7 @@ class World:
         self._announced: set[int] = set()
         self._cancelled = False
         self._updates = 0
+        self._hooks = 0
 
     def next_turn(self, played: Played) -> tuple[float, list[Arrival]]:
         """Seconds that pass, and what arrives after them."""
@@ -387,6 +432,17 @@ class World:
         for op in list(self._waited):
             if random.random() < 0.3:
                 arrivals.append(SignalReceived(self._waited.pop(op), NOTHING, op))
+        for op, asked in replay.open_waits.items():
+            if asked.escalation is not None and op in self._waited and random.random() < 0.2:
+                arrivals.append(WaitCancelled(op, self._waited.pop(op)))
+        for op in random.sample(sorted(replay.open_hooks), min(len(replay.open_hooks), random.randint(0, 2))):
+            arrivals.append(self._news_of_hook(op, replay.open_hooks[op].answer))
+        if random.random() < 0.1:
+            self._hooks += 1
+            reply = ("other", "run-2", self._hooks) if random.random() < 0.5 else (None, None, None)
+            search = Payload(b'{"seen":1}') if random.random() < 0.5 else None
+            number = random.choice((b"[0]", b"[1]", b"[2]", b'["no number"]'))
+            arrivals.append(HookReceived(f"h-{self._hooks}", "outside", Payload(number), search, *reply))
         if random.random() < 0.2:
             arrivals.append(SignalReceived(random.choice(SIGNALS), NOTHING))
         while random.random() < 0.2:
@@ -409,6 +465,13 @@ class World:
         if self._random.random() < 0.4:
             return ActivityCompleted(op, NOTHING)
         return self._random.choice((ActivityFailed, ActivityTimedOut, ActivityCancelled))(op, FAILURE)
+
+    def _news_of_hook(self, op: int, answer: bool) -> Arrival:
+        if self._random.random() < 0.2:
+            return HookNotDelivered(op, "elsewhere", self._random.choice((None, "completed")))
+        if not answer:
+            return HookDelivered(op)
+        return self._random.choice((HookCompleted(op, NOTHING), HookFailed(op, FAILURE)))
 
     def _news_of_child(self, op: int, announce: bool) -> list[Arrival]:
         random = self._random

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
@@ -10,7 +11,7 @@ from memflow.codec import JsonCodec
 from memflow.core.arrivals import Answer, Arrival, RunStarted, SignalReceived, Turn
 from memflow.core.chain import ContinueAsNewError
 from memflow.core.context import current
-from memflow.core.definition import Definition, RunInfo
+from memflow.core.definition import Definition, Hook, RunInfo
 from memflow.core.entries import JournalEntry, from_row, to_row
 from memflow.core.handlers import journaled
 from memflow.core.interrupts import (
@@ -20,8 +21,10 @@ from memflow.core.interrupts import (
     Interrupt,
     MarkPatch,
     ScheduleActivity,
+    SendHook,
     SendSignal,
     StartChild,
+    StartHook,
     StopOther,
 )
 from memflow.core.journal import rebuild
@@ -42,7 +45,7 @@ def seconds(number: float) -> timedelta:
 
 
 def define(run: Code, *, fails_on: tuple[type[BaseException], ...] = (Exception,)) -> Definition:
-    return Definition(run.__name__, run, (), 0, Any, fails_on)
+    return Definition(run.__name__, run, (), 0, Any, fails_on, hooks={"outside": Hook("outside", outside, (int,), 1, Any)})
 
 
 def info_of(run: Code, run_id: str = "run-1") -> RunInfo:
@@ -111,6 +114,7 @@ def standing(replay: Replay) -> object:
         dict(replay.open_timers),
         dict(replay.open_children),
         dict(replay.open_waits),
+        dict(replay.open_hooks),
         replay.waiting(),
         replay.record,
         replay.record_payload(),
@@ -133,7 +137,9 @@ async def activity(name: str, *, wait: bool = False) -> Answer:
 
 
 async def signal(signal_id: str) -> SignalReceived:
-    return await current().wait_signal(signal_id)
+    received = await current().wait_signal(signal_id)
+    assert received is not None
+    return received
 
 
 def ask_child(workflow_id: str, *, announce: bool = False) -> int:
@@ -150,6 +156,35 @@ async def child(workflow_id: str) -> Answer:
         return StopOther(current().next_op(), "cancel", workflow_id, child_op=op)
 
     return await current().answer(op, on_cancel=stop, wait=True)
+
+
+async def outside(number: int) -> int:
+    """What a hook from outside does: its steps show in which order it ran."""
+    await activity(f"outside-{current().write_record('search.incr', ['outside', 1])}")
+    if number == 0:
+        raise LookupError("a hook failed")
+    return number
+
+
+def ask_hook(fn: Code, *, awaited: bool = False) -> asyncio.Task[Any] | None:
+    replay = current()
+    replay.ask(StartHook(replay.next_op(), "hooked", NO_ARGUMENTS))
+    made = Hook("hooked", fn, (), 0, Any)
+    if awaited:
+        return replay.hooks.start_awaited(made, NO_ARGUMENTS)
+    replay.hooks.start(made, NO_ARGUMENTS)
+    return None
+
+
+async def send_hook(workflow_id: str, *, answer: bool) -> Answer:
+    replay = current()
+    op = replay.next_op()
+    replay.ask(SendHook(op, f"hook-{op}", "outside", NO_ARGUMENTS, workflow_id, answer=answer))
+    return await replay.answer(op)
+
+
+async def people(signal_id: str, expired: Callable[[], bool]) -> SignalReceived | None:
+    return await current().wait_signal(signal_id, '{"priority":5}', expired)
 
 
 def emit(topic: str) -> None:

@@ -49,6 +49,8 @@ def played_order() -> Played:
     played.turn(ActivityCompleted(1, NOTHING))
     return played
 
+LOCAL = ActivityOptions(local_retry_threshold=seconds(60))
+
 
 def mismatch(code: Code, played: Played | None = None) -> NondeterminismError:
     with pytest.raises(NondeterminismError) as found:
@@ -252,6 +254,7 @@ DUE: datetime = T0
         (StartChild(1, "w", "id", "r", NOTHING, ChildOptions()), StartChild(1, "w", "id2", "r", NOTHING, ChildOptions()), False),
         (StartChild(1, "w", "id", "r", NOTHING, ChildOptions()), StartChild(1, "v", "id", "r", NOTHING, ChildOptions()), False),
         (StopOther(1, "cancel", "id"), StopOther(1, "terminate", "id"), False),
+        (ScheduleActivity(1, "a", NOTHING, OPTIONS), ScheduleActivity(1, "a", NOTHING, LOCAL), False),
         (Emit(1, {"a": NOTHING}), Emit(1, {"b": NOTHING}), True),
         (WriteRecord(1, "search.set", NOTHING), Trace(1, NOTHING), False),
         (WriteRecord(1, "search.set", NOTHING), WriteRecord(1, "search.set", json("[1]")), True),

@@ -184,7 +184,7 @@ async def test_a_million_sleepers_cost_a_claim_nothing(store: PostgresStore, sql
     await sql.execute("analyze wakes")
     plan = await sql.fetch(
         "explain (analyze, buffers, format json)"
-        " select * from claim_runs($1, 'default', array['q'], 100, gen_random_uuid(), false)",
+        " select * from claim_runs($1, 'default', array['q'], 100, gen_random_uuid(), null, false)",
         worker,
     )
     [top] = json.loads(plan[0][0])

@@ -119,7 +119,7 @@ async def test_a_claim_under_way_while_its_worker_leaves_is_handed_back_too(
     await store.start_runs([a_run()])
     transaction = sql.transaction()
     await transaction.start()
-    taken = await sql.fetch("select run from claim_runs($1, 'default', array['q'], 9, gen_random_uuid(), false)", leaving)
+    taken = await sql.fetch("select run from claim_runs($1, 'default', array['q'], 9, gen_random_uuid(), null, false)", leaving)
     assert len(taken) == 2, "the run, after the row without one"
     left = asyncio.create_task(store.unregister_worker(leaving))
     await asyncio.wait([left], timeout=0.3)

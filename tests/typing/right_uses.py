@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Protocol, assert_type
 from uuid import UUID
 
-from memflow import RetryPolicy, activity, workflow
+from memflow import RetryPolicy, Worker, activity, workflow
+from memflow.client import (
+    ActivityHandle,
+    Client,
+    Escalation,
+    ScheduleCalendar,
+    ScheduleDescription,
+    ScheduleHandle,
+    ScheduleInterval,
+    ScheduleSpec,
+)
 from memflow.client.handle import Handle
 from memflow.client.updates import UpdateHandle
+from memflow_testing import ActivityEnvironment, Replayer, WorkflowEnvironment, replacing
 from tests.typing import shop
 
 
@@ -180,6 +192,7 @@ async def in_a_chain(order: Order, left: int) -> str:
     assert_type(await document.toggle("a.on"), bool)
     assert_type(workflow.memo(), dict[str, Any])
     workflow.upsert_memo({"a": None})
+    workflow.progress(1, 2.5, "half-way")
     assert_type(await workflow.execute_child(in_a_chain, order, 1, retry=RetryPolicy(), run_timeout="1 hour"), str)
     if left:
         workflow.continue_as_new(order, left - 1, run_timeout="1 hour")
@@ -230,6 +243,148 @@ async def talking(handle: Handle[None], order: Order) -> None:
     assert_type(await handle.update("add", order), Any)
     assert_type(await handle.start_update(Cart.add, order, wait_for="completed"), UpdateHandle[float])
     assert_type(await handle.start_update(Cart.remove, order), UpdateHandle[bool])
+    assert_type(await handle.reset(to="first", reapply=False), Handle[None])
+    assert_type(await handle.fork(from_=3, id="other", version="2"), Handle[None])
+    await handle.pause("reason")
+    await handle.resume()
+    await handle.update_options(version=None)
     await workflow.signal("id", 5)
     workflow.set_signal_handler("late", lambda: None)
     assert_type(workflow.all_handlers_finished(), bool)
+
+
+async def by_the_clock(client: Client, order: Order) -> None:
+    assert_type(await client.schedule.create("a", child, order, 2, spec="0 9 * * MON-FRI", zone="Europe/Berlin"), ScheduleHandle)
+    await client.schedule.create("b", Ship.run, order, every="10 minutes", overlap="buffer_one", catchup=60, search={"a": 1})
+    await client.schedule.create("c", "by name", order, 5, spec=["@daily", "0 12 * * *"], limited_actions=3)
+    await client.schedule.create("d", child, args=[order], spec=ScheduleSpec(calendars=[ScheduleCalendar(hour=9)], jitter="5s"))
+    await client.schedule.create_or_update("d", child, order, spec=ScheduleSpec(intervals=[ScheduleInterval("1h")]), paused=True)
+    handle = client.schedule.get_handle("a")
+    assert_type(await handle.describe(), ScheduleDescription)
+    await handle.trigger(overlap="allow_all")
+    await handle.backfill(datetime(2026, 1, 1), datetime(2026, 1, 2), overlap="buffer_all")
+    await handle.update(spec="@hourly", note="more often", args=[order, 3])
+    await handle.update(lambda now: {"catchup": now.catchup * 2})
+    async for found in client.schedule.list(limit=5):
+        assert_type(found, ScheduleDescription)
+
+
+async def local_activities() -> None:
+    assert_type(await workflow.execute_local_activity(charge, Order("a"), 5), bool)
+    assert_type(await workflow.execute_local_activity(undecorated, 1, "a", local_retry_threshold="5 seconds"), bytes)
+    assert_type(await workflow.execute_local_activity(sync_undecorated, 1), bytes)
+    assert_type(await workflow.execute_local_activity(Mail.plain, 1), list[str])
+    assert_type(await workflow.execute_local_activity("by name", 1, result_type=int), int)
+    assert_type(workflow.start_local_activity(weigh, "a"), asyncio.Task[float])
+
+
+async def standalone_activities(client: Client) -> None:
+    handle = await client.activity.start(charge, Order("a"), 5, id="x", task_queue="q", on_conflict="use_existing")
+    assert_type(handle, ActivityHandle[bool])
+    assert_type(await handle.result(), bool)
+    assert_type(await client.activity.execute(weigh, "a", retry=RetryPolicy(maximum_attempts=2)), float)
+    assert_type(await client.activity.execute("by name", args=[1], result_type=str), str)
+    assert_type(client.activity.get_handle("x", result_type=int), ActivityHandle[int])
+
+
+async def completing_from_outside(client: Client, token: bytes) -> None:
+    outside = client.get_activity_handle(token)
+    await outside.heartbeat("page", 3)
+    await outside.complete({"any": "thing"})
+    await client.get_activity_handle(workflow_id="w", activity_id=3).fail(RuntimeError("no"))
+    await client.get_activity_handle(workflow_id="w", activity_id="a").reset(keep_paused=True, jitter="1 second")
+
+
+@activity.defn(no_thread_cancel_exception=True)
+def in_a_thread(item: str) -> int:
+    with activity.shield_thread_cancel_exception():
+        activity.wait_for_cancelled_sync("1 second")
+    assert_type(activity.info().task_token, bytes)
+    assert_type(activity.cancellation_details(), activity.CancellationDetails | None)
+    activity.raise_complete_async()
+
+
+@workflow.defn(versioning_behavior="pinned")
+async def steering(client: Client) -> None:
+    child = await workflow.start_child(Cart.run)
+    await child.signal(Cart.approve, "ada", 2)
+    await child.signal(Cart.end)
+    await child.signal("approve", "ada", 2)
+    await workflow.get_external_handle("other").signal(Cart.approve, "ada", 2)
+    async for run in client.workflow.list(order="closed desc", limit=5):
+        assert_type(run.version, str | None)
+    Worker(client, workflows=[steering], version="2", default_versioning=workflow.VersioningBehavior.AUTO_UPGRADE)
+
+
+async def count(by: int, text: str) -> float:
+    return float(by)
+
+
+async def simple() -> str:
+    return ""
+
+
+async def hooks(handle: Handle[None], client: Client) -> None:
+    assert_type(await workflow.hook(count, 1, "a"), str)
+    assert_type(await workflow.hook("count", 1, workflow_id="w", search={"a": 1}), str)
+    assert_type(await workflow.exec_hook(count, 1, "a"), float)
+    assert_type(await workflow.exec_hook(simple, workflow_id="w", run_id="r"), str)
+    assert_type(await workflow.exec_hook("count", 1, result_type=float), float)
+    assert_type(await workflow.exec_hook("count", 1), Any)
+    assert_type(await workflow.exec_hook(count, 1, signal_id="s"), Any)
+    assert_type(await workflow.exec_hook_batch({"a": (count, 1, "a"), "b": (simple,)}), dict[str, Any])
+    assert_type(await workflow.exec_hook_batch([(1, simple), (2, count, 1, "a")]), dict[Any, Any])
+    assert_type(await handle.hook(count, 1, "a", request_id="once"), str)
+    assert_type(await handle.hook("count", 1), str)
+    assert_type(await client.workflow.hook("w", count, 1, "a", search={"a": 1}), str)
+
+
+async def people(client: Client) -> None:
+    question = workflow.Escalation(role="manager", type="refund", metadata={"order": 1})
+    assert_type(await workflow.wait_for("id", type=Order, escalation=question), Order | None)
+    assert_type(await workflow.wait_for("id", type=int, escalation={"role": "r"}, default="no"), int | str)
+    assert_type(await workflow.wait_for("id", escalation=question), Any)
+    assert_type(await client.escalations.list(status="pending", metadata={"order": 1}), list[Escalation])
+    async for each in client.escalations.list(order="-created_at"):
+        assert_type(each.metadata, Mapping[str, Any])
+    assert_type(await client.escalations.count(status=["pending", "resolved"]), int)
+    claimed = await client.escalations.claim("id", assignee="ann", duration="5 minutes")
+    assert_type(claimed, Escalation)
+    assert_type(await client.escalations.resolve(claimed.id, {"yes": True}), Escalation)
+    assert_type(await client.escalations.resolve_all_or_none({claimed.id: 1}), None)
+    assert_type(await client.escalations.get_by_signal("s"), Escalation | None)
+
+
+async def fake_charge(order: Order, cents: int = 100) -> bool:
+    return True
+
+
+def fake_charge_at_once(order: Order, cents: int = 100) -> bool:
+    return True
+
+
+async def fake_weigh(item: str) -> float:
+    return 2.0
+
+
+async def testing(memflow_env: WorkflowEnvironment) -> None:
+    async with memflow_env.worker(in_a_chain, activities=[charge], replace={charge: fake_charge}):
+        handle = await memflow_env.client.workflow.start(in_a_chain, Order("a"), 1, task_queue=memflow_env.task_queue)
+        assert_type(await handle.result(), str)
+        handle.assert_called(charge, Order("a"), times=1)
+    memflow_env.worker(in_a_chain, activities=[charge], replace={charge: fake_charge_at_once}, lease="5 seconds")
+    both = [replacing(charge, fake_charge), replacing(weigh, fake_weigh)]
+    memflow_env.worker(in_a_chain, activities=[charge, weigh], replace=both)
+    async with await WorkflowEnvironment.start_time_skipping() as env:
+        assert_type(await env.get_current_time(), datetime)
+        await env.sleep("30 days")
+        await env.advance(days=1)
+        with env.auto_time_skipping_disabled():
+            await env.sleep(timedelta(days=1))
+    alone = ActivityEnvironment()
+    assert_type(await alone.run(charge, Order("a"), cents=5), bool)
+    assert_type(await alone.run(weigh, "a"), float)
+    assert_type(await alone.run(Mail().send, "bob"), str)
+    history = await handle.history()
+    assert_type(history.to_json(), str)
+    assert_type((await Replayer(workflows=[in_a_chain]).replay_workflow(history)).replay_failure, Exception | None)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from memflow import RetryPolicy, activity, workflow
+from memflow.client import Client, ScheduleCalendar, ScheduleHandle, ScheduleSpec
 from memflow.client.handle import Handle
-from tests.typing.right_uses import Cart, Elsewhere, Mail, Order, Ship, charge, child, undecorated, weigh
+from memflow_testing import ActivityEnvironment, WorkflowEnvironment, replacing
+from tests.typing.right_uses import Cart, Elsewhere, Mail, Order, Ship, charge, child, in_a_chain, undecorated, weigh
 
 
 def not_async(order: Order) -> None: ...
@@ -77,4 +79,67 @@ async def talking(handle: Handle[None], order: Order) -> None:
     await handle.query(Cart.total)  # wrong
     await handle.update(Cart.add, "order")  # wrong
     await handle.start_update(Cart.add, order, wait_for="begun")  # wrong
+    await handle.reset(to=None)  # wrong
+    await handle.fork(3, id=5)  # wrong
+    await handle.update_options()  # wrong
+    await workflow.get_external_handle("other").signal(Cart.approve, "ada")  # wrong
     workflow.query(unfinished_policy="abandon")  # wrong
+
+
+async def by_the_clock(client: Client, handle: ScheduleHandle, order: Order) -> None:
+    await client.schedule.create("a", child, "order", spec="@daily")  # wrong
+    await client.schedule.create("a", Ship.run, order, 5, spec="@daily")  # wrong
+    await client.schedule.create("a", child, order, cron="@daily")  # wrong
+    await client.schedule.create("a", child, order, spec=5)  # wrong
+    await client.schedule.create("a", not_async, order, spec="@daily")  # wrong
+    await handle.trigger("allow_all")  # wrong
+    await handle.backfill("2026-01-01", "2026-01-02")  # wrong
+    await handle.update(trigger_immediately=True)  # wrong
+    ScheduleCalendar(hours=9)  # wrong
+    ScheduleSpec(interval=5)  # wrong
+
+
+async def local_and_standalone(client: Client) -> None:
+    await workflow.execute_local_activity(weigh, 5)  # wrong
+    await workflow.execute_local_activity(weigh, "a", task_queue="q")  # wrong
+    await workflow.execute_local_activity(weigh, "a", heartbeat_timeout=5)  # wrong
+    await client.activity.start(weigh, 5)  # wrong
+    await client.activity.execute(weigh, "a", run_timeout=5)  # wrong
+    await client.get_activity_handle(5).complete()  # wrong
+    await client.get_activity_handle("t").reset(5)  # wrong
+
+
+async def count(by: int, text: str) -> float:
+    return float(by)
+
+
+async def hooks(handle: Handle[None]) -> None:
+    await workflow.hook(count, "1", "a")  # wrong
+    await workflow.exec_hook(count, 1)  # wrong
+    text: str = await workflow.exec_hook(count, 1, "a")  # wrong
+    await handle.hook(count, 1)  # wrong
+    workflow.Escalation(rol="manager")  # wrong
+    order: Order = await workflow.wait_for("id", type=Order, escalation={"role": "r"})  # wrong
+    print(text, order)
+
+
+async def takes_text(order: str, cents: int = 100) -> bool:
+    return True
+
+
+async def gives_text(order: Order, cents: int = 100) -> str:
+    return ""
+
+
+async def takes_more(order: Order, cents: int, why: str) -> bool:
+    return True
+
+
+async def testing(env: WorkflowEnvironment) -> None:
+    env.worker(in_a_chain, activities=[charge], replace={charge: takes_text})  # wrong
+    env.worker(in_a_chain, activities=[charge], replace={charge: gives_text})  # wrong
+    env.worker(in_a_chain, activities=[charge], replace={charge: takes_more})  # wrong
+    replacing(charge, takes_text)  # wrong
+    replacing(charge, gives_text)  # wrong
+    await env.sleep([1])  # wrong
+    await ActivityEnvironment().run(charge, "a")  # wrong

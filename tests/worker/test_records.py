@@ -72,6 +72,15 @@ async def keeps_a_memo() -> dict[str, Any]:
 
 
 @workflow.defn
+async def tells_how_far_it_is() -> dict[str, Any]:
+    workflow.progress(1, 4)
+    workflow.progress(2, 4, "awaiting approval")
+    await workflow.wait_for("go")
+    workflow.progress(3.5)
+    return workflow.memo()
+
+
+@workflow.defn
 async def carries_on(rounds: int) -> dict[str, Any]:
     await workflow.search().incr("rounds")
     workflow.upsert_memo({"rounds": rounds})
@@ -90,7 +99,7 @@ async def fails_once_after_writing() -> dict[str, Any]:
     return found
 
 
-ALL = [uses_fields, uses_document, waits_with_a_record, keeps_a_memo, carries_on, fails_once_after_writing]
+ALL = [uses_fields, uses_document, waits_with_a_record, keeps_a_memo, tells_how_far_it_is, carries_on, fails_once_after_writing]
 
 
 async def ids(client: Client, where: str) -> list[str]:
@@ -184,3 +193,32 @@ async def test_a_wrong_verb_fails_the_run_with_the_place(dsn: str, schema: str) 
         with pytest.raises(WorkflowFailedError, match="name is a text, not a number"):
             await handle.result(timeout=20)
         assert (await handle.describe()).record == {"name": "Ada"}
+
+
+async def test_progress_shows_in_lists_and_not_in_the_memo(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=ALL):
+        handle = await client.workflow.start(tells_how_far_it_is, memo={"by": "ada"})
+
+        async def shown() -> bool:
+            return (await handle.describe()).progress is not None
+
+        await until(shown)
+        [run] = [run async for run in client.workflow.list("status = running")]
+        assert run.progress is not None and run.memo == {"by": "ada"}
+        assert (run.progress.done, run.progress.total, run.progress.note) == (2, 4, "awaiting approval")
+        assert str(run.progress) == "2/4 awaiting approval"
+        await handle.signal("go")
+        assert await handle.result(timeout=20) == {"by": "ada"}
+        ended = (await handle.describe()).progress
+        assert ended is not None and str(ended) == "3.5"
+
+
+@pytest.mark.parametrize(("done", "total"), [(-1, None), (5, 4), (float("nan"), None), (1, float("inf")), (True, None)])
+async def test_progress_that_cannot_be_is_refused(dsn: str, schema: str, done: float, total: float | None) -> None:
+    @workflow.defn(failure_exception_types=[Exception])
+    async def wrong() -> None:
+        workflow.progress(done, total)
+
+    async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=[wrong]):
+        with pytest.raises(WorkflowFailedError, match="progress: "):
+            await (await client.workflow.start(wrong)).result(timeout=20)

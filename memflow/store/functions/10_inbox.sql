@@ -11,6 +11,7 @@ declare
   v_counts bigint[];
   v_bases bigint[];
   v_not_before timestamptz[];
+  v_paused boolean[];
   v_ears text[];
 begin
   select array_agg(x.run order by x.run), array_agg(x.n order by x.run)
@@ -24,9 +25,12 @@ begin
        set arrived = r.arrived + u.n
       from unnest(v_runs, v_counts) u(run, n)
      where r.id = u.run
-    returning r.id, r.arrived - u.n as base, case when r.length = 0 and r.attempt > 1 then r.last_at end as not_before
+    returning r.id, r.arrived - u.n as base, case when r.length = 0 and r.attempt > 1 then r.last_at end as not_before,
+              r.status = 'paused' as paused
   )
-  select array_agg(m.base order by m.id), array_agg(m.not_before order by m.id) into v_bases, v_not_before from moved m;
+  select array_agg(m.base order by m.id), array_agg(m.not_before order by m.id), array_agg(m.paused order by m.id)
+    into v_bases, v_not_before, v_paused
+    from moved m;
   insert into memflow.inbox (run, position, at, op, kind, attributes, encoding, data, dedupe)
   select u.run,
          v_bases[dense_rank() over (order by u.run)] + row_number() over (partition by u.run order by u.ord),
@@ -36,8 +40,9 @@ begin
   -- Always written, due already or not: a claim under way takes the mark away after we would have looked at it.
   with woken as (
     update memflow.wakes w
-       set wake_at = greatest(memflow.now(), u.not_before)       -- mail does not hasten the next attempt of a run that failed
-      from unnest(v_runs, v_not_before) u(run, not_before)
+       set wake_at = case when u.paused and w.owner is null then null     -- it waits until the run is resumed
+                          else greatest(memflow.now(), u.not_before) end -- mail does not hasten the next attempt of a run that failed
+      from unnest(v_runs, v_not_before, v_paused) u(run, not_before, paused)
      where w.run = u.run
     returning w.owner, w.queue
   )

@@ -1,5 +1,5 @@
--- The runs whose rows must be locked before these may close: themselves, their parents, and the open descendants that a
--- close policy may reach.
+-- The runs whose rows must be locked before these may close: themselves, their parents, the open descendants that a close
+-- policy may reach, and who waits for a hook in one of them.
 create or replace function memflow.family(p_runs bigint[]) returns bigint[]
 language sql stable
 as $body$
@@ -14,7 +14,9 @@ as $body$
   select array_agg(distinct x.id)
     from (select d.id from down d
           union all
-          select r.parent from memflow.runs r where r.id = any(p_runs) and coalesce(r.parent, 0) > 0) x
+          select r.parent from memflow.runs r where r.id = any(p_runs) and coalesce(r.parent, 0) > 0
+          union all
+          select h.caller from memflow.hooks h where h.run in (select d.id from down d)) x
 $body$;
 
 -- Lock rows of runs, in id order: whoever locks several does it here, so that no two can wait for one another.
@@ -47,9 +49,27 @@ begin
        a as (delete from memflow.activities x where x.run = any(p_runs) returning x.owner),
        o as (select w.owner from w union all select a.owner from a)
   select array_agg(distinct 'worker:' || o.owner) into v_ears from o where o.owner is not null;
-  delete from memflow.signals s where s.run = any(p_runs);
+  perform memflow.drop_waits(p_runs);
   delete from memflow.inbox i where i.run = any(p_runs);
-  return coalesce(v_ears, '{}') || '{done}';
+  return coalesce(v_ears, '{}') || '{done}' || memflow.tell_schedules(p_runs);
+end
+$body$;
+
+-- Leave word for the schedules that started these runs, which have ended and are not gone on with. Only an insert: whoever
+-- serves a schedule holds its row and may want those of runs, so nobody who holds a run's may want a schedule's.
+create or replace function memflow.tell_schedules(p_runs bigint[]) returns text[]
+language plpgsql
+as $body$
+declare
+  v_told bigint;
+begin
+  insert into memflow.schedule_ends (namespace, schedule, run)
+  select r.namespace, r.schedule, r.id
+    from memflow.runs r
+    join memflow.schedules s on s.namespace = r.namespace and s.id = r.schedule
+   where r.id = any(p_runs) and r.schedule is not null and r.next_run_id is null;
+  get diagnostics v_told = row_count;
+  return case when v_told > 0 then '{schedules}'::text[] else '{}' end;
 end
 $body$;
 
@@ -76,6 +96,7 @@ declare
   v_ears text[] := '{}';
 begin
   while v_runs is not null loop
+    v_ears := v_ears || memflow.drop_hooks(v_runs);
     v_ears := v_ears || (
       select memflow.deliver(
                array_agg(c.parent order by c.id),

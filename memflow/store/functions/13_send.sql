@@ -1,7 +1,8 @@
 -- Leave messages in the inboxes of runs; those to one run keep their order. A request id counts once per chain of runs.
+-- p_patient: the caller comes again when the outcome is "busy", which spares a run that is just ending another round.
 create or replace function memflow.send(
   p_namespace text, p_workflow_id text[], p_run_id text[], p_kind text[], p_op int[], p_attributes text[],
-  p_encoding text[], p_data bytea[], p_request_id text[]
+  p_encoding text[], p_data bytea[], p_request_id text[], p_patient boolean default false
 ) returns table (outcome text, status text, chain text)
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
@@ -13,6 +14,7 @@ declare
   v_again bigint[];
   v_status text[];
   v_chain text[];
+  v_busy boolean[];
   v_outcome text[];
   v_go int[] := '{}';
   i int;
@@ -26,13 +28,16 @@ begin
     v_runs := v_again;
     perform memflow.lock_runs(v_runs);
   end loop;
-  select array_agg(r.status order by u.ord), array_agg(r.first_run_id order by u.ord)
-    into v_status, v_chain
+  select array_agg(r.status order by u.ord), array_agg(r.first_run_id order by u.ord),
+         array_agg(coalesce(r.ending_until > memflow.now(), false) order by u.ord)
+    into v_status, v_chain, v_busy
     from unnest(v_runs) with ordinality u(run, ord)
     left join memflow.runs r on r.id = u.run;
   for i in 1 .. cardinality(p_workflow_id) loop
     if v_status[i] is null then
       v_outcome[i] := 'not_found';
+    elsif p_patient and v_busy[i] and v_status[i] = 'running' then
+      v_outcome[i] := 'busy';
     elsif p_request_id[i] is not null and not memflow.take_request(p_namespace, v_chain[i], p_request_id[i], v_status[i]) then
       v_outcome[i] := 'duplicate';
     elsif v_status[i] not in ('running', 'paused') then

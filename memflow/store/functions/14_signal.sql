@@ -8,6 +8,7 @@ as $body$
 #variable_conflict use_column
 declare
   v_wait bigint;
+  v_escalation uuid;
 begin
   loop
     select s.id, s.run into v_wait, run
@@ -19,8 +20,11 @@ begin
     -- The run's row first: its owner may be closing it, or leaving the wait, and would take the wait away.
     perform 1 from memflow.runs r where r.id = give_signal.run and r.status in ('running', 'paused') for no key update;
     if found then
-      delete from memflow.signals s where s.id = v_wait returning s.op into op;
+      delete from memflow.signals s where s.id = v_wait returning s.op, s.escalation into op, v_escalation;
       if found then
+        if v_escalation is not null then
+          perform memflow.end_escalations(array[v_escalation], 'resolved', p_encoding, p_data);
+        end if;
         return;
       end if;
     else

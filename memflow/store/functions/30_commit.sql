@@ -29,6 +29,7 @@ declare
   v_effects boolean := e_member is not null;
   v_any_closing boolean := true = any(p_closing);
   v_relatives boolean := false;
+  v_scheduled boolean := false;
   v_goes_on boolean[] := array_fill(false, array[v_size]);   -- ends, and the next run of its chain takes the unread mail
   v_won boolean[] := array_fill(false, array[v_size]);
   v_members int[];
@@ -39,7 +40,9 @@ declare
   v_ears text[] := '{}';
   v_queues text[];
   v_more text[];
+  v_contested int[] := '{}';                                 -- members that leave a wait whose answer they have not read
   v_at bigint;
+  v_status text;
   i int;
 begin
   -- Lock. What is read here only says whom to lock; it is decided anew below.
@@ -47,11 +50,11 @@ begin
     v_lock := v_lock || memflow.lock_effects(p_namespace, e_what, e_name, e_workflow_id, e_run_id);
   end if;
   if v_any_closing then
-    select true into v_relatives
+    select coalesce(bool_or(r.parent is not null or r.has_children), false), coalesce(bool_or(r.schedule is not null), false)
+      into v_relatives, v_scheduled
       from unnest(p_run, p_closing) u(run, closing)
       join memflow.runs r on r.id = u.run
-     where u.closing and (r.parent is not null or r.has_children)
-     limit 1;
+     where u.closing and (r.parent is not null or r.has_children or r.schedule is not null);
     if v_relatives then
       v_lock := v_lock || memflow.family((select array_agg(u.run) from unnest(p_run, p_closing) u(run, closing) where u.closing));
     end if;
@@ -66,22 +69,30 @@ begin
     end loop;
   end if;
 
+  -- Somebody has just answered the escalation of a wait that a member is about to leave: it must read that first.
+  if 'unescalate' = any(e_what) then
+    v_contested := memflow.contested(p_run, p_consumed, e_member, e_what, e_op);
+  end if;
+
   -- Fence. A closing member leaves no wake behind; a released one is nobody's, unless there is mail to be read first.
   -- "Is not distinct": or an empty table's plan reads all that this worker owns, for each member.
-  -- Its queue is rung when it falls due before the next poll of an idle worker.
+  -- Its queue is rung when it falls due before the next poll of an idle worker. A paused run takes nothing but what its owner
+  -- leaves behind when it lets go of it.
   with kept as (
     update memflow.wakes w
        set owner = case when u.release and (r.arrived <= u.consumed or not u.sticky) then null else w.owner end,
            token = case when u.release and (r.arrived <= u.consumed or not u.sticky) then null else w.token end,
            prefers = case when u.release and r.arrived <= u.consumed and u.sticky then p_worker end,
-           wake_at = case when r.arrived > u.consumed then case when u.sticky then memflow.now() else coalesce(u.wake_at, memflow.now()) end
+           wake_at = case when r.status = 'paused' then null
+                          when r.arrived > u.consumed then case when u.sticky then memflow.now() else coalesce(u.wake_at, memflow.now()) end
                           when u.release then u.wake_at end,
            crashes = 0
       from unnest(p_run, p_token, p_length, p_consumed, p_release, p_sticky, p_wake_at, p_closing)
            with ordinality u(run, token, length, consumed, release, sticky, wake_at, closing, member)
       join memflow.runs r on r.id = u.run
      where w.run = u.run and w.owner is not distinct from p_worker and w.token = u.token
-       and not u.closing and r.length = u.length and r.status in ('running', 'paused')
+       and not u.closing and r.length = u.length and (r.status = 'running' or (r.status = 'paused' and not u.sticky))
+       and not u.member = any(v_contested)
     returning u.member, r.arrived, w.owner is null as free,
               case when w.owner is null and w.wake_at <= memflow.now() + interval '2 seconds' then w.queue end as queue
   ), gone as (
@@ -90,7 +101,8 @@ begin
            with ordinality u(run, token, length, consumed, closing, goes_on, member)
       join memflow.runs r on r.id = u.run
      where w.run = u.run and w.owner is not distinct from p_worker and w.token = u.token
-       and u.closing and r.length = u.length and r.status in ('running', 'paused') and (r.arrived <= u.consumed or u.goes_on)
+       and u.closing and r.length = u.length and r.status = 'running' and (r.arrived <= u.consumed or u.goes_on)
+       and not u.member = any(v_contested)
     returning u.member, r.arrived
   )
   select array_agg(x.member), array_agg(x.arrived), array_agg(x.free), array_agg(distinct 'queue:' || x.queue)
@@ -110,18 +122,21 @@ begin
     end loop;
     v_ears := v_ears || v_queues;
   end if;
-  if v_any_closing then
+  if coalesce(cardinality(v_members), 0) < v_size then
     for i in 1 .. v_size loop
-      if p_closing[i] and not v_won[i] then
-        -- Into a plain variable: an INTO in front of a subscript reads as the column's.
-        select r.arrived into v_at
-          from memflow.runs r
-          join memflow.wakes w on w.run = r.id
-         where r.id = p_run[i] and r.length = p_length[i] and w.owner = p_worker and w.token = p_token[i];
-        if found then
-          outcomes[i] := 'unread';
-          arrived[i] := v_at;
-          released[i] := false;
+      continue when v_won[i];
+      -- Into plain variables: an INTO in front of a subscript reads as the column's.
+      select r.arrived, r.status into v_at, v_status
+        from memflow.runs r
+        join memflow.wakes w on w.run = r.id
+       where r.id = p_run[i] and r.length = p_length[i] and w.owner = p_worker and w.token = p_token[i];
+      if found then
+        outcomes[i] := case v_status when 'paused' then 'paused' else 'unread' end;
+        arrived[i] := v_at;
+        released[i] := false;
+        if v_status = 'running' and p_closing[i] then
+          -- Its end is tried again, with the mail. Senders wait meanwhile, or a flood of them would keep it open for ever.
+          update memflow.runs r set ending_until = memflow.now() + interval '10 seconds' where r.id = p_run[i];
         end if;
       end if;
     end loop;
@@ -132,14 +147,16 @@ begin
 
   update memflow.runs r
      set length = r.length + u.added, turn = coalesce(u.turn, r.turn), last_at = coalesce(u.last_at, r.last_at),
-         consumed = u.consumed, retries = u.retries, status = u.status,
+         consumed = u.consumed, retries = u.retries,
+         status = case when u.closing then u.status else r.status end,
+         ending_until = case when u.closing or not u.sticky then r.ending_until end,
          result = u.result, result_encoding = u.result_encoding, waiting_at = u.waiting_at, detail = u.detail,
          closed_at = case when u.closing then memflow.now() end,
          expires_at = case when u.closing then memflow.now() + r.expire end
     from unnest(p_run, p_consumed, p_closing, p_status, p_result, p_result_encoding, p_waiting_at, p_detail, p_retries, p_added,
-                p_turn, p_last_at)
+                p_turn, p_last_at, p_sticky)
          with ordinality u(run, consumed, closing, status, result, result_encoding, waiting_at, detail, retries, added,
-                           turn, last_at, member)
+                           turn, last_at, sticky, member)
    where r.id = u.run and v_won[u.member];
 
   insert into memflow.journal (run, seq, at, token, turn, op, kind, attributes, encoding, data)
@@ -169,11 +186,17 @@ begin
       with gone as (
         delete from memflow.activities a using unnest(v_closed) u(run) where a.run = u.run returning a.owner)
       select array_agg(distinct 'worker:' || g.owner) into v_more from gone g where g.owner is not null;
-      delete from memflow.signals s using unnest(v_closed) u(run) where s.run = u.run;
+      if 'unescalate' = any(e_what) then
+        perform memflow.leave_escalations(p_run, v_won, p_closing, e_member, e_what, e_op, e_attributes, e_encoding, e_data);
+      end if;
+      perform memflow.drop_waits(v_closed);
       v_ears := v_ears || v_more || '{done}';
     end if;
   end if;
   if v_effects then
+    if 'version' = any(e_what) then
+      perform memflow.commit_versions(p_run, v_won, e_member, e_what, e_name, e_attributes);
+    end if;
     if true = any(v_goes_on) then
       v_ears := v_ears || memflow.commit_next(
         p_namespace, p_run, v_won, e_member, e_what, e_name, e_run_id, e_attributes, e_encoding, e_data);
@@ -186,13 +209,18 @@ begin
   if v_closed is not null and v_relatives then
     v_ears := v_ears || memflow.closed(v_closed, p_terminated);
   end if;
+  if v_closed is not null and v_scheduled then
+    v_ears := v_ears || memflow.tell_schedules(v_closed);
+  end if;
 
   -- Arrivals that this commit brought its own members: such a run stays with its owner, who is told here and needs no bell.
   if v_effects or g_member is not null or v_relatives then
     with mailed as (
       update memflow.wakes w
          set owner = case when u.sticky then p_worker end, token = case when u.sticky then u.token end,
-             wake_at = case when u.sticky then memflow.now() else coalesce(u.wake_at, memflow.now()) end, prefers = null
+             wake_at = case when r.status = 'paused' then null when u.sticky then memflow.now()
+                            else coalesce(u.wake_at, memflow.now()) end,
+             prefers = null
         from unnest(p_run, p_token, p_sticky, p_wake_at, p_closing, v_won, arrived)
              with ordinality u(run, token, sticky, wake_at, closing, won, arrived, member)
         join memflow.runs r on r.id = u.run

@@ -1,5 +1,5 @@
 -- Durable activities that a commit brings. With a token it runs at the committing worker already. An op that has a row
--- keeps it: a recovered run may ask for the same one again.
+-- keeps it: a recovered run may ask for the same one again. (Queue '' is of local activities; nobody can claim there.)
 create or replace function memflow.commit_activities(
   p_worker bigint, p_namespace text, p_run bigint[], p_won boolean[],
   a_member int[], a_op int[], a_name text[], a_queue text[], a_due timestamptz[], a_token uuid[], a_attempt int[],
@@ -24,8 +24,11 @@ begin
            a(member, op, name, queue, due, token, attempt, scheduled_at, close_by, options, headers, input, input_encoding,
              last_failure, last_failure_encoding, heartbeat, heartbeat_encoding)
      where p_won[a.member]
-        on conflict do nothing
-    returning owner, queue, due
+        on conflict (run, op) do update                  -- what is kept of a local activity is kept anew
+           set attempt = excluded.attempt, due = excluded.due, last_failure = excluded.last_failure,
+               last_failure_encoding = excluded.last_failure_encoding
+         where activities.queue = '' and excluded.queue = ''
+    returning owner, nullif(queue, '') as queue, due
   )
   select array_agg(distinct 'activities:' || m.queue) into v_ears
     from made m
@@ -51,7 +54,7 @@ begin
     update memflow.activities a
        set cancel_requested = true
       from unnest(g_member, g_op, g_drop) g(member, op, gone)
-     where not g.gone and p_won[g.member] and a.run = p_run[g.member] and a.op = g.op and coalesce(a.owner, 0) > 0
+     where not g.gone and p_won[g.member] and a.run = p_run[g.member] and a.op = g.op and coalesce(a.owner, -1) >= 0
     returning a.owner
   ), dropped as (
     delete from memflow.activities a
@@ -66,7 +69,7 @@ begin
     delete from memflow.activities a
      using unnest(g_member, g_op, g_drop) g(member, op, gone)
      where not g.gone and p_won[g.member] and not p_closing[g.member]
-       and a.run = p_run[g.member] and a.op = g.op and coalesce(a.owner, 0) = 0
+       and a.run = p_run[g.member] and a.op = g.op and coalesce(a.owner, -1) < 0
     returning a.run, a.op
   )
   select array_agg(i.run order by i.run, i.op), array_agg(i.op order by i.run, i.op) into v_runs, v_ops from idle i;

@@ -21,7 +21,8 @@ begin
     into v_targets, v_ending
     from (select e.what, memflow.find_open(p_namespace, e.workflow_id, e.run_id) as run
             from unnest(e_what, e_workflow_id, e_run_id) e(what, workflow_id, run_id)
-           where e.what in ('send', 'send_early', 'cancel', 'cancel_early', 'terminate', 'terminate_early')) t
+           where e.what in ('send', 'send_early', 'cancel', 'cancel_early', 'terminate', 'terminate_early', 'hook', 'hook_early',
+                           'answer_hook')) t
    where t.run is not null;
   if v_ending is not null then
     v_targets := v_targets || memflow.family(v_ending);
@@ -50,6 +51,8 @@ declare
   v_run bigint;
   v_given record;
   v_taken record;
+  v_escalation uuid;
+  v_status text;
   d_run bigint[] := '{}';
   d_kind text[] := '{}';
   d_op int[] := '{}';
@@ -64,9 +67,9 @@ begin
         p_namespace, p_run, p_won, p_closing, e_member, e_what, e_op, e_workflow_id, e_run_id, e_attributes, e_encoding, e_data);
     end if;
     for i in 1 .. cardinality(e_member) loop
-      continue when not p_won[e_member[i]] or e_what[i] in ('child', 'record', 'memo', 'emit', 'next', 'carry', 'answer');
+      continue when not p_won[e_member[i]] or e_what[i] in ('child', 'record', 'memo', 'emit', 'next', 'carry', 'answer', 'version');
       v_what := e_what[i];
-      if v_what in ('send_early', 'cancel_early', 'terminate_early') then
+      if v_what in ('send_early', 'cancel_early', 'terminate_early', 'hook_early') then
         continue when not v_early;
         v_what := replace(v_what, '_early', '');
       else
@@ -99,12 +102,40 @@ begin
           d_attributes := d_attributes || jsonb_build_object('name', e_name[i])::text;
           d_encoding := d_encoding || v_taken.encoding;
           d_data := d_data || v_taken.data;
+          if e_attributes[i] is not null then
+            v_escalation := memflow.escalate(p_run[e_member[i]], e_op[i], e_name[i], e_attributes[i]);
+            perform memflow.end_escalations(array[v_escalation], 'resolved', v_taken.encoding, v_taken.data);
+          end if;
         else
-          insert into memflow.signals (namespace, signal_id, run, op, at)
-          values (p_namespace, e_name[i], p_run[e_member[i]], e_op[i], memflow.now());
+          v_escalation := null;
+          if e_attributes[i] is not null then
+            v_escalation := memflow.escalate(p_run[e_member[i]], e_op[i], e_name[i], e_attributes[i]);
+          end if;
+          insert into memflow.signals (namespace, signal_id, run, op, at, escalation)
+          values (p_namespace, e_name[i], p_run[e_member[i]], e_op[i], memflow.now(), v_escalation);
         end if;
       elsif v_what = 'unwait' then
-        delete from memflow.signals s where s.run = p_run[e_member[i]] and s.op = e_op[i];
+        -- Its code may have been changed so that it asks nobody any more.
+        delete from memflow.signals s where s.run = p_run[e_member[i]] and s.op = e_op[i] returning s.escalation into v_escalation;
+        if v_escalation is not null then
+          perform memflow.end_escalations(array[v_escalation], 'cancelled', null, null);
+        end if;
+      elsif v_what = 'unescalate' then
+        delete from memflow.signals s where s.run = p_run[e_member[i]] and s.op = e_op[i] returning s.escalation into v_escalation;
+        perform memflow.end_escalations(array[v_escalation], e_attributes[i], e_encoding[i], e_data[i]);
+      elsif v_what = 'answer_hook' then
+        -- Whoever waits is told once; a caller that has ended or gone on as another run is not.
+        delete from memflow.hooks h
+         where h.id = e_attributes[i]::jsonb ->> 'hook_id' and h.run = p_run[e_member[i]]
+        returning h.caller into v_run;
+        if found then
+          d_run := d_run || v_run;
+          d_kind := d_kind || e_name[i];
+          d_op := d_op || e_op[i];
+          d_attributes := d_attributes || null::text;
+          d_encoding := d_encoding || e_encoding[i];
+          d_data := d_data || e_data[i];
+        end if;
       elsif v_what = 'signal' then
         v_given := memflow.give_signal(p_namespace, e_name[i], e_encoding[i], e_data[i], null);
         if v_given.run is not null then
@@ -121,8 +152,28 @@ begin
           from memflow.runs r
          where r.id = memflow.find_open(p_namespace, e_workflow_id[i], e_run_id[i]) and r.status in ('running', 'paused')
            for no key update;
+        if v_what = 'hook' and (v_run is null or e_name[i] = 'announce') and not p_closing[e_member[i]] then
+          select r.status into v_status
+            from memflow.runs r
+           where r.id = memflow.find_run(p_namespace, e_workflow_id[i], e_run_id[i]);
+          d_run := d_run || p_run[e_member[i]];
+          d_kind := d_kind || case when v_run is null then 'hook_not_delivered' else 'hook_delivered' end;
+          d_op := d_op || e_op[i];
+          d_attributes := d_attributes || case when v_run is null then
+            jsonb_strip_nulls(jsonb_build_object('workflow_id', e_workflow_id[i], 'status', v_status))::text end;
+          d_encoding := d_encoding || null::text;
+          d_data := d_data || null::bytea;
+        end if;
         continue when v_run is null;
-        if v_what = 'terminate' then
+        if v_what = 'hook' then
+          d_run := d_run || v_run;
+          d_kind := d_kind || 'hook_received'::text;
+          d_op := d_op || null::int;
+          d_attributes := d_attributes || memflow.hook_sent(
+            v_run, p_run[e_member[i]], e_op[i], e_attributes[i], e_name[i] = 'answer' and not p_closing[e_member[i]]);
+          d_encoding := d_encoding || e_encoding[i];
+          d_data := d_data || e_data[i];
+        elsif v_what = 'terminate' then
           v_ears := v_ears || memflow.end_runs(array[v_run], e_attributes[i], e_data[i]) || memflow.closed(array[v_run], p_terminated);
         else
           d_run := d_run || v_run;
@@ -208,14 +259,14 @@ begin
     insert into memflow.runs (
       namespace, workflow_id, run_id, first_run_id, workflow, task_queue, started_at, last_at, input, input_encoding, headers,
       parent, parent_op, parent_policy, parent_workflow_id, parent_run_id, run_timeout, execution_deadline, deadline, deadline_kind,
-      retry)
+      retry, version, pinned)
     select p_namespace, e.workflow_id, e.run_id, e.run_id, e.about ->> 'workflow', coalesce(e.about ->> 'task_queue', p.task_queue),
            memflow.now(), memflow.now(), e.data, e.encoding, e.about ->> 'headers',
            p.id, e.op, e.about ->> 'parent_close_policy', p.workflow_id, p.run_id,
            e.run_timeout, memflow.now() + e.execution_timeout, memflow.now() + least(e.run_timeout, e.execution_timeout),
            case when least(e.run_timeout, e.execution_timeout) = e.run_timeout then 'run'
                 when e.execution_timeout is not null then 'execution' end,
-           e.about ->> 'retry'
+           e.about ->> 'retry', case when i.inherits then p.version end, i.inherits
       from (select x.*, x.attributes::jsonb as about,
                    make_interval(secs => (x.attributes::jsonb ->> 'run_timeout')::float8) as run_timeout,
                    make_interval(secs => (x.attributes::jsonb ->> 'execution_timeout')::float8) as execution_timeout
@@ -223,12 +274,14 @@ begin
                    x(member, what, op, workflow_id, run_id, attributes, encoding, data)
              where x.what = 'child' and p_won[x.member]) e
       join memflow.runs p on p.id = p_run[e.member]
+     cross join lateral (
+       select p.pinned and coalesce(e.about ->> 'task_queue', p.task_queue) = p.task_queue as inherits) i
      order by e.workflow_id, p.id, e.op
         on conflict do nothing
-    returning id, task_queue, parent
+    returning id, task_queue, parent, version, pinned
   ), due as (
-    insert into memflow.wakes (run, namespace, queue, wake_at)
-    select m.id, p_namespace, m.task_queue, memflow.now() from made m
+    insert into memflow.wakes (run, namespace, queue, wake_at, version)
+    select m.id, p_namespace, m.task_queue, memflow.now(), case when m.pinned then m.version else '' end from made m
   )
   select array_agg(distinct 'queue:' || m.task_queue) into v_ears from made m;
   update memflow.runs r
@@ -252,6 +305,25 @@ begin
             where e.what = 'child' and p_won[e.member] and not p_closing[e.member]
               and (o.run_id is distinct from e.run_id or (e.attributes::jsonb ->> 'announce')::boolean)) x;
   return v_ears;
+end
+$body$;
+
+-- Which version of the code has advanced these runs, and whether they are pinned to it from now on.
+create or replace function memflow.commit_versions(
+  p_run bigint[], p_won boolean[], e_member int[], e_what text[], e_name text[], e_attributes text[]
+) returns void
+language plpgsql
+as $body$
+begin
+  update memflow.runs r
+     set version = e.name, pinned = e.versioning = 'pinned'
+    from unnest(e_member, e_what, e_name, e_attributes) e(member, what, name, versioning)
+   where e.what = 'version' and p_won[e.member] and r.id = p_run[e.member] and not r.pinned;
+  update memflow.wakes w
+     set version = e.name
+    from unnest(e_member, e_what, e_name, e_attributes) e(member, what, name, versioning)
+    join memflow.runs r on r.id = p_run[e.member] and r.version = e.name
+   where e.what = 'version' and e.versioning = 'pinned' and p_won[e.member] and w.run = p_run[e.member];
 end
 $body$;
 

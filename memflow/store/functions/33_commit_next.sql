@@ -18,6 +18,7 @@ declare
   v_search bytea;
   v_new bigint;
   v_queue text;
+  v_pinned boolean;
   v_mail bigint;
   i int;
 begin
@@ -32,11 +33,13 @@ begin
     v_limit := coalesce(make_interval(secs => (v_about ->> 'run_timeout')::float8), v_old.run_timeout);
     v_deadline := least(v_due + v_limit, v_old.execution_deadline);
     v_queue := coalesce(v_about ->> 'task_queue', v_old.task_queue);
+    v_pinned := v_old.pinned and v_queue = v_old.task_queue;    -- on another queue there may be no worker of that version
     v_search := decode(v_about ->> 'search', 'base64');
     insert into memflow.runs (
       namespace, workflow_id, run_id, first_run_id, continued_run_id, workflow, task_queue, started_at, last_at, deadline,
       deadline_kind, run_timeout, execution_deadline, retry, attempt, priority, parent, parent_op, parent_policy,
-      parent_workflow_id, parent_run_id, input, input_encoding, memo, memo_encoding, search, search_encoding, headers, version, expire)
+      parent_workflow_id, parent_run_id, input, input_encoding, memo, memo_encoding, search, search_encoding, headers, version, expire,
+      schedule, scheduled_at, pinned, task_timeout)
     values (
       p_namespace, v_old.workflow_id, e_run_id[i], v_old.first_run_id, v_old.run_id, coalesce(e_name[i], v_old.workflow), v_queue,
       memflow.now(), v_due, v_deadline, case when v_deadline = v_due + v_limit then 'run' when v_deadline is not null then 'execution' end,
@@ -44,7 +47,8 @@ begin
       v_old.parent, v_old.parent_op, v_old.parent_policy, v_old.parent_workflow_id, v_old.parent_run_id,
       coalesce(e_data[i], v_old.input), case when e_data[i] is null then v_old.input_encoding else e_encoding[i] end,
       decode(v_about ->> 'memo', 'base64'), v_about ->> 'memo_encoding', v_search, v_about ->> 'search_encoding', v_old.headers,
-      v_old.version, v_old.expire)
+      case when v_pinned then v_old.version end, v_old.expire, v_old.schedule, v_old.scheduled_at, v_pinned,
+      v_old.task_timeout)
     returning id into v_new;
     insert into memflow.inbox (run, position, at, kind, attributes, encoding, data, dedupe)
     select v_new, row_number() over (order by x.part, x.n), x.at, x.kind, x.attributes, x.encoding, x.data, x.dedupe
@@ -57,14 +61,22 @@ begin
               from memflow.inbox m
              where m.run = v_old.id and (m.op is null or m.kind = 'signal_received')) x;
     get diagnostics v_mail = row_count;
+    if v_old.has_children then
+      -- Hooks that were not read go along, with those who wait for them.
+      update memflow.hooks h
+         set run = v_new
+        from memflow.inbox m
+       where h.run = v_old.id and m.run = v_old.id and m.kind = 'hook_received' and h.id = m.attributes::jsonb ->> 'hook_id';
+      update memflow.runs r set has_children = true where r.id = v_new and found;
+    end if;
     update memflow.runs r set first_arrivals = v_mail, arrived = v_mail where r.id = v_new and v_mail > 0;
     delete from memflow.inbox m where m.run = v_old.id;
     if memflow.fields_of(v_search, v_about ->> 'search_encoding') is not null then
       insert into memflow.records (run, namespace, doc)
       values (v_new, p_namespace, memflow.fields_of(v_search, v_about ->> 'search_encoding'));
     end if;
-    insert into memflow.wakes (run, namespace, queue, priority, wake_at)
-    values (v_new, p_namespace, v_queue, v_old.priority, v_due);
+    insert into memflow.wakes (run, namespace, queue, priority, wake_at, version)
+    values (v_new, p_namespace, v_queue, v_old.priority, v_due, case when v_pinned then v_old.version else '' end);
     if v_due <= memflow.now() + interval '2 seconds' then      -- before the next poll of an idle worker
       v_ears := v_ears || ('queue:' || v_queue);
     end if;

@@ -25,13 +25,13 @@ begin
       join memflow.runs r on r.id = u.run
       join memflow.wakes w on w.run = u.run
      where w.owner is not distinct from p_worker and w.token = u.token and r.length = u.length
-       and r.status in ('running', 'paused')
+       and r.status = 'running'
        for no key update of w
   ), moved as (
     update memflow.runs r
        set length = r.length + p_added[h.member], turn = coalesce(p_turn[h.member], r.turn),
            last_at = coalesce(p_last_at[h.member], r.last_at), consumed = h.consumed, retries = 0,
-           waiting_at = null, detail = null
+           waiting_at = null, detail = null, ending_until = null
       from held h
      where r.id = h.run
   ), written as (

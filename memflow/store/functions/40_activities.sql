@@ -1,3 +1,11 @@
+-- When an activity that nobody runs is due: never while it is paused, but a cancelled one must be taken up to be answered.
+create or replace function memflow.due_unless_paused(p_paused_due timestamptz, p_cancelled boolean, p_due timestamptz)
+returns timestamptz
+language sql immutable parallel safe
+as $body$
+  select case when p_paused_due is not null and not p_cancelled then 'infinity' else p_due end
+$body$;
+
 -- End durable activities: each row whose token fits goes, its answer goes into the run's inbox. Rows of runs first, in id
 -- order: a commit that takes such a row away holds them too.
 create or replace function memflow.settle_activities(
@@ -10,9 +18,30 @@ as $body$
 declare
   v_done boolean[] := array_fill(false, array[cardinality(p_run)]);
   v_ends int[];
+  v_ears text[];
   i int;
 begin
   perform memflow.lock_runs(p_run);
+  if p_kind && array['activity_failed', 'activity_timed_out'] then
+    -- Reset meanwhile: this attempt was not the last one after all.
+    with anew as (
+      update memflow.activities a
+         set owner = null, token = null, attempt = 0, reset = false, attempt_by = null,
+             due = memflow.due_unless_paused(a.paused_due, a.cancel_requested, memflow.now()),
+             last_failure = null, last_failure_encoding = null
+        from unnest(p_run, p_op, p_token, p_kind) with ordinality u(run, op, token, kind, ord)
+       where a.run = u.run and a.op = u.op and a.token = u.token and a.reset
+         and u.kind in ('activity_failed', 'activity_timed_out')
+      returning u.ord, a.queue
+    )
+    select array_agg(w.ord::int), array_agg(distinct 'activities:' || w.queue) into v_ends, v_ears from anew w;
+    if v_ends is not null then
+      foreach i in array v_ends loop
+        v_done[i] := true;
+      end loop;
+      perform memflow.ring(p_namespace, v_ears);
+    end if;
+  end if;
   with gone as (
     delete from memflow.activities a
      using unnest(p_run, p_op, p_token) with ordinality u(run, op, token, ord)
@@ -59,8 +88,11 @@ begin
       for no key update;
   with back as (
     update memflow.activities a
-       set owner = null, token = null, due = memflow.now() + u.delay,
-           attempt = a.attempt - (not u.counts)::int,
+       set owner = null, token = null, attempt_by = null, reset = false,
+           due = memflow.due_unless_paused(a.paused_due, a.cancel_requested,
+                                           memflow.now() + case when a.reset then interval '0' else u.delay end),
+           paused_due = case when a.paused_due is not null then memflow.now() + u.delay end,
+           attempt = case when a.reset then 0 else a.attempt - (not u.counts)::int end,
            last_failure = coalesce(u.failure, a.last_failure),
            last_failure_encoding = case when u.failure is null then a.last_failure_encoding else u.encoding end
       from unnest(p_run, p_op, p_token, p_delay, p_failure, p_failure_encoding, p_counts)
@@ -85,7 +117,7 @@ $body$;
 -- Heartbeats: keep the details where there are new ones, and tell who has lost its row and who is asked to stop.
 create or replace function memflow.beat_activities(
   p_run bigint[], p_op int[], p_token uuid[], p_details bytea[], p_details_encoding text[]
-) returns table (lost boolean, cancel_requested boolean)
+) returns table (lost boolean, cancel_requested boolean, paused boolean, reset boolean)
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
 set plan_cache_mode = force_generic_plan
@@ -103,7 +135,7 @@ begin
     from unnest(p_run, p_op, p_token, p_details, p_details_encoding) u(run, op, token, details, encoding)
    where u.details is not null and a.run = u.run and a.op = u.op and a.token = u.token;
   return query
-  select a.run is null, coalesce(a.cancel_requested, false)
+  select a.run is null, coalesce(a.cancel_requested, false), a.paused_due is not null, coalesce(a.reset, false)
     from unnest(p_run, p_op, p_token) with ordinality u(run, op, token, ord)
     left join memflow.activities a on a.run = u.run and a.op = u.op and a.token = u.token
    order by u.ord;

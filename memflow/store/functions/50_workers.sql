@@ -12,15 +12,18 @@ begin
       select w.run from memflow.wakes w where w.owner = any(p_workers) for update skip locked
     ), freed as (
       update memflow.wakes w
-         set owner = null, token = null, prefers = null, wake_at = memflow.now(), crashes = w.crashes + p_lost::int
+         set owner = null, token = null, prefers = null, crashes = w.crashes + p_lost::int,
+             wake_at = case r.status when 'paused' then null else memflow.now() end
         from held h
+        join memflow.runs r on r.id = h.run
        where w.run = h.run
       returning w.namespace, 'queue:' || w.queue as ear
     ), idle as materialized (
       select a.run, a.op from memflow.activities a where a.owner = any(p_workers) for update skip locked
     ), back as (
       update memflow.activities a
-         set owner = null, token = null, due = memflow.now()
+         set owner = null, token = null, due = memflow.due_unless_paused(a.paused_due, a.cancel_requested, memflow.now()),
+             attempt = case when a.reset then 0 else a.attempt end, reset = false
         from idle i
        where a.run = i.run and a.op = i.op
       returning a.namespace, 'activities:' || a.queue as ear
@@ -89,5 +92,29 @@ begin
      and not exists (select 1 from memflow.activities a where a.owner = k.id);
   update memflow.workers k set locked_at = null, lease = '0' where k.id = p_worker;
   return v_count;
+end
+$body$;
+
+-- A new worker. The first of its version on its queue makes that the version for new runs there.
+create or replace function memflow.register_worker(
+  p_namespace text, p_identity text, p_queues text[], p_types text[], p_version text, p_lease interval, out id bigint, out lock bigint
+)
+language plpgsql
+as $body$
+declare
+  v_since timestamptz;
+begin
+  if p_version is not null then
+    insert into memflow.versions (namespace, queue, version, since)
+    select p_namespace, q, p_version, clock_timestamp() from unnest(p_queues) q order by q
+        on conflict do nothing;
+    select max(v.since) into v_since
+      from memflow.versions v
+     where v.namespace = p_namespace and v.queue = any(p_queues) and v.version = p_version;
+  end if;
+  insert into memflow.workers as k (namespace, identity, queues, types, version, started_at, seen, lease, version_since)
+  values (p_namespace, p_identity, p_queues, p_types, p_version, memflow.now(), clock_timestamp(), p_lease, v_since)
+  returning k.id into register_worker.id;
+  lock := memflow.worker_lock(id);
 end
 $body$;

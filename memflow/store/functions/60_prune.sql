@@ -20,6 +20,7 @@ begin
     delete from memflow.journal j where j.run = any(v_runs);
     delete from memflow.inbox i where i.run = any(v_runs);
     delete from memflow.records c where c.run = any(v_runs);
+    delete from memflow.escalations e where e.run = any(v_runs);
     -- Request ids are kept as long as the chain: until its last run goes.
     delete from memflow.requests q
      using memflow.runs r
@@ -35,6 +36,8 @@ begin
    where s.id in (select k.id from memflow.signals k where k.expires_at <= memflow.now() limit p_limit for update skip locked);
   get diagnostics v_gone = row_count;
   v_count := v_count + v_gone;
+  delete from memflow.schedule_ends e                 -- written while their schedule was being deleted
+   where not exists (select from memflow.schedules s where s.namespace = e.namespace and s.id = e.schedule);
   delete from memflow.questions q
    where q.id in (
      select k.id from memflow.questions k where k.asked_at < memflow.now() - interval '5 minutes' limit p_limit for update skip locked);

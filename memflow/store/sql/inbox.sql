@@ -1,7 +1,8 @@
 -- name: send :many
 -- Leave messages in inboxes; see functions/13_send.sql.
 select outcome, status, chain
-  from memflow.send($1::text, $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::bytea[], $9::text[]);
+  from memflow.send($1::text, $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::bytea[], $9::text[],
+                    $10::boolean);
 
 -- name: read_inbox :many
 -- Unread mail of runs, in order. $1 runs, $2 after position each, $3 limit

@@ -4,15 +4,17 @@ select ord, run, run_id, created, conflict
   from memflow.start_runs(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[], $8::text[], $9::text[], $10::text[],
     $11::interval[], $12::interval[], $13::interval[], $14::text[], $15::bytea[], $16::text[], $17::bytea[], $18::text[],
-    $19::interval[], $20::int[], $21::text[], $22::text[], $23::bytea[], $24::text[], $25::bytea);
+    $19::interval[], $20::int[], $21::text[], $22::text[], $23::bytea[], $24::text[], $25::bytea,
+    $26::interval[]);
 
 -- name: claim_runs :many
 -- Take due runs; see functions/20_claim.sql. The first row has no run.
--- $1 worker, $2 namespace, $3 queues, $4 limit, $5 token, $6 again
+-- $1 worker, $2 namespace, $3 queues, $4 limit, $5 token, $6 version, $7 again
 select run, crashes, workflow_id, run_id, workflow, task_queue, length, arrived, consumed, turn, started_at, last_at,
        first_arrivals, retries, input, input_encoding, headers, attempt, first_run_id, parent_workflow_id, parent_run_id,
-       deadline, deadline_kind, memo, memo_encoding, search, search_encoding, retry, execution_deadline, continued_run_id
-  from memflow.claim_runs($1::bigint, $2::text, $3::text[], $4::int, $5::uuid, $6::boolean);
+       deadline, deadline_kind, memo, memo_encoding, search, search_encoding, retry, execution_deadline, continued_run_id,
+       version, pinned, task_timeout, ending, origins
+  from memflow.claim_runs($1::bigint, $2::text, $3::text[], $4::int, $5::uuid, $6::text, $7::boolean);
 
 -- name: terminate_run :one
 -- $1 namespace, $2 workflow id, $3 run id or null, $4 attributes, $5 failure, $6 failure of children
@@ -24,11 +26,24 @@ select r.id, r.namespace, r.workflow_id, r.run_id, r.workflow, r.task_queue, r.s
        r.closed_at, r.length, r.arrived, r.consumed, w.owner, w.wake_at, r.parent_workflow_id, r.parent_run_id, r.first_run_id,
        r.next_run_id, r.attempt, r.input, r.input_encoding, r.result, r.result_encoding, c.doc::text as record,
        coalesce(r.memo_now, r.memo) as memo,
-       case when r.memo_now is null then r.memo_encoding else r.memo_now_encoding end as memo_encoding
+       case when r.memo_now is null then r.memo_encoding else r.memo_now_encoding end as memo_encoding,
+       r.schedule, r.scheduled_at,
+       r.version, r.pinned, r.pause_reason, r.task_timeout, r.origin_kind, r.origin_workflow_id, r.origin_run_id, r.origin_seq,
+       r.continued_run_id, coalesce(w.wake_at <= memflow.now(), false) as due,
+       r.pinned and not exists (
+         select 1 from memflow.workers k
+          where k.namespace = r.namespace and k.version = r.version and r.task_queue = any(k.queues)
+            and k.seen + k.lease > clock_timestamp()) as unserved
   from memflow.runs r
   left join memflow.wakes w on w.run = r.id
   left join memflow.records c on c.run = r.id
  where r.id = memflow.find_run($1::text, $2::text, $3::text);
+
+-- name: facts_of :one
+-- What a rebuild needs besides the row and the journal: as given at the start. $1 run
+select r.headers, r.continued_run_id, r.search, r.search_encoding, r.memo, r.memo_encoding
+  from memflow.runs r
+ where r.id = $1::bigint;
 
 -- name: outcomes :many
 -- How these runs ended, of those that have.

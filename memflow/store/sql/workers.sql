@@ -1,8 +1,6 @@
 -- name: register_worker :one
 -- $1 namespace, $2 identity, $3 queues, $4 types, $5 version, $6 lease
-insert into memflow.workers (namespace, identity, queues, types, version, started_at, seen, lease)
-values ($1::text, $2::text, $3::text[], $4::text[], $5::text, memflow.now(), clock_timestamp(), $6::interval)
-returning id, memflow.worker_lock(id) as lock;
+select id, lock from memflow.register_worker($1::text, $2::text, $3::text[], $4::text[], $5::text, $6::interval);
 
 -- name: lock_worker :one
 -- On the listening connection: hold the lock that says "alive" for as long as the connection lives. False: a connection that

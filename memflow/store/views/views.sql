@@ -29,10 +29,12 @@ select r.run_id, i.position, i.kind, i.op, i.dedupe, i.attributes::jsonb as attr
 create or replace view memflow.v_activities as
 select r.run_id, a.op, a.name, a.queue as task_queue,
        case when a.owner is not null and a.cancel_requested then 'cancelling'
+            when a.owner = 0 then 'open'
             when a.owner is not null then 'running'
+            when a.paused_due is not null then 'paused'
             when a.attempt > 0 then 'backing_off'
             else 'queued' end as state,
-       a.attempt, case when a.owner is null then a.due end as next_attempt_at, k.identity as owner,
+       a.attempt, case when a.owner is null and a.paused_due is null then a.due end as next_attempt_at, k.identity as owner,
        memflow.payload_to_jsonb(a.last_failure, a.last_failure_encoding) as last_failure,
        memflow.payload_to_jsonb(a.heartbeat, a.heartbeat_encoding) as heartbeat_details
   from memflow.activities a
@@ -57,3 +59,11 @@ select s.namespace, s.signal_id, r.run_id, s.op, memflow.payload_to_jsonb(s.data
 create or replace view memflow.v_schedules as
 select s.namespace, s.id, s.spec, s.zone, s.next_at, s.last_at, s.paused
   from memflow.schedules s;
+
+create or replace view memflow.v_escalations as
+select e.namespace, e.id, e.signal_id, e.workflow_id, e.run_id, e.op, e.workflow as workflow_type, e.task_queue, e.role, e.type,
+       e.subtype, e.entity, e.description, e.priority, e.metadata, e.status, e.assigned_to, e.assigned_until, e.claimed_at,
+       e.created_by, e.created_at, e.updated_at, e.closed_at, e.expires_at,
+       e.status = 'pending' and (e.assigned_to is null or coalesce(e.assigned_until <= memflow.now(), false)) as available,
+       memflow.payload_to_jsonb(e.payload, e.payload_encoding) as payload
+  from memflow.escalations e;

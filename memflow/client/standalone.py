@@ -1,0 +1,408 @@
+"""`client.activity`: activities without a workflow: started by a client, run by any worker that knows them."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Generic, TypedDict, TypeVar, TypeVarTuple, Unpack, cast, overload
+
+from memflow.client.describe import PendingActivity, RunSummary
+from memflow.client.handle import Handle
+from memflow.client.link import Link
+from memflow.client.pending import PendingActivityHandle
+from memflow.client.starting import OnConflict, Reuse, new_run
+from memflow.client.workflows import Workflows
+from memflow.core.options_json import activity_options_to_json
+from memflow.duration import Duration
+from memflow.errors import (
+    ActivityAlreadyStartedError,
+    ActivityError,
+    ActivityNotFoundError,
+    CancelledError,
+    ConfigurationError,
+    FailureError,
+    WorkflowClosedError,
+    WorkflowFailedError,
+    WorkflowNotFoundError,
+)
+from memflow.names import DEFAULT_QUEUE, check_name, new_id
+from memflow.options import CancellationType
+from memflow.retry import RetryPolicy
+from memflow.runs import Status
+from memflow.scheduling import ActivityKeywords, activity_call, refuse_unknown
+from memflow.store.base import ActivityKey
+from memflow.workflow import standalone
+from memflow.workflow.activities import as_activity
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+Ts = TypeVarTuple("Ts")
+
+
+class ActivityStartOptions(TypedDict, total=False):
+    """How a standalone activity is started. Durations are a timedelta, text or seconds."""
+
+    id: str | None
+    """Its id; by default a new one. At most one pending activity has it. Ids of workflows are others."""
+    task_queue: str
+    """The queue whose workers run it; by default as declared, else "default"."""
+    start_to_close_timeout: Duration | None
+    schedule_to_close_timeout: Duration | None
+    schedule_to_start_timeout: Duration | None
+    heartbeat_timeout: Duration | None
+    retry: RetryPolicy | None
+    on_conflict: OnConflict
+    """If an activity with this id is pending: `fail` (the default), `use_existing`, or `terminate_existing` and start anew."""
+    reuse: Reuse
+    """If an activity with this id has ended: `allow` (the default) a new one, only if it `failed_only`, or `reject`."""
+    request_id: str | None
+    """A start repeated with the same request id answers with the activity that it made the first time."""
+    start_delay: Duration | None
+    """Not to begin before this long from now."""
+    expire: Duration | None
+    """How long after its end it is kept; by default for good."""
+    search: Mapping[str, Any] | None
+    """Fields of its searchable record."""
+    memo: Mapping[str, Any] | None
+    """Facts kept with it, shown but not searched."""
+    headers: Mapping[str, str] | None
+    """Text that the activity finds in `activity.info().headers`."""
+    priority: int
+    """Those of a higher priority are taken first; 0 by default."""
+    connection: Any
+    """An asyncpg connection inside a transaction: it starts if and only if that commits."""
+
+
+_OF_THE_ACTIVITY = frozenset(
+    (
+        *("task_queue", "start_to_close_timeout", "schedule_to_close_timeout", "schedule_to_start_timeout"),
+        *("heartbeat_timeout", "retry"),
+    )
+)
+_OF_THE_RUN = frozenset(ActivityStartOptions.__annotations__) - _OF_THE_ACTIVITY - {"id", "connection"}
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityDescription:
+    """A standalone activity. `status` is that of the whole, `pending` how its attempts stand, while it is open and has begun."""
+
+    id: str
+    run_id: str
+    activity: str
+    task_queue: str
+    status: Status
+    detail: str | None
+    started_at: datetime
+    closed_at: datetime | None
+    arguments: Any
+    result: Any
+    failure: FailureError | None
+    record: Mapping[str, Any]
+    memo: Any
+    pending: PendingActivity | None
+
+
+class ActivityHandle(PendingActivityHandle, Generic[R_co]):
+    """One standalone activity, by its id: what one can do to any pending activity, and its result. Making one asks nobody."""
+
+    def __init__(self, link: Link, id: str, *, run_id: str | None, result_type: Any, run: int | None = None) -> None:
+        workflow_id = standalone.ID + id
+        super().__init__(link, ActivityKey(workflow_id=workflow_id, run_id=run_id, activity_id=id))
+        self._id = id
+        self._handle = Handle[Any](link, workflow_id, run_id=run_id, result_type=result_type, run=run)
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self._id
+
+    @property
+    def run_id(self) -> str | None:
+        """The start this handle was made for; None means the latest of its id."""
+        return self._handle.run_id
+
+    async def result(self, timeout: Duration | None = None) -> R_co:
+        """Wait for the end and return what the activity returned, decoded to its declared type.
+
+        `timeout` (timedelta, text or seconds) bounds the wait, not the activity.
+
+        Raises:
+            ActivityError: it failed for good, was cancelled or terminated; `cause` says why.
+            ActivityNotFoundError: there is no such activity.
+            builtins.TimeoutError: it has not ended within `timeout`.
+            PayloadError: the result is not of the declared type.
+        """
+        try:
+            return cast("R_co", await self._handle.result(timeout))
+        except WorkflowNotFoundError:
+            raise self._missing() from None
+        except builtins.TimeoutError:
+            raise builtins.TimeoutError(f"activity {self._id!r} has not ended within {timeout}; it goes on") from None
+        except WorkflowFailedError as failed:
+            raise await self._error(failed) from failed.cause
+
+    async def status(self) -> Status:
+        """Where it stands.
+
+        Raises:
+            ActivityNotFoundError: there is no such activity.
+        """
+        try:
+            return await self._handle.status()
+        except WorkflowNotFoundError:
+            raise self._missing() from None
+
+    async def describe(self) -> ActivityDescription:
+        """All about it.
+
+        Raises:
+            ActivityNotFoundError: there is no such activity.
+        """
+        try:
+            run = await self._handle.describe()
+        except WorkflowNotFoundError:
+            raise self._missing() from None
+        return ActivityDescription(
+            id=self._id,
+            run_id=run.run_id,
+            activity=standalone.activity_of(run.type) or run.type,
+            task_queue=standalone.task_queue_of(run.task_queue),
+            status=run.status,
+            detail=run.detail,
+            started_at=run.started_at,
+            closed_at=run.closed_at,
+            arguments=run.arguments[0],
+            result=run.result,
+            failure=run.failure,
+            record=run.record,
+            memo=run.memo,
+            pending=next(iter(run.activities), None),
+        )
+
+    async def cancel(self) -> None:
+        """Ask the activity to end. One that takes no notice goes on.
+
+        Raises:
+            ActivityNotFoundError: there is no such activity, or it has ended.
+        """
+        try:
+            await self._handle.cancel()
+        except (WorkflowNotFoundError, WorkflowClosedError) as error:
+            raise self._gone(error) from None
+
+    async def terminate(self, reason: str | None = None) -> None:
+        """End it at once, over the head of its code, whose result does not count any more.
+
+        Raises:
+            ActivityNotFoundError: there is no such activity, or it has ended.
+        """
+        try:
+            await self._handle.terminate(reason)
+        except (WorkflowNotFoundError, WorkflowClosedError) as error:
+            raise self._gone(error) from None
+
+    async def _error(self, failed: WorkflowFailedError) -> ActivityError:
+        """The activity's own error; one for a run that ended over the activity's head."""
+        cause = failed.cause
+        if isinstance(cause, ActivityError):
+            error = ActivityError(
+                cause.message,
+                activity=cause.activity,
+                activity_id=cause.activity_id,
+                attempt=cause.attempt,
+                retry_state=cause.retry_state,
+            )
+            failed.__cause__ = cause.cause
+            return error
+        how = "was cancelled" if isinstance(cause, CancelledError) else failed.status.replace("_", " ")
+        name = (await self.describe()).activity
+        state = "cancel_requested" if isinstance(cause, CancelledError) else None
+        return ActivityError(f"activity {name!r} {how}", activity=name, activity_id=self._id, attempt=0, retry_state=state)
+
+    async def _found(self) -> Any:
+        try:
+            return await super()._found()
+        except WorkflowNotFoundError:
+            raise self._missing() from None
+
+    def _named(self) -> str:
+        return f"activity {self._id!r}"
+
+    def _missing(self) -> ActivityNotFoundError:
+        return ActivityNotFoundError(f"no activity {self._id!r} in namespace {self._link.namespace!r}")
+
+    def _gone(self, error: Exception) -> ActivityNotFoundError:
+        if isinstance(error, WorkflowNotFoundError):
+            return self._missing()
+        return ActivityNotFoundError(f"activity {self._id!r} has ended")
+
+
+class Activities:
+    """The standalone activities of a client's namespace."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    @overload
+    async def start(
+        self,
+        activity: str,
+        *arguments: Any,
+        args: Sequence[Any] | None = ...,
+        result_type: type[R],
+        **options: Unpack[ActivityStartOptions],
+    ) -> ActivityHandle[R]: ...
+    @overload
+    async def start(
+        self, activity: str, *arguments: Any, args: Sequence[Any] | None = ..., **options: Unpack[ActivityStartOptions]
+    ) -> ActivityHandle[Any]: ...
+    @overload
+    async def start(
+        self, activity: Callable[[*Ts], Coroutine[Any, Any, R]], *arguments: *Ts, **options: Unpack[ActivityStartOptions]
+    ) -> ActivityHandle[R]: ...
+    @overload
+    async def start(
+        self, activity: Callable[[Any, *Ts], Coroutine[Any, Any, R]], *arguments: *Ts, **options: Unpack[ActivityStartOptions]
+    ) -> ActivityHandle[R]: ...
+    @overload
+    async def start(
+        self, activity: Callable[[*Ts], R], *arguments: *Ts, **options: Unpack[ActivityStartOptions]
+    ) -> ActivityHandle[R]: ...
+    async def start(  # type: ignore[misc]  # mypy does not see that *Any takes *Ts
+        self, activity: Any, *arguments: Any, args: Sequence[Any] | None = None, result_type: Any = None, **options: Any
+    ) -> Any:
+        """Start an activity and return a handle on it, once Postgres has it. No worker need be there.
+
+        `activity` is a function or method, decorated or not, or a name (then `args=[...]` may hold the arguments, and
+        `result_type` says how to read the result). The options are those of `ActivityStartOptions`.
+
+        Raises:
+            ActivityAlreadyStartedError: the id is taken, by the rules of `on_conflict` and `reuse`.
+            ConfigurationError: an option cannot work; the message says what is allowed.
+            PayloadError: an argument is not of its declared type, or cannot be stored; names the path in it.
+            TypeError: too few or too many arguments.
+            OutcomeUnknownError: nobody knows whether it started; repeat it with the same `id` or `request_id`.
+        """
+        refuse_unknown(options, ActivityStartOptions.__annotations__, "a standalone activity")
+        if args is not None:
+            if arguments:
+                raise ConfigurationError("start: give the arguments one by one or as args=[...], not both")
+            arguments = tuple(args)
+        codec = self._link.codec
+        keywords = cast("ActivityKeywords", {name: value for name, value in options.items() if name in _OF_THE_ACTIVITY})
+        if isinstance(activity, str):
+            call, hint = activity_call(activity, keywords), Any if result_type is None else result_type
+            input = codec.encode_arguments(arguments, ())
+        else:
+            call, parameters, (types, declared) = as_activity(activity).prepare(keywords)
+            hint = declared if result_type is None else result_type
+            input = codec.encode_arguments(parameters.bind(arguments, {}), types)
+        named = options.get("id")
+        id = new_id() if named is None else check_name(named, what="activity id")
+        queue = call.options.task_queue or DEFAULT_QUEUE
+        how = replace(
+            call.options,
+            task_queue=queue,
+            activity_id=id,
+            # The run ends with what the activity makes of its cancellation.
+            cancellation_type=CancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
+        of_the_run = {name: value for name, value in options.items() if name in _OF_THE_RUN}
+        run = new_run(
+            self._link,
+            standalone.TYPE + call.name,
+            None,
+            (codec.decode(input), activity_options_to_json(how)),
+            {
+                **of_the_run,
+                "headers": {**call.headers, **(options.get("headers") or {})},
+                "id": check_name(standalone.ID + id, what="activity id"),
+                "task_queue": check_name(standalone.run_queue(queue), what="task queue"),
+            },
+        )
+        started = await self._link.start(run, options.get("connection"))
+        if started.conflict is not None:
+            reason = started.conflict.replace("a run", "an activity")
+            raise ActivityAlreadyStartedError(id, activity=call.name, run_id=started.run_id, reason=reason)
+        return ActivityHandle[Any](self._link, id, run_id=started.run_id, result_type=hint, run=started.run)
+
+    @overload
+    async def execute(
+        self,
+        activity: str,
+        *arguments: Any,
+        args: Sequence[Any] | None = ...,
+        result_type: type[R],
+        **options: Unpack[ActivityStartOptions],
+    ) -> R: ...
+    @overload
+    async def execute(
+        self, activity: str, *arguments: Any, args: Sequence[Any] | None = ..., **options: Unpack[ActivityStartOptions]
+    ) -> Any: ...
+    @overload
+    async def execute(
+        self, activity: Callable[[*Ts], Coroutine[Any, Any, R]], *arguments: *Ts, **options: Unpack[ActivityStartOptions]
+    ) -> R: ...
+    @overload
+    async def execute(
+        self, activity: Callable[[Any, *Ts], Coroutine[Any, Any, R]], *arguments: *Ts, **options: Unpack[ActivityStartOptions]
+    ) -> R: ...
+    @overload
+    async def execute(
+        self, activity: Callable[[*Ts], R], *arguments: *Ts, **options: Unpack[ActivityStartOptions]
+    ) -> R: ...
+    async def execute(self, activity: Any, *arguments: Any, **options: Any) -> Any:  # type: ignore[misc]  # as for start
+        """Start an activity and wait for its result: `start` and then `ActivityHandle.result`, with the errors of both.
+
+        With `connection=` there is nothing to wait for before the caller commits: use `start`.
+        """
+        if options.get("connection") is not None:
+            raise TypeError("execute() cannot wait inside the caller's transaction: start(connection=...), commit, then result()")
+        handle: ActivityHandle[Any] = await self.start(activity, *arguments, **options)
+        return await handle.result()
+
+    @overload
+    def get_handle(self, id: str, run_id: str | None = ...) -> ActivityHandle[Any]: ...
+    @overload
+    def get_handle(self, id: str, run_id: str | None = ..., *, result_type: type[R]) -> ActivityHandle[R]: ...
+    def get_handle(self, id: str, run_id: str | None = None, *, result_type: Any = None) -> Any:
+        """A handle on an activity that was started before. Asks nobody: a missing one shows on use.
+
+        Raises:
+            ConfigurationError: this cannot be an id.
+        """
+        check_name(id, what="activity id")
+        if run_id is not None:
+            check_name(run_id, what="run id")
+        return ActivityHandle[Any](self._link, id, run_id=run_id, result_type=Any if result_type is None else result_type)
+
+    async def list(self, where: str | None = None, *, limit: int | None = None) -> AsyncIterator[RunSummary]:
+        """The activities that match, newest first, as the runs they are: `type` is "activity:" and the name.
+
+        `where` is the filter language of `client.workflow.list`.
+
+        Raises:
+            ConfigurationError: the filter cannot be read.
+        """
+        left = limit
+        async for run in Workflows(self._link).list(_and_is_an_activity(where), limit=None):
+            if left is not None and left <= 0:
+                return
+            if standalone.activity_of(run.type) is not None:
+                left = None if left is None else left - 1
+                yield run
+
+    async def count(self, where: str | None = None) -> int:
+        """How many activities match.
+
+        Raises:
+            ConfigurationError: the filter cannot be read.
+        """
+        return await Workflows(self._link).count(_and_is_an_activity(where))
+
+
+def _and_is_an_activity(where: str | None) -> str:
+    own = f'id ~ "{standalone.ID}" and type ~ "{standalone.TYPE}"'
+    return own if where is None or not where.strip() else f"{own} and ({where})"

@@ -1,0 +1,55 @@
+"""What client, worker and store say to one another about schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from memflow.firing import Policy, ScheduleState
+from memflow.payload import NO_ARGUMENTS, Payload
+from memflow.retry import RetryPolicy
+from memflow.schedule_spec import ScheduleSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleAction:
+    """The run that a schedule starts. Its ids are made for each instant."""
+
+    workflow: str
+    task_queue: str = "default"
+    input: Payload = NO_ARGUMENTS
+    run_timeout: timedelta | None = None
+    execution_timeout: timedelta | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    memo: Payload | None = None
+    search: Payload | None = None
+    expire: timedelta | None = None
+    priority: int = 0
+    retry: RetryPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRow:
+    """A schedule. `now` is the database's time when it was read."""
+
+    id: str
+    spec: ScheduleSpec
+    policy: Policy
+    action: ScheduleAction
+    state: ScheduleState
+    created_at: datetime
+    updated_at: datetime
+    now: datetime
+    result: Payload | None = None      # of the last run that completed
+    failure: Payload | None = None     # of the last run, if it failed
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What one look at the schedules did, the database's time then, and when the next of them is due (None: none is)."""
+
+    schedules: int
+    started: int
+    now: datetime
+    next_look: datetime | None

@@ -1,0 +1,164 @@
+-- The clock of a test schema: memflow.now() plus what was skipped so far. Written over the functions of the library,
+-- in a schema that tests alone use.
+
+create table if not exists memflow.test_clock (
+  one     boolean primary key default true check (one),
+  skipped interval not null default '0',
+  kept    boolean not null default false             -- somebody wants to look at it after the test: not to be used again
+);
+
+insert into memflow.test_clock default values on conflict do nothing;
+
+create or replace function memflow.now() returns timestamptz
+language sql stable parallel safe
+as 'select statement_timestamp() + (select c.skipped from memflow.test_clock c)';
+
+-- Ring everybody who may wait for time to pass, but the workers that were told already.
+create or replace function memflow.test_ring(p_told bigint[]) returns void
+language plpgsql
+as $body$
+declare
+  v_each record;
+begin
+  for v_each in
+    select k.namespace, array_agg(distinct e.ear) as ears
+      from memflow.workers k
+      cross join lateral (
+        select 'queue:' || q from unnest(k.queues) q
+        union all select 'activities:' || q from unnest(k.queues) q
+        union all select 'worker:' || k.id
+        union all select 'schedules') e(ear)
+     where k.id <> all(p_told)
+     group by k.namespace
+  loop
+    perform memflow.ring(v_each.namespace, v_each.ears);
+  end loop;
+end
+$body$;
+
+-- When the next schedule is to be looked at; now, if one has not been told of a run's end.
+create or replace function memflow.test_schedules_due() returns timestamptz
+language plpgsql
+as $body$
+declare
+  v_due timestamptz;
+begin
+  if to_regclass(:schema || '.schedule_ends') is null then
+    return null;                                     -- a library without schedules
+  end if;
+  select min(s.look_at) into v_due from memflow.schedules s where s.look_at is not null;
+  if exists (select 1 from memflow.schedule_ends) then
+    v_due := least(v_due, memflow.now());
+  end if;
+  return v_due;
+end
+$body$;
+
+-- Move the clock, whatever is under way. Seconds, not an interval of days: a day has 23 hours in some zones.
+create or replace function memflow.test_advance(p_seconds double precision, p_told bigint[]) returns timestamptz
+language plpgsql
+as $body$
+begin
+  update memflow.test_clock set skipped = skipped + p_seconds * interval '1 second';
+  perform memflow.test_ring(p_told);
+  return memflow.now();
+end
+$body$;
+
+-- If nothing is under way, move the clock to what falls due next, but not past p_until. `state` is
+--   busy     something is under way or due: a run or an activity in a worker's hands, unread mail, a question, or the end of a
+--            run that a caller waits for (p_awaited) and has not heard of yet
+--   skipped  the clock was moved to `at`
+--   reached  p_until has come, and all that fell due before is done
+--   nothing  nothing will ever fall due
+-- `progress` grows with whatever any run does. What is due where no worker serves the queue is not waited for.
+create or replace function memflow.test_skip(
+  p_awaited bigint[], p_until timestamptz, p_told bigint[], out state text, out at timestamptz, out progress bigint
+)
+language plpgsql
+as $body$
+#variable_conflict use_column
+declare
+  v_now timestamptz;
+  v_due timestamptz;
+  v_schedules timestamptz := memflow.test_schedules_due();
+begin
+  -- Whoever is writing is under way. Not waited for: others would have to wait behind us.
+  begin
+    lock table memflow.wakes, memflow.activities in share mode nowait;
+  exception when lock_not_available then
+    state := 'busy';
+    at := memflow.now();
+    return;
+  end;
+  v_now := memflow.now();
+  at := v_now;
+  if exists (select 1 from memflow.wakes w where w.owner is not null)
+     or exists (select 1 from memflow.activities a where a.owner is not null)
+     or exists (
+       select 1 from memflow.wakes w
+        where w.wake_at <= v_now
+          and exists (select 1 from memflow.workers k where k.namespace = w.namespace and w.queue = any(k.queues)))
+     or exists (
+       select 1 from memflow.activities a
+        where a.due <= v_now
+          and exists (select 1 from memflow.workers k where k.namespace = a.namespace and a.queue = any(k.queues)))
+     or (v_schedules <= v_now and exists (select 1 from memflow.workers))
+     or exists (select 1 from memflow.questions q where q.outcome is null and q.asked_at > v_now - interval '1 minute')
+     or exists (select 1 from memflow.runs r where r.id = any(p_awaited) and r.status not in ('running', 'paused'))
+  then
+    state := 'busy';
+    return;
+  end if;
+  if p_until <= v_now then
+    state := 'reached';
+    return;
+  end if;
+  select least(p_until, min(x.due)) into v_due
+    from (select w.wake_at from memflow.wakes w where w.wake_at > v_now
+          union all
+          select a.due from memflow.activities a where a.due > v_now
+          union all
+          select v_schedules where v_schedules > v_now) x(due);
+  select coalesce(sum(r.length), 0) into progress from memflow.runs r;
+  if v_due is null then
+    state := 'nothing';
+    return;
+  end if;
+  at := memflow.test_advance(extract(epoch from v_due - v_now)::double precision, p_told);
+  state := 'skipped';
+end
+$body$;
+
+-- Whether everything that is due has been taken up, and no run is in a worker's hands. Activities may be running.
+create or replace function memflow.test_settled() returns boolean
+language sql
+as $body$
+  select not exists (
+           select 1 from memflow.wakes w
+            where w.owner is not null
+               or (w.wake_at <= memflow.now()
+                   and exists (select 1 from memflow.workers k where k.namespace = w.namespace and w.queue = any(k.queues))))
+     and not exists (
+           select 1 from memflow.activities a
+            where a.owner is null and a.due <= memflow.now()
+              and exists (select 1 from memflow.workers k where k.namespace = a.namespace and a.queue = any(k.queues)))
+     and not (coalesce(memflow.test_schedules_due() <= memflow.now(), false) and exists (select 1 from memflow.workers))
+$body$;
+
+-- Forget all runs, and begin at the present.
+create or replace function memflow.test_wipe() returns void
+language plpgsql
+as $body$
+declare
+  v_table text;
+begin
+  for v_table in
+    select format('%I.%I', t.schemaname, t.tablename) from pg_catalog.pg_tables t
+     where t.schemaname = :schema and t.tablename not in ('migrations', 'test_clock')
+  loop
+    execute 'delete from ' || v_table;
+  end loop;
+  update memflow.test_clock set skipped = '0' where skipped <> '0';
+end
+$body$;
