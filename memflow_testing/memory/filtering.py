@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from memflow.failure import decode_failure
 from memflow.filters import Both, Compare, Either, Filter, Not
+from memflow.store.base import RunRow
 from memflow_testing.memory.tables import Run
 
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -64,12 +65,14 @@ def _field(run: Run, name: str, now: datetime) -> Any:
             return run.started_at
         case "closed":
             return run.closed_at
+        case "scheduled":
+            return run.scheduled_at
         case "wake":
             return None if run.wake is None else run.wake.wake_at
         case "duration":
             return ((run.closed_at or now) - run.started_at).total_seconds()
         case _:
-            return getattr(run, name)                    # detail version length attempt
+            return getattr(run, name)                    # detail version schedule length attempt
 
 
 def _column(found: Any, op: str, value: Any) -> bool | None:
@@ -78,10 +81,14 @@ def _column(found: Any, op: str, value: Any) -> bool | None:
     if found is None:
         return None
     if op == "in":
-        return found in value
+        return found in [_fit(each, found) for each in value]
     if op == "~":
         return str(value).lower() in str(found).lower()
-    return _COMPARE[op](_bytes(found), _bytes(value))
+    return _COMPARE[op](_bytes(found), _bytes(_fit(value, found)))
+
+
+def _fit(value: Any, found: Any) -> Any:
+    return str(value) if isinstance(found, str) else value
 
 
 def _bytes(value: Any) -> Any:
@@ -118,3 +125,16 @@ def _record(found: Any, op: str, value: Any) -> bool | None:
 
 def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def key_of(run: Run | RunRow, field: str) -> Any:
+    """What a list in the order of `records.ORDERS` is sorted by. What has not ended ends after all that has."""
+    match field:
+        case "started":
+            return run.started_at
+        case "closed":
+            return run.closed_at or datetime(9000, 1, 1, tzinfo=UTC)
+        case "id":
+            return _bytes(run.workflow_id)
+        case _:
+            return run.workflow
