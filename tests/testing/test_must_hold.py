@@ -38,8 +38,7 @@ async def patient() -> int:
 
 @workflow.defn
 async def approval() -> str:
-    answer = await workflow.wait_for("approve", timeout="7 days")
-    return "expired" if answer is None else str(answer)
+    return str(await workflow.wait_for("approve", timeout="7 days", default="expired"))
 
 
 @workflow.defn
@@ -74,7 +73,7 @@ async def test_nobody_answers_for_a_week(memflow_env: WorkflowEnvironment, numbe
 @pytest.mark.parametrize("number", range(2))
 async def test_it_is_scheduled_daily_for_a_year(memflow_env: WorkflowEnvironment, number: int) -> None:
     async with memflow_env.worker(daily):
-        await memflow_env.client.schedule.create("report", daily, cron="0 6 * * *", task_queue=memflow_env.task_queue)
+        await memflow_env.client.schedule.create("report", daily, spec="0 6 * * *", task_queue=memflow_env.task_queue)
         await memflow_env.sleep("365 days")
         assert await memflow_env.client.workflow.count('status = "completed"') == 365
 
