@@ -70,7 +70,8 @@ class Workers:
         [run] = await claim(other, worker)
         [again] = (await other.claim_activities(worker, task_queues=["q"], limit=9)).claims
         assert (run.crashes, again.attempt) == (0, 2)
-        assert await store.settle_activities([Settle(mine.run, 1, activity.token, ActivityCompleted(1, Payload(b"1")))]) == [False]
+        late = Settle(mine.run, 1, activity.token, ActivityCompleted(1, Payload(b"1")))
+        assert await store.settle_activities([late]) == [False]
 
     async def test_an_activity_is_claimed_beaten_retried_and_settled_under_its_token(
         self, store: Store, other: Store

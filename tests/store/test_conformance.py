@@ -27,11 +27,13 @@ class TestPostgresStore(StoreConformance):
         await ground.close()
 
     @pytest.fixture
-    def store(self, ground: PostgresGround) -> Store:
+    def store(self, ground: PostgresGround) -> Store:  # pyright: ignore[reportIncompatibleMethodOverride]  # a fixture for one
         return ground.store
 
     @pytest_asyncio.fixture
-    async def other(self, ground: PostgresGround) -> AsyncIterator[Store]:
+    async def other(  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # a fixture for one
+        self, ground: PostgresGround
+    ) -> AsyncIterator[Store]:
         other = await PostgresStore.connect(ground.dsn, schema=ground.schema)
         yield other
         await other.close()
