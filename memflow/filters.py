@@ -138,15 +138,17 @@ class _Token:
         return "the end" if self.kind == "end" else repr(self.text)
 
 
-def parse(where: str, *, now: datetime) -> Filter:
+def parse(where: str, *, now: datetime, records: bool = False) -> Filter:
     """Read a filter. `now` is what `ago(...)` and `now()` count from: the database's time, aware.
+
+    With `records` a field that is none of the run's is one of its record: `customer = "acme"` for `record.customer = "acme"`.
 
     Raises:
         ConfigurationError: the text cannot be read; the message names the column, what stands there and what may.
     """
     if len(where) > _LONGEST:
         raise ConfigurationError(f"the filter has {len(where)} characters; at most {_LONGEST} are read")
-    return _Parser(_tokens(where), now).whole()
+    return _Parser(_tokens(where), now, records).whole()
 
 
 def needs_clock(where: str) -> bool:
@@ -177,9 +179,10 @@ def _refuse(column: int, problem: str) -> NoReturn:
 class _Parser:
     """Recursive descent over the tokens: one method per rule of the grammar."""
 
-    def __init__(self, tokens: list[_Token], now: datetime) -> None:
+    def __init__(self, tokens: list[_Token], now: datetime, records: bool) -> None:
         self._tokens = tokens
         self._now = now
+        self._records = records
         self._next = 0
         self._depth = 0
 
@@ -269,14 +272,16 @@ class _Parser:
             return self._record_path(token), "record"
         name = token.text.lower()
         name = ALIASES.get(name, name)
+        if name not in FIELDS and self._records:
+            return self._record_path(token, [token.text]), "record"
         if name not in FIELDS:
             near = get_close_matches(name, [*FIELDS, *ALIASES, "record"], n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
             _refuse(token.column, f"unknown field {token.text!r}; {hint}fields: {_FIELD_NAMES}")
         return name, FIELDS[name]
 
-    def _record_path(self, start: _Token) -> str:
-        path = ["record"]
+    def _record_path(self, start: _Token, names: list[str] | None = None) -> str:
+        path = ["record", *(names or ())]
         while self._take_mark("."):
             token = self._advance()
             segment = self._unquote(token) if token.kind == "text" else token.text

@@ -33,7 +33,7 @@ SKIPPING_SECONDS = 60.0
 class Look:
     """What a look at the store showed, and did; see `Clockwork.skip`."""
 
-    state: Literal["busy", "skipped", "reached", "nothing"]
+    state: Literal["busy", "due", "skipped", "reached", "nothing"]
     at: datetime
     progress: int = 0
 
@@ -48,7 +48,8 @@ class Clockwork(Protocol):
     async def skip(self, *, awaited: Sequence[int], until: datetime | None, told: Sequence[int]) -> Look:
         """If nothing is under way, jump to what falls due next, but not past `until`.
 
-        `busy`: something is under way or due, or one of the runs `awaited` has ended. `skipped`: it jumped. `reached`: it is
+        `busy`: something is under way, or one of the runs `awaited` has ended. `due`: nothing is, but something is due that a
+        worker should take. `skipped`: it jumped. `reached`: it is
         `until`, and all that fell due before is done. `nothing`: nothing will ever fall due. `progress` grows with every
         entry of any journal.
         """
@@ -103,8 +104,8 @@ class World(Protocol):
         """Tell the workers of this process that the clock was moved."""
         ...
 
-    async def give_up(self, why: str) -> None:
-        """Tell those who await results that they wait in vain."""
+    async def give_up(self, why: str) -> Exception:
+        """Tell those who await results that they wait in vain; what they were told."""
         ...
 
 
@@ -119,7 +120,7 @@ class SkippingClock:
         self._locks = 0
         self._sleepers: dict[asyncio.Future[None], datetime] = {}
         self._driver: asyncio.Task[None] | None = None
-        self._idle_since: float | None = None            # since when nothing is under way and nothing will fall due
+        self._idle_since: float | None = None            # since when nothing is under way, and time cannot be skipped
         self._began: float | None = None                 # when skipping began, for those who wait now
         self._progress = 0
         self._jumps = 0                                  # since any journal grew
@@ -216,6 +217,8 @@ class SkippingClock:
         match look.state:
             case "busy":
                 self._idle_since = None
+            case "due":
+                await self._in_vain("something is due, and no worker has taken it")
             case "skipped":
                 self._idle_since = None
                 self._world.tell(look.at)
@@ -223,7 +226,7 @@ class SkippingClock:
             case "reached":
                 self._wake(None, look.at)
             case "nothing":
-                await self._nothing_comes()
+                await self._in_vain("nothing is under way and nothing will fall due")
         return look
 
     async def _rest(self) -> None:
@@ -261,14 +264,13 @@ class SkippingClock:
         self._idle_since = self._began = None
         self._progress = self._jumps = 0
 
-    async def _nothing_comes(self) -> None:
+    async def _in_vain(self, why: str) -> None:
+        """It stands still; when it has done so for too long, those who wait are told."""
         now = time.monotonic()
         if self._idle_since is None:
             self._idle_since = now
         if now - self._idle_since >= self._patience:
-            await self._world.give_up(
-                f"nothing is under way and nothing will fall due, for {to_text(timedelta(seconds=self._patience))} now"
-            )
+            self._wake(await self._world.give_up(f"{why}, for {to_text(timedelta(seconds=self._patience))} now"))
             self._fresh()
 
     async def _count(self, look: Look) -> None:

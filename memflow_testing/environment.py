@@ -57,6 +57,7 @@ class WorkflowEnvironment:
         self._client = client
         self._ground = ground
         self._watched = watched
+        self._clients: list[EnvironmentClient] = [client]
         self._workers: list[EnvironmentWorker] = []
         self._closed = False
         self.failed = False
@@ -173,6 +174,13 @@ class WorkflowEnvironment:
         self._workers.append(worker)
         return worker
 
+    def include(self, made: EnvironmentClient | EnvironmentWorker) -> None:
+        """Another client, or worker, on this environment's store: time skips for what it awaits, and stands for what it does."""
+        if isinstance(made, EnvironmentClient):
+            self._clients.append(made)
+        else:
+            self._workers.append(made)
+
     async def sleep(self, duration: Duration) -> None:
         """Let so much time pass; what falls due meanwhile happens in order and at its time. See `SkippingClock.sleep`."""
         if self._clock is None:
@@ -210,11 +218,11 @@ class WorkflowEnvironment:
 
     def awaited_runs(self) -> list[int]:
         """The runs whose result is awaited."""
-        return self._client.awaited_runs()
+        return [run for client in self._clients for run in client.awaited_runs()]
 
     async def awaits_update(self) -> bool:
         """Whether the end of an update is awaited that has not come yet."""
-        return await self._client.awaits_update()
+        return any([await client.awaits_update() for client in self._clients])
 
     def busy(self) -> bool:
         """Whether a call is in flight or a worker has something in its hands."""
@@ -229,13 +237,16 @@ class WorkflowEnvironment:
         for worker in self._workers:
             worker.hear(now)
 
-    async def give_up(self, why: str) -> None:
+    async def give_up(self, why: str) -> Exception:
         """Fail those who await results, with what each open run waits for."""
         try:
             lines = await waiting_lines(self.store)
         except MemflowError as error:
             lines = f"  what runs wait for cannot be read: {error}"
-        self._client.give_up(NeverEndsError(f"an awaited result will not come: {why}.\n{lines}"))
+        told = NeverEndsError(f"what is awaited will not come: {why}.\n{lines}")
+        for client in self._clients:
+            client.give_up(told)
+        return told
 
     @property
     def store(self) -> Store:
@@ -274,6 +285,8 @@ class WorkflowEnvironment:
             with suppress(ConfigurationError):           # the test has closed the client itself
                 forgotten += await self._client.forgotten_runs()
         finally:
+            for client in self._clients[1:]:
+                await client.detach()
             if self._ground is None:
                 await self._client.detach()
             else:

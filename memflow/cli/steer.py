@@ -22,12 +22,12 @@ def start(options: argparse.Namespace) -> int:
 
     async def act(client: Client) -> Any:
         handle = await client.workflow.start(
-            options.name,
+            str(options.name),
             args=values(options.arguments),
+            id=options.id,
             task_queue=options.queue,
             on_conflict=options.on_conflict,
-            **({} if options.id is None else {"id": options.id}),
-            **({} if options.delay is None else {"start_delay": options.delay}),
+            start_delay=options.delay,
         )
         if options.wait:
             return await handle.result(options.timeout)

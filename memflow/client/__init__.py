@@ -7,7 +7,7 @@ and `schedules`.
 
 from memflow.calendars import ScheduleCalendar, ScheduleRange
 from memflow.client.client import Client
-from memflow.client.describe import HistoryEntry, PendingActivity, RunDescription, RunSummary, WaitingFor
+from memflow.client.describe import HistoryEntry, PendingActivity, Progress, RunDescription, RunSummary, WaitingFor
 from memflow.client.escalation_values import Escalation, EscalationStats
 from memflow.client.events import Event, Subscription
 from memflow.client.handle import Handle
@@ -33,6 +33,7 @@ __all__ = [
     "Overlap",
     "PendingActivity",
     "PendingActivityHandle",
+    "Progress",
     "RunDescription",
     "RunSummary",
     "ScheduleCalendar",

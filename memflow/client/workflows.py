@@ -7,12 +7,15 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, TypeVarTuple, Unpack, overload
 
 from memflow.client.describe import RunSummary, summary_of
+from memflow.client.finding import Found
 from memflow.client.handle import Handle
 from memflow.client.link import Link
 from memflow.client.starting import StartOptions, check_options, definition_for, new_run
+from memflow.client.values import check_headers
 from memflow.errors import ConfigurationError, WorkflowAlreadyStartedError
 from memflow.filters import Filter, needs_clock, parse
-from memflow.names import check_name
+from memflow.interceptors import CountWorkflowsInput, ListWorkflowsInput, StartWorkflowInput
+from memflow.names import DEFAULT_QUEUE, check_name
 from memflow.store.base import RunRow
 from memflow.store.records import ORDERS
 
@@ -75,6 +78,25 @@ class Workflows:
             if arguments:
                 raise TypeError("arguments are given either one by one or as `args`, not both")
             arguments = tuple(args)
+        if self._link.outbound is None:
+            return await self.begin(workflow, arguments, result_type, options)
+        rest = {name: value for name, value in options.items() if name not in ("id", "task_queue", "headers")}
+        definition = definition_for(workflow)
+        return await self._link.outbound.start_workflow(
+            StartWorkflowInput(
+                check_name(workflow, what="workflow type") if definition is None else definition.name,
+                arguments,
+                options.get("id"),
+                options.get("task_queue", DEFAULT_QUEUE),
+                check_headers(options.get("headers")),
+                rest,
+                workflow,
+                result_type,
+            )
+        )
+
+    async def begin(self, workflow: Any, arguments: Sequence[Any], result_type: Any, options: Mapping[str, Any]) -> Handle[Any]:
+        """`start`, behind interceptors."""
         definition = definition_for(workflow)
         run = new_run(self._link, workflow, definition, arguments, options)
         started = await self._link.start(run, options.get("connection"))
@@ -186,10 +208,24 @@ class Workflows:
         Raises:
             ConfigurationError: the filter or the order cannot be read; the message names what may stand there.
         """
+        async for run in self._runs(where, limit, order):
+            yield run
+
+    def _runs(
+        self, where: str | None, limit: int | None, order: str | None, *, records: bool = False
+    ) -> AsyncIterator[RunSummary]:
+        if self._link.outbound is None:
+            return self.pages(where, limit, order, records=records)
+        return self._link.outbound.list_workflows(ListWorkflowsInput(where, limit, order, records))
+
+    async def pages(
+        self, where: str | None, limit: int | None, order: str | None, *, records: bool = False
+    ) -> AsyncIterator[RunSummary]:
+        """`list` and `find`, behind interceptors."""
         if limit is not None and limit < 0:
             raise ConfigurationError(f"limit: {limit} is below 0")
         by = None if order is None else _order(order)
-        tree = await self._tree(where)
+        tree = await self._tree(where, records=records)
         last: RunRow | None = None
         left = limit
         while left is None or left > 0:
@@ -202,20 +238,37 @@ class Workflows:
             last = page[-1]
             left = None if left is None else left - size
 
+    def find(self, where: str | None = None, *, limit: int | None = None, order: str | None = None) -> Found:
+        """The runs whose record matches, newest first: `await` it for a list, or read it with `async for`.
+
+        As `list`, but a field that is none of a run's is one of its record: `customer = "acme" and status = running` finds
+        what `record.customer = "acme" and status = running` lists.
+
+        Raises:
+            ConfigurationError: when it is read: the filter or the order cannot be read.
+        """
+        return Found(lambda: self._runs(where, limit, order, records=True))
+
     async def count(self, where: str | None = None) -> int:
         """How many runs match.
 
         Raises:
             ConfigurationError: the filter cannot be read.
         """
+        if self._link.outbound is not None:
+            return await self._link.outbound.count_workflows(CountWorkflowsInput(where))
+        return await self.counted(where)
+
+    async def counted(self, where: str | None) -> int:
+        """`count`, behind interceptors."""
         return await self._link.store.count_runs(await self._tree(where))
 
-    async def _tree(self, where: str | None) -> Filter | None:
+    async def _tree(self, where: str | None, *, records: bool = False) -> Filter | None:
         if where is None or not where.strip():
             return None
         # Only the database's clock counts, and it is asked only when the filter looks at it.
         now = await self._link.store.now() if needs_clock(where) else datetime.min.replace(tzinfo=UTC)
-        return parse(where, now=now)
+        return parse(where, now=now, records=records)
 
 
 def _order(text: object) -> tuple[str, bool] | None:

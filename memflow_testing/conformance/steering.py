@@ -30,7 +30,8 @@ def a_branch(of: Claim, new_id: str, *, fork: bool = False, **more: object) -> B
         "version": None, "origins": (), "reapply": True, "memo": None, "record": None, "activities": (), "cancelled": (),
         "waits": {}, "children": (), **more,
     }
-    return Branch(of.workflow_id, of.run_id, fork, 1, 1, T0, new_id, f"run-of-{new_id}", **options)  # type: ignore[arg-type]
+    first = f"run-of-{new_id}" if fork else of.first_run_id
+    return Branch(of.workflow_id, of.run_id, fork, 1, 1, T0, new_id, f"run-of-{new_id}", first, **options)  # type: ignore[arg-type]
 
 
 async def a_versioned_worker(store: Store, version: str) -> int:

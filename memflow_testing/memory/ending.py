@@ -102,6 +102,9 @@ def answer_of(child: Run) -> ChildCompleted | ChildCancelled | ChildFailed:
     assert child.parent_op is not None, "a child knows what asked for it"
     if child.status is Status.COMPLETED:
         return ChildCompleted(child.parent_op, child.result or NOTHING)
+    answer = ChildCancelled if child.status is Status.CANCELLED else ChildFailed
+    if child.result is not None and child.result.encoding not in (None, "failure"):
+        return answer(child.parent_op, decode_failure(child.result))     # encrypted: nobody here can put it into another
     how = _ENDED.get(child.status, f"was {child.status}")
     failure = Failure(
         "child",
@@ -110,4 +113,4 @@ def answer_of(child: Run) -> ChildCompleted | ChildCancelled | ChildFailed:
     )
     if child.result is not None and child.result.encoding == "failure":
         failure = replace(failure, cause=decode_failure(child.result))
-    return (ChildCancelled if child.status is Status.CANCELLED else ChildFailed)(child.parent_op, failure)
+    return answer(child.parent_op, failure)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -22,12 +22,14 @@ class Questions:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def ask(self, id: UUID, workflow_id: str, run_id: str | None, name: str, input: Payload) -> bool:
+    def ask(
+        self, id: UUID, workflow_id: str, run_id: str | None, name: str, input: Payload, headers: Mapping[str, str]
+    ) -> bool:
         """Leave a query for a worker. False: there is no such run."""
         run = self._tables.find(workflow_id, run_id)
         if run is None:
             return False
-        self._tables.questions.setdefault(id, QuestionRec(id, run.id, name, input, self._tables.now(), run.arrived))
+        self._tables.questions.setdefault(id, QuestionRec(id, run.id, name, input, self._tables.now(), run.arrived, headers))
         self._tables.ring(f"questions:{run.task_queue}")
         return True
 
@@ -43,7 +45,7 @@ class Questions:
                 continue
             if each.taken_at is not None and each.taken_at >= now - _AGAIN_AFTER:
                 continue
-            if run.task_queue in queues and run.workflow in types and (not run.pinned or run.version == version):
+            if run.task_queue in queues and (run.workflow in types or "*" in types) and (not run.pinned or run.version == version):
                 found.append((each, run))
         found.sort(key=lambda pair: (pair[0].asked_at, pair[0].id.bytes))
         ready = [(each, run) for each, run in found[:limit] if self._is_ready(each, run, worker)]
@@ -86,5 +88,5 @@ def _question(each: QuestionRec, run: Run) -> Question:
     return Question(
         each.id, each.name, each.input, run.id, run.workflow_id, run.run_id, run.workflow, run.task_queue, run.length,
         run.started_at, dict(run.headers), run.attempt, run.first_run_id, run.parent_workflow_id, run.parent_run_id,
-        run.continued_run_id, run.memo, run.search, run.origins,
+        run.continued_run_id, run.memo, run.search, run.origins, each.headers,
     )

@@ -91,6 +91,7 @@ def run_row(tables: Tables, run: Run) -> RunRow:
         origin_run_id=run.origin_run_id,
         origin_seq=run.origin_seq,
         continued_run_id=run.continued_run_id,
+        headers=dict(run.headers),
     )
 
 

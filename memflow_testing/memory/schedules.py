@@ -111,7 +111,8 @@ class Schedules:
             self._stop(decision)
         made = 0
         for n, each in enumerate(due):
-            row = replace(_with_outcome(each.row, ended), now=now)
+            row = _with_outcome(replace(each.row, state=decisions[n].state, now=now), each.row.state.running, ended)
+            decisions[n] = replace(decisions[n], state=row.state)
             for one in decisions[n].start:
                 action = self._start(row, one.at)
                 made += action is not None
@@ -150,13 +151,14 @@ def _place(each: ScheduleRec) -> tuple[bool, datetime | None, str]:
     return each.look_at is None, each.look_at, each.row.id
 
 
-def _with_outcome(row: ScheduleRow, ended: Ended) -> ScheduleRow:
+def _with_outcome(row: ScheduleRow, watched: Sequence[Action], ended: Ended) -> ScheduleRow:
     """The row with the result or failure of the latest of its runs that has ended."""
-    mine = [ended[each.run_id][1] for each in row.state.running if each.run_id in ended]
+    mine = [ended[each.run_id][1] for each in watched if each.run_id in ended]
     runs = [run for run in mine if run is not None and run.closed_at is not None]
     for run in sorted(runs, key=lambda run: (run.closed_at, run.id)):
         if run.status is Status.COMPLETED:
-            row = replace(row, result=run.result, failure=None)
+            state = replace(row.state, result_of=run.run_id, failure_of=None)
+            row = replace(row, result=run.result, failure=None, state=state)
         elif run.status in (Status.FAILED, Status.TIMED_OUT):
-            row = replace(row, failure=run.result)
+            row = replace(row, failure=run.result, state=replace(row.state, failure_of=run.run_id))
     return row

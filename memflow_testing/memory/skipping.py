@@ -42,6 +42,8 @@ class MemoryClockwork:
         now = self._tables.tick()
         if self._is_under_way(now, awaited):
             return Look("busy", now)
+        if self._is_due(now):
+            return Look("due", now)
         if until is not None and until <= now:
             return Look("reached", now)
         tables = self._tables
@@ -76,12 +78,11 @@ class MemoryClockwork:
         return now
 
     def _is_under_way(self, now: datetime, awaited: Sequence[int]) -> bool:
-        """A run or an activity is in a worker's hands, something is due, somebody asks, or an awaited run has ended."""
+        """A run or an activity is in a worker's hands, somebody asks, or an awaited run has ended."""
         tables = self._tables
         return (
             any(run.wake is not None and run.wake.owner is not None for run in tables.open.values())
             or any(_is_held(each) for each in tables.activities.values())
-            or self._is_due(now)
             or any(each.outcome is None and each.asked_at > now - _ASKED_FOR for each in tables.questions.values())
             or any(id in tables.runs and not tables.runs[id].status.is_open for id in awaited)
         )

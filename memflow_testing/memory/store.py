@@ -15,7 +15,7 @@ from uuid import UUID
 
 from memflow.core.arrivals import Arrival
 from memflow.core.entries import JournalEntry
-from memflow.errors import ApplicationError, ConfigurationError
+from memflow.errors import ApplicationError, ConfigurationError, PayloadError
 from memflow.filters import Filter
 from memflow.firing import Action, ScheduleState
 from memflow.payload import Payload
@@ -41,6 +41,7 @@ from memflow.store.base import (
     Reply,
     Retry,
     RunFacts,
+    RunIds,
     RunRow,
     Sent,
     Settle,
@@ -51,6 +52,7 @@ from memflow.store.base import (
     UpdateKey,
 )
 from memflow.store.escalations import EscalationRows
+from memflow.store.questions import NO_HEADERS
 from memflow.store.schedule_values import ScheduleRow, Served
 from memflow_testing.memory import pausing, workers
 from memflow_testing.memory.activities import Activities
@@ -222,9 +224,17 @@ class MemoryStore:
         await self._turn()
         return self._questions.replies(updates)
 
-    async def ask_question(self, id: UUID, workflow_id: str, run_id: str | None, name: str, input: Payload) -> bool:
+    async def ask_question(
+        self,
+        id: UUID,
+        workflow_id: str,
+        run_id: str | None,
+        name: str,
+        input: Payload,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> bool:
         await self._turn()
-        return self._questions.ask(id, workflow_id, run_id, name, input)
+        return self._questions.ask(id, workflow_id, run_id, name, input, dict(headers))
 
     async def answers(self, ids: Sequence[UUID]) -> list[Answer]:
         await self._turn()
@@ -286,10 +296,19 @@ class MemoryStore:
         await self._turn()
         return claim_runs(self.tables, worker, task_queues, limit, version)
 
-    async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry]]:
+    async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry] | PayloadError]:
         await self._turn()
         found = {id: entries_of(self.tables.runs[id], after) for id, after in runs if id in self.tables.runs}
         return {id: entries for id, entries in found.items() if entries}
+
+    async def run_ids(self, runs: Sequence[int]) -> list[RunIds]:
+        await self._turn()
+        found = (self.tables.runs.get(id) for id in runs)
+        return [
+            RunIds(run.id, run.workflow_id, run.run_id, run.first_run_id, dict(run.headers), run.origins)
+            for run in found
+            if run is not None
+        ]
 
     async def activity_ops(self, runs: Sequence[int]) -> Mapping[int, set[int]]:
         await self._turn()

@@ -221,6 +221,7 @@ class QuestionRec:
     input: Payload
     asked_at: datetime
     arrived: int
+    headers: Mapping[str, str]
     taken_at: datetime | None = None
     outcome: str | None = None
     answer: Payload | None = None

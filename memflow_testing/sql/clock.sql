@@ -74,8 +74,9 @@ end
 $body$;
 
 -- If nothing is under way, move the clock to what falls due next, but not past p_until. `state` is
---   busy     something is under way or due: a run or an activity in a worker's hands (not one that is open, owner 0), unread
---            mail, a question, or the end of a run that a caller waits for (p_awaited) and has not heard of yet
+--   busy     something is under way: a run or an activity in a worker's hands (not one that is open, owner 0), a question, or the
+--            end of a run that a caller waits for (p_awaited) and has not heard of yet
+--   due      nothing is under way, but something is due (unread mail makes due), and there is a worker on its queue
 --   skipped  the clock was moved to `at`
 --   reached  p_until has come, and all that fell due before is done
 --   nothing  nothing will ever fall due
@@ -103,7 +104,13 @@ begin
   at := v_now;
   if exists (select 1 from memflow.wakes w where w.owner is not null)
      or exists (select 1 from memflow.activities a where a.owner > 0)
-     or exists (
+     or exists (select 1 from memflow.questions q where q.outcome is null and q.asked_at > v_now - interval '1 minute')
+     or exists (select 1 from memflow.runs r where r.id = any(p_awaited) and r.status not in ('running', 'paused'))
+  then
+    state := 'busy';
+    return;
+  end if;
+  if exists (
        select 1 from memflow.wakes w
         where w.wake_at <= v_now
           and exists (select 1 from memflow.workers k where k.namespace = w.namespace and memflow.test_serves(k.queues, w.queue)))
@@ -112,10 +119,8 @@ begin
         where a.due <= v_now and coalesce(a.owner, 0) = 0
           and exists (select 1 from memflow.workers k where k.namespace = a.namespace and a.queue = any(k.queues)))
      or (v_schedules <= v_now and exists (select 1 from memflow.workers))
-     or exists (select 1 from memflow.questions q where q.outcome is null and q.asked_at > v_now - interval '1 minute')
-     or exists (select 1 from memflow.runs r where r.id = any(p_awaited) and r.status not in ('running', 'paused'))
   then
-    state := 'busy';
+    state := 'due';
     return;
   end if;
   if p_until <= v_now then

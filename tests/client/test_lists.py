@@ -129,3 +129,20 @@ async def test_pages_in_any_order_hold_each_run_once(client: Client, monkeypatch
 async def test_an_order_that_is_none_names_those_there_are(client: Client, order: str) -> None:
     with pytest.raises(ConfigurationError, match="started, closed, id, type"):
         await ordered(client, order)
+
+
+async def test_find_takes_bare_names_for_fields_of_the_record(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client:
+        await client.workflow.start("order", id="a", search={"customer": "acme", "total": 3, "address": {"city": "Bonn"}})
+        await client.workflow.start("order", id="b", search={"customer": "acme", "total": 5, "status": "open"})
+        await client.workflow.start("order", id="c", search={"customer": "other"})
+        find = client.workflow.find
+        assert [run.id for run in await find('customer = "acme" and total > 3')] == ["b"]
+        assert [run.id async for run in find('customer = "acme"', order="id")] == ["a", "b"]
+        assert [run.id for run in await find('record.customer = "acme" and address.city = "Bonn"')] == ["a"]
+        assert [run.id for run in await find('status = running and record.status = "open"')] == ["b"]
+        assert [run.id for run in await find(limit=1)] == ["c"]
+        twice = find("total is not null")
+        assert len(await twice) == len(await twice) == 2
+        with pytest.raises(ConfigurationError, match="column"):
+            await find("customer = ")

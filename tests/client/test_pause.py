@@ -168,7 +168,7 @@ async def quick() -> None:
 async def test_a_run_in_full_swing_stops_and_goes_on_where_it_was(dsn: str, schema: str) -> None:
     RAN.clear()
     async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=[busy], activities=[quick]):
-        handle = await client.workflow.start(busy, 3000)
+        handle = await client.workflow.start(busy, 1200)
 
         async def well_on() -> bool:
             return len(RAN) > 20
@@ -187,9 +187,9 @@ async def test_a_run_in_full_swing_stops_and_goes_on_where_it_was(dsn: str, sche
             await client.workflow.execute(busy, 0)
             assert (await handle.describe()).length == before
             await handle.resume()
-        assert await handle.result(timeout=30) == 3000
+        assert await handle.result(timeout=90) == 1200
         kinds = [entry.kind for entry in await handle.history()]
-        assert kinds.count("activity_completed") == 3000
+        assert kinds.count("activity_completed") == 1200
 
 
 async def test_a_paused_run_stays_so_when_the_worker_that_holds_it_dies(

@@ -165,8 +165,8 @@ async def test_cancel_reaches_the_activity(client: Client) -> None:
             await handle.result(10)
         assert isinstance(caught.value.cause, CancelledError)
         assert await handle.status() is Status.CANCELLED
-        stubborn = await client.activity.start(until_cancelled, False)
         SEEN.clear()
+        stubborn = await client.activity.start(until_cancelled, False)
         await begun()
         await stubborn.cancel()
         assert await stubborn.result(10) == "no matter"

@@ -129,6 +129,35 @@ async def test_a_million_sleepers_cost_a_claim_nothing(store: PostgresStore, sql
     assert found.next_due is not None and found.next_due > found.now + timedelta(hours=23)
 
 
+async def test_a_run_is_left_to_the_worker_that_remembers_it_for_half_a_second(store: PostgresStore, sql: Any) -> None:
+    mine, stranger = await a_worker(store), await a_worker(store)
+    [claimed] = await started_and_claimed(store, mine, a_run("x"))
+    [won] = await store.commit_turns(mine, [a_turn(claimed)])
+    assert won.released
+    await store.send([a_signal("x")])
+    # A moment that is half over: neither this test nor the machine it runs on can be too slow for it.
+    clock = "create or replace function now() returns timestamptz language sql stable set search_path from current as {}"
+    await sql.execute(clock.format("'select wake_at + interval ''0.25 seconds'' from wakes limit 1'"))
+    left = await store.claim_runs(stranger, task_queues=["q"], limit=9)
+    assert left.claims == []
+    assert left.next_due == left.now + timedelta(seconds=0.25), "then anybody may have it, so look again then"
+    await sql.execute(clock.format("'select wake_at + interval ''0.6 seconds'' from wakes limit 1'"))
+    taken = await store.claim_runs(stranger, task_queues=["q"], limit=9)
+    assert [each.run for each in taken.claims] == [claimed.run]
+
+
+async def test_a_run_that_somebody_holds_locked_is_no_reason_to_look_again_at_once(store: PostgresStore, sql: Any) -> None:
+    mine, stranger = await a_worker(store), await a_worker(store)
+    [claimed] = await started_and_claimed(store, mine, a_run("x"))
+    await store.commit_turns(mine, [a_turn(claimed)])
+    await store.send([a_signal("x")])
+    await sql.execute("update wakes set wake_at = wake_at - interval '1 minute'")
+    async with sql.transaction():
+        await sql.execute("select 1 from wakes for update")
+        found = await store.claim_runs(stranger, task_queues=["q"], limit=9)
+        assert (found.claims, found.next_due) == ([], None)
+
+
 async def test_ended_runs_are_pruned_when_their_time_has_come(store: PostgresStore, sql: Any) -> None:
     worker = await a_worker(store)
     soon = a_run("short", expire=timedelta(0), search=Payload(b'{"a":1}'))

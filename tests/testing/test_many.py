@@ -35,4 +35,4 @@ async def test_an_environment_starts_quickly_once_the_server_is_up(dsn: str) -> 
             assert isinstance(env.ground, PostgresGround)
             schemas.add(env.ground.schema)
     assert len(schemas) == 1
-    assert sorted(starts)[1] < 0.1, starts               # 15 ms on an idle machine; the first may have to make the schema
+    assert sorted(starts)[1] < 1, starts                 # 15 ms on an idle machine; the first may have to make the schema

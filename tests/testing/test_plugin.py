@@ -60,7 +60,7 @@ def project(pytester: pytest.Pytester, dsn: str, monkeypatch: pytest.MonkeyPatch
 
 def run(project: pytest.Pytester, *options: str) -> pytest.RunResult:
     plugin = () if INSTALLED else ("-p", "memflow_testing.plugin")
-    return project.runpytest_subprocess(*plugin, "-W", "error", "-W", UNSET, *options, timeout=60)
+    return project.runpytest_subprocess(*plugin, "-W", "error", "-W", UNSET, *options, timeout=100)
 
 
 def test_the_example_runs_in_auto_mode(project: pytest.Pytester) -> None:
@@ -180,7 +180,7 @@ def test_forgotten_workers_and_runs_are_named(project: pytest.Pytester) -> None:
         """
     )
     plugin = () if INSTALLED else ("-p", "memflow_testing.plugin")
-    result = project.runpytest_subprocess(*plugin, "-o", "asyncio_mode=auto", timeout=60)
+    result = project.runpytest_subprocess(*plugin, "-o", "asyncio_mode=auto", timeout=100)
     result.assert_outcomes(passed=1, warnings=2)
     result.stdout.fnmatch_lines_random(
         [
@@ -292,10 +292,10 @@ def test_exported_journals_are_replayed_as_a_gate(project: pytest.Pytester) -> N
 
 def test_loading_the_plugin_imports_nothing_heavy() -> None:
     code = (
-        "import pytest, sys, time; before = set(sys.modules); began = time.perf_counter();"
-        "import memflow_testing.plugin; took = time.perf_counter() - began;"
+        "import pytest, sys, time; before = set(sys.modules); began = time.process_time();"
+        "import memflow_testing.plugin; took = time.process_time() - began;"
         "print(took, *sorted(set(sys.modules) - before))"
     )
     took, *loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert set(loaded) <= {"memflow_testing", "memflow_testing.plugin"}, loaded
-    assert float(took) < 0.05                            # 1 ms on an idle machine
+    assert float(took) < 0.05                            # of CPU; it takes 1 ms

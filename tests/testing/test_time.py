@@ -20,6 +20,9 @@ from tests.processes import WorkerProcess
 
 ATTEMPTS: list[int] = []
 
+PROMPT = 10
+"""Seconds of real time. On an idle machine each takes below 0.1; a machine busy with other tests must not fail them."""
+
 
 @pytest.fixture(autouse=True)
 def no_attempts() -> None:
@@ -63,7 +66,7 @@ async def test_a_month_passes_while_its_result_is_awaited(place: str | None) -> 
             handle = await env.client.workflow.start(month, task_queue=env.task_queue)
             began = time.monotonic()
             assert await handle.result() == "rested"
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < PROMPT
         passed = await env.get_current_time() - before
         assert timedelta(days=30) <= passed < timedelta(days=30, minutes=1)
 
@@ -74,7 +77,7 @@ async def test_ten_retries_with_backoff_to_an_hour_take_no_time(place: str | Non
         async with env.worker(patient, activities=[eleventh_time]):
             began = time.monotonic()
             assert await env.client.workflow.execute(patient, task_queue=env.task_queue) == 11
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < PROMPT
         assert list(range(1, 12)) == ATTEMPTS
         backoff = timedelta(seconds=10 + 20 + 40 + 80 + 160 + 320 + 640 + 1280 + 2560 + 3600)
         assert backoff <= await env.get_current_time() - before < backoff + timedelta(minutes=1)
@@ -317,7 +320,7 @@ async def test_a_worker_of_another_process_lives_through_a_jump_and_sees_it(dsn:
             began = time.monotonic()
             assert await env.client.workflow.execute(month, task_queue="far") == "rested"
             assert await env.client.workflow.execute(month, task_queue="far") == "rested"
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < PROMPT
             assert "silent" not in worker.log()
             rows = await env.client.store.list_runs(None, limit=10)
             assert len(rows) == 2
@@ -339,7 +342,7 @@ async def test_a_worker_of_the_plain_kind_sees_jumps_too(place: str | None) -> N
         async with Worker(env.client, task_queue="plain", workflows=[month]):
             began = time.monotonic()
             assert await env.client.workflow.execute(month, task_queue="plain") == "rested"
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < PROMPT
 
 
 @activity.defn(transactional=True)
@@ -430,6 +433,18 @@ async def test_an_activity_that_fails_for_ever_is_told_after_a_hundred_attempts(
             handle = await env.client.workflow.start(ever_again, task_queue=env.task_queue)
             with pytest.raises(NeverEndsError, match=r"(?s)no run got on.*always_fails.*no such table"):
                 await handle.result()
+
+
+async def test_what_is_due_and_never_taken_is_named(dsn: str) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(dsn, patience=0.3) as env:
+        store = env.client.store
+        # Registered, and never claims anything: a worker that is frozen, say.
+        await store.register_worker(identity="frozen", task_queues=["q"], types=[], lease=timedelta(minutes=5), version=None)
+        handle = await env.client.workflow.start(month, id="unlucky", task_queue="q")
+        with pytest.raises(NeverEndsError, match=r"(?s)is due, and no worker has taken it.*unlucky"):
+            await handle.result()
+        with pytest.raises(NeverEndsError, match=r"(?s)is due, and no worker has taken it.*unlucky"):
+            await env.sleep("1 day")
 
 
 @workflow.defn

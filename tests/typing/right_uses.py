@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Protocol, assert_type
@@ -15,6 +16,7 @@ from memflow.client import (
     ActivityHandle,
     Client,
     Escalation,
+    Progress,
     ScheduleCalendar,
     ScheduleDescription,
     ScheduleHandle,
@@ -23,6 +25,8 @@ from memflow.client import (
 )
 from memflow.client.handle import Handle
 from memflow.client.updates import UpdateHandle
+from memflow.codec import Compression, Encryption, JsonCodec, Payload
+from memflow.interceptors import ActivityInbound, ContextPropagator, ExecuteActivityInput, Interceptor, WorkerInterceptor
 from memflow_testing import ActivityEnvironment, Replayer, WorkflowEnvironment, replacing
 from tests.typing import shop
 
@@ -253,6 +257,34 @@ async def talking(handle: Handle[None], order: Order) -> None:
     assert_type(workflow.all_handlers_finished(), bool)
 
 
+class Rot13:
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return list(payloads)
+
+    def decode(self, payloads: Sequence[Payload]) -> Sequence[Payload]:
+        return payloads
+
+
+class Timed(WorkerInterceptor):
+    def intercept_activity(self, next: ActivityInbound) -> ActivityInbound:
+        return TimedActivity(next)
+
+
+class TimedActivity(ActivityInbound):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        return await self.next.execute_activity(replace(input, headers={**input.headers, "a": "b"}))
+
+
+async def connecting(user: ContextVar[str]) -> None:
+    client = await Client.connect(
+        codec=[Compression(min_size=10), Encryption(keys={"k": b""}, active="k"), Rot13()],
+        interceptors=[ContextPropagator({"x-user": user}), Interceptor(), Timed()],
+    )
+    await Client.connect(codec=Rot13())
+    await Client.connect(codec=JsonCodec())
+    Worker(client, workflows=[child], interceptors=[Timed()])
+
+
 async def by_the_clock(client: Client, order: Order) -> None:
     assert_type(await client.schedule.create("a", child, order, 2, spec="0 9 * * MON-FRI", zone="Europe/Berlin"), ScheduleHandle)
     await client.schedule.create("b", Ship.run, order, every="10 minutes", overlap="buffer_one", catchup=60, search={"a": 1})
@@ -311,6 +343,8 @@ async def steering(client: Client) -> None:
     await child.signal(Cart.end)
     await child.signal("approve", "ada", 2)
     await workflow.get_external_handle("other").signal(Cart.approve, "ada", 2)
+    found = await client.workflow.find("total > 3")
+    assert_type(found[0].progress, Progress | None)
     async for run in client.workflow.list(order="closed desc", limit=5):
         assert_type(run.version, str | None)
     Worker(client, workflows=[steering], version="2", default_versioning=workflow.VersioningBehavior.AUTO_UPGRADE)
