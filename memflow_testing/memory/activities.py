@@ -60,7 +60,7 @@ class Activities:
         return ActivityClaim(
             each.run, each.op, each.token, run.workflow_id, run.run_id, run.workflow, each.name, each.queue, each.input,
             each.options, dict(each.headers), each.attempt, each.scheduled_at, each.close_by, each.last_failure, each.heartbeat,
-            each.cancel_requested, late,
+            each.cancel_requested, late=late,
         )
 
     def settle(self, settled: Sequence[Settle]) -> list[bool]:

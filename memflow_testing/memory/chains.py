@@ -24,7 +24,8 @@ def go_on(tables: Tables, old: Run, new: NextRun) -> None:
         execution_deadline=old.execution_deadline, retry=new.retry or old.retry, attempt=new.attempt, priority=old.priority,
         parent=old.parent, parent_op=old.parent_op, parent_policy=old.parent_policy,
         parent_workflow_id=old.parent_workflow_id, parent_run_id=old.parent_run_id, memo=new.memo, search=new.record,
-        headers=old.headers if new.headers is None else dict(new.headers), version=old.version if pinned else None, expire=old.expire, record=fields_of(new.record),
+        headers=old.headers if new.headers is None else dict(new.headers), version=old.version if pinned else None,
+        expire=old.expire, record=fields_of(new.record),
         schedule=old.schedule, scheduled_at=old.scheduled_at, pinned=pinned, task_timeout=old.task_timeout,
         # No turn of the new run is theirs, but payloads may be.
         origins=tuple(replace(each, turn=0) for each in old.origins),

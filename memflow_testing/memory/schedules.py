@@ -153,12 +153,11 @@ def _place(each: ScheduleRec) -> tuple[bool, datetime | None, str]:
 
 def _with_outcome(row: ScheduleRow, watched: Sequence[Action], ended: Ended) -> ScheduleRow:
     """The row with the result or failure of the latest of its runs that has ended."""
-    mine = [ended[each.run_id][1] for each in watched if each.run_id in ended]
-    runs = [run for run in mine if run is not None and run.closed_at is not None]
-    for run in sorted(runs, key=lambda run: (run.closed_at, run.id)):
+    mine = [(run, each.run_id) for each in watched if (run := ended.get(each.run_id, (None, None))[1]) is not None]
+    for run, watched_id in sorted(mine, key=lambda pair: (pair[0].closed_at or row.now, pair[0].id)):
         if run.status is Status.COMPLETED:
-            state = replace(row.state, result_of=run.run_id, failure_of=None)
+            state = replace(row.state, result_of=watched_id, failure_of=None)
             row = replace(row, result=run.result, failure=None, state=state)
         elif run.status in (Status.FAILED, Status.TIMED_OUT):
-            row = replace(row, failure=run.result, state=replace(row.state, failure_of=run.run_id))
+            row = replace(row, failure=run.result, state=replace(row.state, failure_of=watched_id))
     return row
