@@ -83,12 +83,13 @@ class WorkflowEnvironment:
     ) -> WorkflowEnvironment:
         """An environment whose time is skipped while the test awaits a result.
 
-        `store` is one of `grounds.STORES`. `dsn` None means $MEMFLOW_TEST_DSN, else the embedded Postgres of the project's
-        tests (extra `dev`). `patience` is how long nothing may happen before an awaited result fails with what each run
+        `store` is `memory`, the default: nothing to install, and a start costs less than a millisecond; or `postgres`, as it
+        is where a `dsn` is given. `postgres` without a `dsn` means $MEMFLOW_TEST_DSN, else the embedded Postgres of the
+        project's tests (extra `dev`). `patience` is how long nothing may happen before an awaited result fails with what each run
         waits for. The other options are those of the client, as for `Client.connect`: `codec` and the like.
 
         Raises:
-            ConfigurationError: there is no Postgres to be had, or no such store.
+            ConfigurationError: there is no Postgres to be had, no such store, or a `dsn` for the one in memory.
             DatabaseError: Postgres cannot be reached or refuses.
         """
         return await cls._begin(await ground(store, dsn, skipping=True), patience=patience, **options)
