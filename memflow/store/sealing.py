@@ -49,6 +49,7 @@ from memflow.core.definition import (
     SCHEDULE_HEADER,
     Origin,
     bound_in,
+    header_of,
     payload_in,
 )
 from memflow.core.entries import CLASSES, Entry, JournalEntry, kind_of
@@ -277,10 +278,24 @@ def _next(visit: Visit, namespace: str, ids: Ids, found: NextRun) -> NextRun:
     carried = [arrival(visit, namespace, ids, each) for each in found.signals]
     return replace(
         found,
+        headers=None if found.headers is None else _handed_over(visit, namespace, ids, found.headers),
         memo=maybe(visit, found.memo, (namespace, "memo", ids.chain)),
         input=maybe(visit, found.input, (namespace, "input", ids.chain)),
         signals=[each for each in carried if isinstance(each, SignalReceived)],
     )
+
+
+def _handed_over(visit: Visit, namespace: str, ids: Ids, headers: Mapping[str, str]) -> dict[str, str]:
+    """Visit what a run's headers hand to the next run of its chain; what came from the one before lies there sealed already."""
+    given = dict(headers)
+    for name in (LAST_RESULT_HEADER, LAST_FAILURE_HEADER):
+        text = given.get(name)
+        payload = payload_in(text)
+        if text is not None and payload is not None and bound_in(text) is None:
+            after = visit(payload, (namespace, "result", ids.chain))
+            if after is not payload:
+                given[name] = header_of(after, ids.chain)
+    return given
 
 
 # ------------------------------------------------------------------------------------------------- the line for people
