@@ -390,7 +390,8 @@ async def test_who_lacks_the_key_sees_that_and_breaks_nothing(client: Client) ->
     async with worker_of(client):
         await done.result(timeout=30)
         await waits(client, "outside", "asks_somebody")
-        async with Client.connect(**{**OTHER, "codec": None}) as plain:
+        without: dict[str, Any] = {**OTHER, "codec": None}
+        async with Client.connect(**without) as plain:
             seen = plain.schedule.get_handle("s")
             assert "unreadable" in str((await seen.describe()).memo)
             assert [each.id async for each in plain.schedule.list()] == ["s"]
