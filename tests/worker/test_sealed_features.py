@@ -261,15 +261,19 @@ async def test_activities_that_are_ended_from_outside(client: Client) -> None:
         assert SECRET in f"{failed.value.__cause__} {failed.value.__cause__.__cause__ if failed.value.__cause__ else ''}"
 
 
-@pytest.mark.parametrize("how", ["reset", "fork", "fork of a fork"])
+@pytest.mark.parametrize("how", ["reset", "reset at op:2", "reset at op:4", "fork", "fork at op:4", "fork of a fork"])
 async def test_runs_that_begin_with_a_copied_journal(client: Client, how: str) -> None:
     async with worker_of(client):
         first = await client.workflow.start(Branching.run, SECRET, id="b", task_queue="sealed", memo={"given": SECRET})
         await first.signal(Branching.note, f"one {SECRET}")
         assert await first.update(Branching.add, f"two {SECRET}") == f"two {SECRET} added"
         await waits(client, "b", "'go'")
-        if how == "reset":
-            again, id = await first.reset("first"), "b"
+        children = [entry.entry.op for entry in await first.history() if entry.kind == "start_child"]
+        assert children == [2, 4], "one that completed, one that failed"
+        if how.startswith("reset"):
+            again, id = await first.reset(how.removeprefix("reset at ") if " at " in how else "first"), "b"
+        elif how == "fork at op:4":
+            again, id = await first.fork("op:4", id="c", reapply=True), "c"
         elif how == "fork":
             again, id = await first.fork("last", id="c", reapply=True), "c"
         else:
