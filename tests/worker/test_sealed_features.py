@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -10,7 +12,8 @@ import pytest
 
 from memflow import ApplicationError, Client, RetryPolicy, Worker, activity, workflow
 from memflow.client import Escalation
-from memflow.errors import ActivityError, HookError, PayloadError, WorkflowNotFoundError
+from memflow.core.interrupts import StartChild
+from memflow.errors import ActivityError, ConfigurationError, HookError, PayloadError, WorkflowNotFoundError
 from tests.polling import until
 from tests.worker.test_sealed import SECRET, dump, encryption
 
@@ -268,7 +271,7 @@ async def test_runs_that_begin_with_a_copied_journal(client: Client, how: str) -
         await first.signal(Branching.note, f"one {SECRET}")
         assert await first.update(Branching.add, f"two {SECRET}") == f"two {SECRET} added"
         await waits(client, "b", "'go'")
-        children = [entry.entry.op for entry in await first.history() if entry.kind == "start_child"]
+        children = [each.entry.op for each in await first.history() if isinstance(each.entry, StartChild)]
         assert children == [2, 4], "one that completed, one that failed"
         if how.startswith("reset"):
             again, id = await first.reset(how.removeprefix("reset at ") if " at " in how else "first"), "b"
@@ -410,3 +413,13 @@ async def test_who_lacks_the_key_sees_that_and_breaks_nothing(client: Client) ->
         assert (described.memo, described.arguments, described.paused) == ({"of": SECRET}, [], True)
         await client.get_activity_handle(workflow_id="outside", activity_id="q").complete("fine")
         assert await waiting.result(timeout=30) == "fine"
+
+
+async def test_changes_of_a_schedule_that_race_are_all_made(client: Client) -> None:
+    handle = await client.schedule.create("s", counts, SECRET, spec=FAR, task_queue="sealed")
+    await asyncio.gather(*(handle.update(lambda now: {"args": [f"{now.arguments[0]}."]}) for _ in range(5)))
+    assert (await handle.describe()).arguments == [f"{SECRET}....."]
+    drawn = itertools.count()
+    with pytest.raises(ConfigurationError, match="gives other arguments each time it is called"):
+        await handle.update(lambda now: {"args": [f"{SECRET} {next(drawn)}"]})
+    assert (await handle.describe()).arguments == [f"{SECRET}....."]
