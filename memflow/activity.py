@@ -112,11 +112,13 @@ class ActivityDefinition:
 
 
 def activity_definition_of(value: object) -> ActivityDefinition | None:
-    """What to run for a decorated function or a bound method; None if it is no activity.
+    """What to run for a decorated function or a bound method; None if it is no activity. A definition is one already.
 
     Raises:
         ConfigurationError: a method without its instance.
     """
+    if isinstance(value, ActivityDefinition):
+        return value
     return cast("Activity[..., Any]", value).definition() if isinstance(value, Activity) else None
 
 

@@ -134,6 +134,7 @@ class RunDescription(RunSummary):
     task_timeout: timedelta | None = None
     origin: Origin | None = None
     """Of a run that was reset or forked: where its first entries come from."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,7 @@ def description_of(row: RunRow, activities: list[Mapping[str, Any]], codec: Code
         pinned=row.pinned,
         task_timeout=row.task_timeout,
         origin=_origin(row),
+        headers=row.headers,
     )
 
 

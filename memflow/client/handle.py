@@ -95,12 +95,17 @@ class Handle(Steering[R_co]):
         """The declared type of the result; Any: plain JSON values."""
         return self._result_type
 
+    def reading(self, result_type: Any) -> Handle[Any]:
+        """A handle of the same run that decodes its result to that type."""
+        return Handle(self._link, self._id, run_id=self._run_id, result_type=result_type, run=self._run)
+
     # -- the result
 
-    async def result(self, timeout: Duration | None = None) -> R_co:  # text and timedelta are taken too
+    async def result(self, timeout: Duration | None = None, *, follow: bool = True) -> R_co:  # text and timedelta are taken too
         """Wait for the end and return what the workflow returned, decoded to its declared type.
 
         `timeout` (timedelta, text or seconds) bounds the wait, not the run. Any number of waiters cost one query together.
+        With `follow=False` the run's own end counts, even if another run goes on where it ended.
 
         Raises:
             WorkflowFailedError: the run failed, timed out, was cancelled or terminated; `cause` says why.
@@ -112,7 +117,7 @@ class Handle(Steering[R_co]):
         scope = asyncio.timeout(limit)
         try:
             async with scope:
-                outcome, run_id = await self._outcome()
+                outcome, run_id = await self._outcome(follow=follow)
         except builtins.TimeoutError:
             if not scope.expired():
                 raise
@@ -122,7 +127,7 @@ class Handle(Steering[R_co]):
         result: Any = None if outcome.result is None else self._link.codec.decode(outcome.result, self._result_type)
         return cast("R_co", result)
 
-    async def _outcome(self) -> tuple[Outcome, str]:
+    async def _outcome(self, *, follow: bool) -> tuple[Outcome, str]:
         """The end of this run, or of the last that goes on where it ended, with that run's id."""
         run, run_id = self._run, self._run_id
         while True:
@@ -135,7 +140,7 @@ class Handle(Steering[R_co]):
                     outcome = await self._wait(run, run_id)
             else:
                 outcome = await self._wait(run, run_id)
-            if outcome.next_run_id is None:
+            if outcome.next_run_id is None or not follow:
                 return outcome, run_id
             run, run_id = None, outcome.next_run_id
 

@@ -21,6 +21,10 @@ LAST_FAILURE_HEADER = "memflow-last-failure"
 """Headers with what the schedule's run before this one left: `header_of` a payload."""
 
 
+CRON_HEADER = "memflow-cron"
+"""A cron line, perhaps with `CRON_TZ=<zone> ` before it: when a run ends that carries it, another follows at its next time."""
+
+
 def header_of(payload: Payload, bound: str | None = None) -> str:
     """A payload as the text of a header. `bound`: the id of the run that it is bound to, if it is sealed."""
     found = [base64.b64encode(payload.data).decode(), payload.encoding]
@@ -58,6 +62,7 @@ class Handler:
     validator: Callable[..., Any] | None = None
     silent: bool = False
     description: str | None = None
+    raw: bool = False                  # function and validator take the name and the payload as it came
 
 
 @dataclass(frozen=True, slots=True)

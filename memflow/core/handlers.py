@@ -108,6 +108,8 @@ class Handlers:
         Raises:
             PayloadError: the arguments do not fit the handler's parameters.
         """
+        if handler.raw:
+            return [name, input]
         if handler.name is None:
             return [name, self._codec.decode(input, list[Any])]
         return self._codec.decode_arguments(input, handler.argument_types, handler.required_arguments)
@@ -118,6 +120,8 @@ class Handlers:
         Raises:
             PayloadError: the payload does not fit the handler's parameters.
         """
+        if handler.raw:
+            return [signal.name, signal.payload]
         codec = self._codec
         types = list(handler.argument_types)
         if handler.name is None:

@@ -174,6 +174,11 @@ class Replay(Asking):
         return self._cancel is not None
 
     @property
+    def cancellation_reason(self) -> str | None:
+        """Why it was asked to, an empty text if nobody said; None if it was not asked."""
+        return None if self._cancel is None else self._cancel.reason or ""
+
+    @property
     def unread(self) -> list[SignalReceived]:
         """Signals that have arrived and no code has taken, in order by name. Of a run that has ended: what it left."""
         return self._left if self.finished else self._signals.unread()

@@ -174,6 +174,7 @@ async def facts_of(database: Database, run: int) -> RunFacts | None:
         row["continued_run_id"],
         payload(row["search"], row["search_encoding"]),
         payload(row["memo"], row["memo_encoding"]),
+        origins_of(row["origins"]),
     )
 
 
@@ -227,4 +228,5 @@ def run_row(row: Record) -> RunRow:
         origin_run_id=row["origin_run_id"],
         origin_seq=row["origin_seq"],
         continued_run_id=row["continued_run_id"],
+        headers=headers_of(row.get("headers")),
     )

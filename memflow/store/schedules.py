@@ -52,7 +52,8 @@ LEAST_PER_SCHEDULE = 10
 LARGEST_HANDED_ON = 64 * 1024
 """Bytes of a result that the next run is handed. It lies in that run's row, which each claim reads."""
 
-_REPLACED = "the next run of its schedule is due"
+REPLACED = "the next run of its schedule is due"
+"""Why a schedule stops one of its runs."""
 
 
 async def create_schedule(database: Database, namespace: str, row: ScheduleRow) -> bool:
@@ -163,7 +164,7 @@ async def _serve_rows(database: Database, namespace: str, rows: Sequence[Schedul
         for row, decision in zip(rows, decisions, strict=True)
     ]
     decisions = [replace(decision, state=row.state) for row, decision in zip(rows, decisions, strict=True)]
-    runs = [_run_of(namespace, rows[n], one.at) for n, one in wanted]
+    runs = [run_of(namespace, rows[n], one.at) for n, one in wanted]
     made = 0
     if runs:
         answers = await start_runs(database, runs, connection=conn)
@@ -191,7 +192,7 @@ async def _serve_rows(database: Database, namespace: str, rows: Sequence[Schedul
     return made
 
 
-def _run_of(namespace: str, row: ScheduleRow, at: datetime) -> NewRun:
+def run_of(namespace: str, row: ScheduleRow, at: datetime) -> NewRun:
     """The run for an instant. Its id is taken once and for all: an instant has one run, however often it is asked for."""
     action = row.action
     return NewRun(
@@ -265,13 +266,13 @@ async def _stop(database: Database, namespace: str, decision: firing.Decision, c
             namespace,
             action.workflow_id,
             None,
-            to_row(RunTerminated(_REPLACED)).attributes,
-            encode_failure(terminated(_REPLACED)).data,
+            to_row(RunTerminated(REPLACED)).attributes,
+            encode_failure(terminated(REPLACED)).data,
             PARENT_CLOSED,
             connection=conn,
         )
     if decision.cancel:
-        arrival = CancelRequested(_REPLACED)
+        arrival = CancelRequested(REPLACED)
         await inbox.send(
             database, [ToRun(namespace, each.workflow_id, None, arrival) for each in decision.cancel], connection=conn
         )

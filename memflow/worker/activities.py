@@ -228,7 +228,7 @@ class Runner:
         if definition.transactional and job.token is None:
             raise ApplicationError(f"activity {errand.name!r} is transactional and cannot be local", non_retryable=True)
         if definition.dynamic:
-            arguments = [self.codec.decode(errand.input)]
+            arguments = [self.codec.decode(errand.input, definition.argument_types[0] if definition.argument_types else Any)]
         else:
             arguments = self.codec.decode_arguments(errand.input, definition.argument_types, definition.required_arguments)
         job.context = _JobContext(self, job)

@@ -18,6 +18,9 @@ from memflow.workflow.intercepting import intercepted
 
 T = TypeVar("T", Definition, ActivityDefinition, Hook)
 
+ANY = "*"
+"""The name of a workflow that runs every type which has no definition of its own here."""
+
 
 class Registry:
     """The workflows and activities of one worker, by name, and what may run as a hook in those workflows.
@@ -62,7 +65,9 @@ class Registry:
         if known is not None:
             return known
         activity = standalone.activity_of(name)
-        if activity is None or self.activity(activity) is None:
+        if activity is None:
+            return self.workflows.get(ANY)
+        if self.activity(activity) is None:
             return None
         found = self._standalone.get(activity)
         if found is None:
