@@ -195,6 +195,27 @@ async def test_hooks(client: Client) -> None:
         assert await other.result(timeout=30) == SECRET
 
 
+@workflow.defn
+async def sends(other: str, text: str) -> list[str]:
+    found = await workflow.exec_hook(remind, text, workflow_id=other)
+    return [found, await workflow.wait_for("on", type=str)]
+
+
+async def test_resets_over_hooks(client: Client) -> None:
+    async with Worker(client, task_queue="sealed", workflows=[hooked, sends], activities=[echo], hooks=[remind]):
+        other = await client.workflow.start(hooked, id="other", task_queue="sealed")
+        caller = await client.workflow.start(sends, "other", SECRET, id="caller", task_queue="sealed")
+        await waits(client, "caller", "'on'")
+        caller = await caller.reset("op:1")              # its answer has come by now, and is handed over
+        await waits(client, "caller", "'on'")
+        other = await other.reset("first")               # runs the hook again, which nobody waits for
+        await waits(client, "other", "unhook")
+        await client.signal("on", SECRET)
+        await client.signal("unhook", SECRET)
+        assert await caller.result(timeout=30) == [f"{SECRET} echoed in other", SECRET]
+        assert await other.result(timeout=30) == SECRET
+
+
 async def test_what_escalations_are_resolved_with(client: Client) -> None:
     async def pending(signal_id: str) -> Escalation:
         async def is_there() -> bool:
