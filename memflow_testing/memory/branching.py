@@ -119,10 +119,10 @@ class Branches:
 
     def _waits(self, branch: Branch, run: Run) -> None:
         """Waits that none of this answers: for a signal that was kept, or anew."""
-        for op, name in branch.waits.items():
+        for op, wait in branch.waits.items():
             if any(getattr(each.arrival, "op", None) == op for each in run.inbox):
                 continue
-            answer = self._signals.wait(run, op, name)
+            answer = self._signals.wait(run, op, wait.signal_id, wait.escalation)
             if answer is not None:
                 run.arrived += 1
                 run.inbox.append(Letter(run.arrived, self._tables.now(), answer))
