@@ -22,7 +22,7 @@ class _Shared(MemoryStore):
 
 
 async def _connect(
-    dsn: str | None = None, *, pool: Any = None, namespace: str = "default", schema: str = "memflow", listen_dsn: str | None = None
+    dsn: str | None = None, *, pool: Any = None, namespace: str = "default", schema: str = "memflow", listen_dsn: Any = None
 ) -> MemoryStore:
     return _STORES.setdefault((schema, namespace), _Shared(namespace=namespace))
 

@@ -67,7 +67,7 @@ async def test_a_dsn_means_postgres_and_is_refused_in_memory(dsn: str) -> None:
 
 @pytest.mark.memflow(store="memory")
 async def test_what_needs_transactions_says_so_at_once(memflow_env: WorkflowEnvironment) -> None:
-    with pytest.raises(ConfigurationError, match="no transactions in the store in memory.*memflow_pg_env"):
+    with pytest.raises(ConfigurationError, match=r"no transactions in the store in memory.*memflow_pg_env"):
         await memflow_env.client.workflow.start(idle, task_queue=memflow_env.task_queue, connection=object())
     async with memflow_env.worker(pays, activities=[moves_money]):
         with pytest.raises(WorkflowFailedError, match="no transactions in the store in memory"):
