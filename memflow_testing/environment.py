@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -59,6 +59,7 @@ class WorkflowEnvironment:
         self._watched = watched
         self._clients: list[EnvironmentClient] = [client]
         self._workers: list[EnvironmentWorker] = []
+        self._make_worker: Callable[..., EnvironmentWorker] = EnvironmentWorker
         self._closed = False
         self.failed = False
         """Set by the pytest plugin when the test has failed."""
@@ -116,7 +117,7 @@ class WorkflowEnvironment:
         return cls(EnvironmentClient(client.store, codec=client.codec), ground=None, watched=None, patience=timedelta())
 
     @classmethod
-    def on(cls, place: Ground, *, patience: Duration = PATIENCE, **options: Any) -> WorkflowEnvironment:
+    def on(cls, place: Ground, *, patience: Duration = PATIENCE, **options: Any) -> Self:
         """An environment on any store that fits; see `clock.Ground`. It is closed with the environment."""
         term = to_timedelta(patience, what="patience")
         watched = WatchedStore(place.store)
@@ -162,7 +163,7 @@ class WorkflowEnvironment:
         Raises:
             ConfigurationError: an option cannot work, what is to be replaced is not among `activities`, or a fake does not fit.
         """
-        worker = EnvironmentWorker(
+        worker = self._make_worker(
             self._client,
             task_queue=task_queue or self.task_queue,
             workflows=workflows,

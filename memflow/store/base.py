@@ -248,15 +248,18 @@ class Branch:
     record: Payload | None
     activities: Sequence[ActivityRow]
     cancelled: Sequence[int]           # activities whose cancellation was asked for and not answered
-    waits: Mapping[int, str]
-    children: Sequence[int]
+    waits: Mapping[int, AwaitSignal]
+    children: Mapping[int, StartChild]
+    hooks: Mapping[int, SendHook]      # sent to other runs
     reason: str | None = None
 
 
 @quick
 @dataclass(frozen=True, slots=True)
 class Branched:
-    """`done`; or `not_found`, `taken` (a fork's id, by the run `about`), `children` (those in `about` have not ended)."""
+    """`done`; or `not_found`, `taken` (a fork's id, by the run `about`), `children` (those in `about` have not ended), `hooks` (those
+    sent to the workflows in `about` have not).
+    """
 
     outcome: str
     about: str | None
@@ -295,6 +298,7 @@ class RunFacts:
     continued_run_id: str | None
     record: Payload | None
     memo: Payload | None
+    origins: Sequence[Origin] = ()
 
 
 @quick

@@ -498,8 +498,7 @@ class Engine:
         for timer in (resident.flush_timer, resident.due_timer):
             if timer is not None:
                 timer.cancel()
-        jobs = list(resident.pending.memory.values())
-        resident.pending.memory.clear()
+        jobs = resident.pending.give_up()
         for job in jobs:
             if job.later is not None:
                 job.later.cancel()
