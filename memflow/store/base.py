@@ -239,8 +239,8 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Branched:
-    """`done`; or `not_found`, `taken` (a fork's id, by the run `about`), `children` (those in `about` have not ended), `hooks` (those
-    sent to the workflows in `about` have not).
+    """`done`; or `not_found`, `taken` (a fork's id, by the run `about`), `children` (those in `about` have not ended), `hooks`
+    (those sent to the workflows in `about` have not).
     """
 
     outcome: str
