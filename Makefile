@@ -31,4 +31,4 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
 
 bench: $(STAMP)
-	$(BIN)/python -m memflow.dev.bench
+	@$(BIN)/memflow bench --short $(ARGS)

@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", parents=[shared], help="see an order survive the death of its worker")
     demo.set_defaults(command="demo:run")
 
+    _add_bench(commands.add_parser("bench", help="measure what memflow does on this database, and what limits it"))
     _add_run(commands.add_parser("run", help="look at runs, and act on them"), shared)
     _add_schedule(commands.add_parser("schedule", help="start runs by the clock"), shared)
     _add_activity(commands.add_parser("activity", help="act on pending activities"), shared)
@@ -75,6 +76,23 @@ def parser() -> argparse.ArgumentParser:
     status = db.add_parser("status", parents=[shared], help="say whether the schema fits this version of memflow")
     status.set_defaults(command="db:status")
     return top
+
+
+def _add_bench(bench: argparse.ArgumentParser) -> None:
+    bench.add_argument("scenarios", metavar="SCENARIO", nargs="*", help="such as throughput (default: all; see --list)")
+    bench.add_argument("--list", action="store_true", help="say which scenarios there are, and end")
+    bench.add_argument("--dsn", help="Postgres URL (else $MEMFLOW_DSN, else the project's embedded Postgres)")
+    bench.add_argument("--short", action="store_true", help="smaller numbers: all of it within three minutes")
+    bench.add_argument("--n", type=int, help="how large the one scenario named is, instead of its own size")
+    bench.add_argument("--workers", type=int, default=1, help="worker processes that run workflows (default: %(default)s)")
+    bench.add_argument("--in-flight", type=int, default=200, help="calls of the client at a time (default: %(default)s)")
+    bench.add_argument("--payload", type=int, default=100, metavar="BYTES", help="of arguments (default: %(default)s)")
+    bench.add_argument("--idle", type=float, metavar="SECONDS", help="how long to watch sleepers (default: 10, --short: 5)")
+    form = bench.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON document on stdout, in the end")
+    form.add_argument("--markdown", action="store_true", help="tables for a page, in the end")
+    bench.add_argument("-v", "--verbose", action="store_true", help="tracebacks of errors")
+    bench.set_defaults(command="bench:run")
 
 
 def _add_run(run: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """A run's journal as `handle.history()` gives it, and as JSON: to keep, to send, and to replay against other code.
 
-The JSON holds payloads as they are stored, byte for byte: an encrypted one stays encrypted, and needs its codec to be replayed.
+The JSON holds payloads as the client reads them: one with the keys writes in clear what is encrypted in the database. What it
+cannot read stays as it is stored, and cannot be replayed.
 One object per run; several are one per line (JSONL). Fields that a newer version adds are left aside by an older one.
 """
 

@@ -1,1 +1,1 @@
-"""For people at their own machine: the demonstration and a small benchmark."""
+"""For people at their own machine: the demonstration."""

@@ -1,4 +1,4 @@
-"""Worker processes for the demonstration and the benchmark: the same command that one runs in production."""
+"""Worker processes for the demonstration: the same command that one runs in production."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Database:
         self.dsn: str | None = None
         self.pooler = False
         if dsn is not None:
-            self.dsn, self.pooler = _without_hint(dsn)
+            self.dsn, self.pooler = without_hint(dsn)
         self._secrets = faults.secrets_of(dsn)
         self._pool: Any = pool
         self._given = pool is not None
@@ -383,7 +383,7 @@ async def _nothing(_connection: Any) -> None:
     return None
 
 
-def _without_hint(dsn: str) -> tuple[str, bool]:
+def without_hint(dsn: str) -> tuple[str, bool]:
     """The DSN without our own `pgbouncer=1`, and whether it was there."""
     if "pgbouncer=" not in dsn:
         return dsn, False

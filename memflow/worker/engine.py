@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from memflow.activity import ActivityDefinition
 from memflow.codec import Codec
 from memflow.errors import DatabaseError
+from memflow.interceptors import WorkerInterceptor, overrides
 from memflow.store.base import Committed, Store
 from memflow.worker import collector, guard
 from memflow.worker.activities import Runner
@@ -87,6 +88,7 @@ class Settings:
     pins: bool                         # runs of workflows that do not say otherwise stay with this version
     executor: Executor
     trace_sinks: tuple[TraceSink, ...]
+    interceptors: tuple[WorkerInterceptor, ...] = ()
 
 
 class Engine:
@@ -130,6 +132,7 @@ class Engine:
             executor=settings.executor,
             clock=self._clock,
             per_second=settings.max_activities_per_second,
+            interceptors=overrides(settings.interceptors, "intercept_activity"),
             client=self._client,
         )
         self._runner.freed = self._slot_free
@@ -140,6 +143,7 @@ class Engine:
             executor=settings.executor,
             clock=self._clock,
             per_second=None,
+            interceptors=overrides(settings.interceptors, "intercept_activity"),
             client=self._client,
         )
         self._queued = Queued(

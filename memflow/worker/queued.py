@@ -96,6 +96,16 @@ class Queued:
             self._retry(Retry(claim.run, claim.op, claim.token, delay, encode_failure(reason), counts=False))
             log.warning("activity type unknown here, handed back", extra={"activity": claim.name, "task_queue": claim.task_queue})
             return
+        if claim.unreadable is not None:
+            reason = Failure("application", claim.unreadable, type="PayloadError")
+            delay = verdicts.backoff(claim.attempt - 1)
+            self._retry(Retry(claim.run, claim.op, claim.token, delay, encode_failure(reason), counts=False))
+            log.error(
+                "the payloads of an activity cannot be read, handed back: %s",
+                claim.unreadable,
+                extra={"activity": claim.name, "workflow_id": claim.workflow_id, "run_id": claim.run_id},
+            )
+            return
         most = claim.options.retry.maximum_attempts
         if most and claim.attempt > most:
             # The attempt before was the last one, and whoever ran it was lost: it is not known what it did.

@@ -25,6 +25,7 @@ begin
       from memflow.workers k
       cross join lateral (
         select 'queue:' || q from unnest(k.queues) q
+        union all select 'queue:' || q || '/activities' from unnest(k.queues) q
         union all select 'activities:' || q from unnest(k.queues) q
         union all select 'worker:' || k.id
         union all select 'schedules') e(ear)
@@ -34,6 +35,13 @@ begin
     perform memflow.ring(v_each.namespace, v_each.ears);
   end loop;
 end
+$body$;
+
+-- Whether a worker of these queues takes runs of this one: activities that were started without a workflow have one of their own.
+create or replace function memflow.test_serves(p_queues text[], p_queue text) returns boolean
+language sql immutable
+as $body$
+  select p_queue = any(p_queues) or (right(p_queue, 11) = '/activities' and left(p_queue, -11) = any(p_queues))
 $body$;
 
 -- When the next schedule is to be looked at; now, if a run has ended for whose end one waits.
@@ -103,7 +111,7 @@ begin
   v_now := memflow.now();
   at := v_now;
   if exists (select 1 from memflow.wakes w where w.owner is not null)
-     or exists (select 1 from memflow.activities a where a.owner <> 0)
+     or exists (select 1 from memflow.activities a where a.owner > 0)
      or exists (select 1 from memflow.questions q where q.outcome is null and q.asked_at > v_now - interval '1 minute')
      or exists (select 1 from memflow.runs r where r.id = any(p_awaited) and r.status not in ('running', 'paused'))
   then
@@ -113,11 +121,11 @@ begin
   if exists (
        select 1 from memflow.wakes w
         where w.wake_at <= v_now
-          and exists (select 1 from memflow.workers k where k.namespace = w.namespace and w.queue = any(k.queues)
+          and exists (select 1 from memflow.workers k where k.namespace = w.namespace and memflow.test_serves(k.queues, w.queue)
                                                         and w.version in ('', k.version)))
      or exists (
        select 1 from memflow.activities a
-        where a.due <= v_now
+        where a.due <= v_now and coalesce(a.owner, 0) = 0
           and exists (select 1 from memflow.workers k where k.namespace = a.namespace and a.queue = any(k.queues)))
      or (v_schedules <= v_now and exists (select 1 from memflow.workers))
   then
@@ -156,7 +164,7 @@ as $body$
            select 1 from memflow.wakes w
             where w.owner is not null
                or (w.wake_at <= memflow.now()
-                   and exists (select 1 from memflow.workers k where k.namespace = w.namespace and w.queue = any(k.queues)
+                   and exists (select 1 from memflow.workers k where k.namespace = w.namespace and memflow.test_serves(k.queues, w.queue)
                                                                  and w.version in ('', k.version))))
      and not exists (
            select 1 from memflow.activities a

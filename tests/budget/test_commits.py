@@ -79,6 +79,17 @@ async def parent() -> str:
     return await workflow.execute_child(quiet)
 
 
+@workflow.defn
+async def nap() -> str:
+    await workflow.sleep_for(0.01)
+    return "rested"
+
+
+@workflow.defn
+async def waiter(signal_id: str) -> str:
+    return str(await workflow.wait_for(signal_id))
+
+
 @pytest.fixture
 def no_slow_activity(monkeypatch: pytest.MonkeyPatch) -> None:
     """An activity that runs for 100 ms is shown by a commit of its own; on a busy machine any may."""
@@ -141,3 +152,22 @@ async def test_a_child_costs_its_own_commit_and_two_of_the_parent(dsn: str, sche
             assert await client.workflow.execute(parent) == "done"
     assert counts["commit_turns"] == 3
     assert counts["send"] == counts["signal"] == 0
+
+
+async def test_a_sleep_costs_no_commit_but_that_of_the_turn_which_asks_for_it(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=[nap]):
+        with counted(client) as counts:
+            assert await client.workflow.execute(nap) == "rested"
+    assert counts["commit_turns"] == 2, "falling asleep, and the end"
+    assert counts["send"] == counts["signal"] == 0
+
+
+async def test_waiting_runs_share_signals_and_commits(dsn: str, schema: str) -> None:
+    async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=[waiter]):
+        with counted(client) as counts:
+            handles = [await client.workflow.start(waiter, f"go-{n}") for n in range(3)]
+            handles += await asyncio.gather(*(client.workflow.start(waiter, f"go-{n}") for n in range(3, 300)))
+            await asyncio.gather(*(client.signal(f"go-{n}", n) for n in range(300)))
+            assert await asyncio.gather(*(handle.result() for handle in handles)) == [str(n) for n in range(300)]
+    assert counts["signal"] <= 5, "300 calls in flight at once: the first one alone, the others together"
+    assert counts["commit_turns"] <= 60, "600 turns at most; one commit each would be ten times as many"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Protocol, assert_type
@@ -24,7 +25,18 @@ from memflow.client import (
 )
 from memflow.client.handle import Handle
 from memflow.client.updates import UpdateHandle
-from memflow_testing import ActivityEnvironment, Replayer, WorkflowEnvironment, replacing
+from memflow.codec import Compression, Encryption, JsonCodec, Payload
+from memflow.interceptors import ActivityInbound, ContextPropagator, ExecuteActivityInput, Interceptor, WorkerInterceptor
+from memflow_testing import (
+    ActivityEnvironment,
+    CrashReport,
+    Explored,
+    Replayer,
+    WorkflowEnvironment,
+    crash_everywhere,
+    explore,
+    replacing,
+)
 from tests.typing import shop
 
 
@@ -254,6 +266,34 @@ async def talking(handle: Handle[None], order: Order) -> None:
     assert_type(workflow.all_handlers_finished(), bool)
 
 
+class Rot13:
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return list(payloads)
+
+    def decode(self, payloads: Sequence[Payload]) -> Sequence[Payload]:
+        return payloads
+
+
+class Timed(WorkerInterceptor):
+    def intercept_activity(self, next: ActivityInbound) -> ActivityInbound:
+        return TimedActivity(next)
+
+
+class TimedActivity(ActivityInbound):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        return await self.next.execute_activity(replace(input, headers={**input.headers, "a": "b"}))
+
+
+async def connecting(user: ContextVar[str]) -> None:
+    client = await Client.connect(
+        codec=[Compression(min_size=10), Encryption(keys={"k": b""}, active="k"), Rot13()],
+        interceptors=[ContextPropagator({"x-user": user}), Interceptor(), Timed()],
+    )
+    await Client.connect(codec=Rot13())
+    await Client.connect(codec=JsonCodec())
+    Worker(client, workflows=[child], interceptors=[Timed()])
+
+
 async def by_the_clock(client: Client, order: Order) -> None:
     assert_type(await client.schedule.create("a", child, order, 2, spec="0 9 * * MON-FRI", zone="Europe/Berlin"), ScheduleHandle)
     await client.schedule.create("b", Ship.run, order, every="10 minutes", overlap="buffer_one", catchup=60, search={"a": 1})
@@ -368,6 +408,31 @@ def fake_charge_at_once(order: Order, cents: int = 100) -> bool:
 
 async def fake_weigh(item: str) -> float:
     return 2.0
+
+
+@crash_everywhere
+async def crashing(memflow_env: WorkflowEnvironment, more: int) -> str:
+    return "compared"
+
+
+@crash_everywhere(ignore=[charge, "weigh"], limit=None, seed=3, timeout="10 seconds")
+async def crashing_with_options(memflow_env: WorkflowEnvironment) -> None: ...
+
+
+async def crashed(env: WorkflowEnvironment) -> str:
+    return "compared"
+
+
+def judge(one: Explored[str]) -> None:
+    assert_type(one.result, str | None)
+
+
+async def crashes(env: WorkflowEnvironment) -> None:
+    assert_type(await crashing(env, 5), None)
+    assert_type(await crashing_with_options(env), None)
+    assert_type(await crash_everywhere(crashed, env=env, ignore="all"), CrashReport)
+    assert_type(await explore(in_a_chain, Order("a"), 1, activities=[charge], signals={"x": 1}), list[Explored[str]])
+    await explore(in_a_chain, Order("a"), 1, activities=lambda: [charge], check=judge, seeds=[1], longest="1 hour")
 
 
 async def testing(memflow_env: WorkflowEnvironment) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from memflow import RetryPolicy, activity, workflow
 from memflow.client import Client, ScheduleCalendar, ScheduleHandle, ScheduleSpec
 from memflow.client.handle import Handle
-from memflow_testing import ActivityEnvironment, WorkflowEnvironment, replacing
+from memflow.codec import Compression, Encryption
+from memflow.interceptors import ContextPropagator
+from memflow_testing import ActivityEnvironment, WorkflowEnvironment, crash_everywhere, explore, replacing
 from tests.typing.right_uses import Cart, Elsewhere, Mail, Order, Ship, charge, child, in_a_chain, undecorated, weigh
 
 
@@ -86,6 +88,16 @@ async def talking(handle: Handle[None], order: Order) -> None:
     workflow.query(unfinished_policy="abandon")  # wrong
 
 
+async def connecting() -> None:
+    await Client.connect(codec=Compression)  # wrong
+    await Client.connect(codec="aes")  # wrong
+    await Client.connect(interceptors=[ContextPropagator])  # wrong
+    await Client.connect(interceptors=["x"])  # wrong
+    Encryption(keys={"k": "text"}, active="k")  # wrong
+    Encryption(keys={"k": b""})  # wrong
+    Compression(5)  # wrong
+
+
 async def by_the_clock(client: Client, handle: ScheduleHandle, order: Order) -> None:
     await client.schedule.create("a", child, "order", spec="@daily")  # wrong
     await client.schedule.create("a", Ship.run, order, 5, spec="@daily")  # wrong
@@ -143,3 +155,8 @@ async def testing(env: WorkflowEnvironment) -> None:
     replacing(charge, gives_text)  # wrong
     await env.sleep([1])  # wrong
     await ActivityEnvironment().run(charge, "a")  # wrong
+    crash_everywhere(ignore=charge)  # wrong
+    crash_everywhere(limits=5)  # wrong
+    crash_everywhere(not_async)  # wrong
+    await explore(in_a_chain, "a", 1)  # wrong
+    await explore(in_a_chain, Order("a"), 1, seeds=5)  # wrong

@@ -145,8 +145,8 @@ begin
           union all
           select 3, c.id, memflow.now(), c.parent_op,
                  case c.status when 'completed' then 'child_completed' when 'cancelled' then 'child_cancelled' else 'child_failed' end,
-                 null, case c.status when 'completed' then c.result_encoding else 'failure' end,
-                 case c.status when 'completed' then c.result else memflow.child_failure(c) end, null
+                 null, case when memflow.hands_on(c) then c.result_encoding else 'failure' end,
+                 case when memflow.hands_on(c) then c.result else memflow.child_failure(c) end, null
             from memflow.runs c
            where c.id = any(v_children) and c.status not in ('running', 'paused')
              and not exists (

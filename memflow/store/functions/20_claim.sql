@@ -2,7 +2,9 @@
 -- the same call with p_again finds what it took the first time, takes nothing more, and voids the first should it still come.
 --
 -- Locks only rows of wakes, and skips those that others hold. Ordered by an index: priorities one after the other, for with
--- a mixed order each claim would sort the whole backlog. A run that prefers another worker is left to it for 2 seconds, if that worker lives.
+-- a mixed order each claim would sort the whole backlog. A run that prefers another worker is left to it for half a second:
+-- it comes within milliseconds if it lives and has time; if it has neither, a rebuilt run costs less than a late one. What was
+-- left is due again then, and the caller is told so.
 --
 -- A worker of a version takes the runs pinned to it, and the others only while no newer version lives on its queues. One without a
 -- version (p_version null) takes what is not pinned.
@@ -16,6 +18,7 @@ set enable_sort = off set enable_bitmapscan = off set plan_cache_mode = force_ge
 as $body$
 #variable_conflict use_column
 declare
+  c_patience constant interval := '0.5 seconds';
   v_now timestamptz := memflow.now();
   v_versions text[] := '{""}';
   v_queue text;
@@ -58,7 +61,7 @@ begin
             from memflow.wakes w
            where w.namespace = p_namespace and w.queue = v_queue and w.version = v_version and w.priority = v_priority
              and w.owner is null and w.wake_at <= v_now
-             and (w.prefers is null or w.prefers = p_worker or w.wake_at < v_now - interval '2 seconds'
+             and (w.prefers is null or w.prefers = p_worker or w.wake_at < v_now - c_patience
                   or not exists (select 1 from memflow.workers k where k.id = w.prefers))
            order by w.wake_at
            limit p_limit - cardinality(runs)
@@ -81,6 +84,13 @@ begin
        where w.namespace = p_namespace and w.queue = v_queue and w.version = v_version and w.priority = v_priority
          and w.owner is null and w.wake_at > v_now;
       next_due := least(next_due, v_due);
+      if cardinality(runs) < p_limit then
+        select min(w.wake_at) + c_patience into v_due
+          from memflow.wakes w
+         where w.namespace = p_namespace and w.queue = v_queue and w.version = v_version and w.priority = v_priority
+           and w.owner is null and w.wake_at <= v_now and w.wake_at >= v_now - c_patience and w.prefers <> p_worker;
+        next_due := least(next_due, v_due);
+      end if;
       select max(w.priority) into v_priority
         from memflow.wakes w
        where w.namespace = p_namespace and w.queue = v_queue and w.version = v_version and w.owner is null and w.wake_at is not null
