@@ -42,7 +42,7 @@ from memflow.attempts import idempotency_key as idempotency_key
 from memflow.core import context
 from memflow.errors import ConfigurationError, NotInWorkflowError
 from memflow.options import ActivityOptions
-from memflow.scheduling import ActivityCall, ActivityKeywords, activity_call, encoded, merge, perform
+from memflow.scheduling import ActivityCall, ActivityKeywords, activity_call, merge, performing
 from memflow.signatures import Parameters, hints_of, local_names, name_of, parameters_of
 
 P = ParamSpec("P")
@@ -112,11 +112,13 @@ class ActivityDefinition:
 
 
 def activity_definition_of(value: object) -> ActivityDefinition | None:
-    """What to run for a decorated function or a bound method; None if it is no activity.
+    """What to run for a decorated function or a bound method; None if it is no activity. A definition is one already.
 
     Raises:
         ConfigurationError: a method without its instance.
     """
+    if isinstance(value, ActivityDefinition):
+        return value
     return cast("Activity[..., Any]", value).definition() if isinstance(value, Activity) else None
 
 
@@ -302,8 +304,7 @@ class Activity(Generic[P, R]):
         if body.is_method and self._instance is None and not self._stub:
             args = args[1:]                      # Mail.send(mail, "x"): the worker has an instance of its own
         types, result_type = body.types()
-        input = encoded(self.name, body.parameters.bind(args, kwargs), types)
-        return cast("R", await perform(self._call, input, result_type))
+        return cast("R", await performing(self.name, self._call, body.parameters.bind(args, kwargs), types, result_type))
 
     async def _run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> R:
         result = self.fn(*args, **kwargs)

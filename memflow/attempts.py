@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError, NotInActivityError
+from memflow.interceptors import ActivityOutbound
 from memflow.retry import DEFAULT_RETRY, RetryPolicy
 
 if TYPE_CHECKING:
@@ -120,6 +121,9 @@ class ActivityContext:
     connection: Any = None
     """The connection of the transaction, for a transactional activity."""
 
+    outbound: ActivityOutbound | None = None
+    """What `info` and `heartbeat` go through, where there are interceptors."""
+
     client: Any = None
     """The client of the worker."""
 
@@ -218,7 +222,8 @@ def info() -> Info:
     Raises:
         NotInActivityError: none does.
     """
-    return _current("info").info
+    current = _current("info")
+    return current.info if current.outbound is None else current.outbound.info()
 
 
 def heartbeat(*details: Any) -> None:
@@ -230,7 +235,11 @@ def heartbeat(*details: Any) -> None:
         NotInActivityError: no activity runs here.
         PayloadError: `details` cannot be stored.
     """
-    _current("heartbeat").heartbeat(details)
+    current = _current("heartbeat")
+    if current.outbound is None:
+        current.heartbeat(details)
+    else:
+        current.outbound.heartbeat(*details)
 
 
 def is_cancelled() -> bool:

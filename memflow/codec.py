@@ -2,7 +2,8 @@
 
 JSON written and read by pydantic's core. What goes in comes out, or is refused at the call with the path of the offending
 value: encoding with a hint reads the bytes back and compares, because only that shows what JSON and the hint make of a value.
-What is plain stands in `plain`, pydantic in `adapters`, the comparison in `fidelity`.
+What is plain stands in `plain`, pydantic in `adapters`, the comparison in `fidelity`. What changes the bytes on their way to
+Postgres (`Encryption`, `Compression`, your own `PayloadCodec`) stands in `payload_codecs`, and is public here.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from typing import Any, Protocol
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from memflow.adapters import Adapters, hint_name
-from memflow.errors import PayloadError
+from memflow.errors import PayloadError, UnreadablePayloadError
 from memflow.fidelity import Difference, difference, name_of, type_of
-from memflow.payload import NO_ARGUMENTS, NOTHING, Payload
+from memflow.payload import NO_ARGUMENTS, NOTHING, Payload, Unreadable
+from memflow.payload_codecs import BoundPayloadCodec, Compression, Encryption, PayloadCodec
 from memflow.plain import MOST_DIGITS, has_half_surrogate, refuse_huge_ints, refuse_unless_plain
 
 log = logging.getLogger(__name__)
+
+__all__ = ["BoundPayloadCodec", "Codec", "Compression", "Encryption", "JsonCodec", "Payload", "PayloadCodec", "PayloadError"]
 
 MAX_BYTES = 2 * 1024 * 1024
 """Bytes of one payload that are refused by default: larger things belong in a table or file, and the workflow keeps their key."""
@@ -207,8 +211,12 @@ def _message(error: PayloadError) -> str:
 
 
 def _checked(payload: Payload) -> bytes:
+    if isinstance(payload, Unreadable):
+        raise UnreadablePayloadError(payload.reason)
     if payload.encoding not in (None, SURROGATES):
-        raise PayloadError(f"the encoding {payload.encoding!r} is not one of this codec; was another in use when it was written?")
+        raise UnreadablePayloadError(
+            f"the encoding {payload.encoding!r} is not one of this codec; was another in use when it was written?"
+        )
     return payload.data
 
 

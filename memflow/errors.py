@@ -22,6 +22,7 @@
     ├── ActivityNotFoundError             no such activity is pending: it ended, or the token is of another attempt
     ├── AsyncActivityCancelledError       an activity that is completed from outside is asked to stop
     ├── PayloadError                      a value cannot be encoded or decoded
+    │   └── UnreadablePayloadError        its bytes cannot be read here: encrypted, moved, or another codec wrote them
     ├── OutcomeUnknownError               the connection broke while Postgres was committing
     ├── NotInWorkflowError                a workflow verb was called outside a workflow
     ├── NotInActivityError                something of a running activity was called outside one
@@ -306,6 +307,13 @@ class PayloadError(MemflowError):
     def __init__(self, message: str, *, path: str = "$") -> None:
         self.path = path
         super().__init__(f"{message} (at {path})")
+
+
+class UnreadablePayloadError(PayloadError):
+    """The stored bytes cannot be read in this process: the key or codec is missing, or they were moved or changed.
+
+    It fails no run: the run is stuck until somebody can read them. Give this process the codec that wrote them.
+    """
 
 
 class OutcomeUnknownError(MemflowError):

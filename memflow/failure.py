@@ -12,13 +12,13 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, cast, get_args
 
 from memflow import errors
 from memflow.codec import Codec
 from memflow.duration import to_timedelta
 from memflow.fidelity import type_of
-from memflow.payload import Payload
+from memflow.payload import Payload, Unreadable
 
 FailureKind = Literal["application", "cancelled", "terminated", "timeout", "activity", "child", "hook"]
 
@@ -51,6 +51,8 @@ class Failure:
     stack: str | None = None
     cause: Failure | None = None
     facts: Mapping[str, str | int | None] = field(default_factory=dict[str, str | int | None])
+    sealed: Payload | None = None
+    """The failure as it is stored, where only its bytes are at hand: on its way to Postgres, or unreadable."""
 
 
 def is_retryable(failure: Failure) -> bool:
@@ -63,12 +65,36 @@ def is_retryable(failure: Failure) -> bool:
 # ------------------------------------------------------------------------------------------------- error -> failure
 
 
+class FailureCodec(Codec, Protocol):
+    """A codec with a say in how errors are described and read back. None leaves it to this module."""
+
+    def describe(self, error: BaseException) -> Failure | None:
+        """The failure of an error, causes included. Never raises."""
+        ...
+
+    def error_of(self, failure: Failure) -> errors.FailureError | None:
+        """The error of a failure, its cause and stack apart. Never raises."""
+        ...
+
+    def whole_error_of(self, failure: Failure) -> errors.FailureError | None:
+        """The error of a failure with everything that belongs to it. Never raises."""
+        ...
+
+
+def _say_of(codec: Codec) -> FailureCodec | None:
+    return cast("FailureCodec", codec) if hasattr(codec, "whole_error_of") else None
+
+
 def failure_of(error: BaseException, codec: Codec) -> Failure:
     """Describe `error` and its causes (`__cause__`), with stacks as text. Never raises.
 
     An exception group counts as its first member's consequence: its message lists the members, its cause is the first
     one, and it is not retryable if one of them is not.
     """
+    own = _say_of(codec)
+    described = None if own is None else own.describe(error)
+    if described is not None:
+        return described
     chain: list[BaseException] = []
     cut = False
     current: BaseException | None = error
@@ -162,7 +188,7 @@ def _leaves(group: BaseException) -> list[BaseException]:
 
 def _message_of(error: BaseException) -> str:
     try:
-        text = str(error)
+        text = error.message if isinstance(error, errors.FailureError) else str(error)
         members = _members(error)
         if members:
             text += ": " + "; ".join(f"{type(one).__name__}: {_message_of(one)}" for one in members[:10])
@@ -260,7 +286,11 @@ def _cut(text: str, *, limit: int = LONGEST_TEXT, keep_end: bool = False) -> str
 
 def exception_of(failure: Failure, codec: Codec) -> errors.FailureError:
     """The error that people see, its causes in `__cause__`, its stack in `stack_trace`. Never raises."""
-    error = _error_of(failure, codec)
+    own = _say_of(codec)
+    whole = None if own is None else own.whole_error_of(failure)
+    if whole is not None:
+        return whole
+    error = (None if own is None else own.error_of(failure)) or _error_of(failure, codec)
     error.stack_trace = failure.stack
     if failure.cause is not None:
         error.__cause__ = exception_of(failure.cause, codec)
@@ -333,12 +363,17 @@ def _fact(facts: Mapping[str, str | int | None], name: str) -> str | None:
 
 
 def encode_failure(failure: Failure) -> Payload:
-    """The failure as ASCII JSON: half surrogates and NUL in a message are escaped, so they survive."""
+    """The failure as ASCII JSON: half surrogates and NUL in a message are escaped, so they survive. A sealed one as it is."""
+    if failure.sealed is not None:
+        return failure.sealed
     return Payload(json.dumps(_to_json(failure), separators=(",", ":")).encode("ascii"), ENCODING)
 
 
 def decode_failure(payload: Payload) -> Failure:
     """Read a failure. Fields of newer versions are ignored; bytes that are no failure become one that says so."""
+    if payload.encoding not in (ENCODING, None):
+        why = payload.reason if isinstance(payload, Unreadable) else f"it is stored as {payload.encoding!r}"
+        return Failure("application", f"the failure cannot be read here: {why}", type="UnreadableFailure", sealed=payload)
     try:
         return _from_json(json.loads(payload.data))
     except Exception as problem:

@@ -109,6 +109,9 @@ class ScheduleState:
     backfills: tuple[Backfill, ...] = ()
     running: tuple[Action, ...] = ()
     recent: tuple[Action, ...] = ()
+    result_of: str | None = None
+    """The run whose result the next one is handed; `failure_of` likewise. What is sealed opens as theirs."""
+    failure_of: str | None = None
     counts: Counts = field(default_factory=Counts)
 
     @property
@@ -324,6 +327,7 @@ def state_to_json(state: ScheduleState) -> dict[str, Any]:
         "backfills": [[each.start.isoformat(), each.end.isoformat(), each.overlap] for each in state.backfills],
         "running": [_action_to_json(each) for each in state.running],
         "recent": [_action_to_json(each) for each in state.recent],
+        "outcomes": [state.result_of, state.failure_of],
         "counts": [state.counts.taken, state.counts.missed, state.counts.skipped, state.counts.dropped],
     }
 
@@ -332,6 +336,7 @@ def state_from_json(
     found: dict[str, Any], *, paused: bool, next_at: datetime | None, last_at: datetime | None
 ) -> ScheduleState:
     """The state that `state_to_json` and three columns hold."""
+    result_of, failure_of = found.get("outcomes", (None, None))
     return ScheduleState(
         cursor=datetime.fromisoformat(found["cursor"]),
         paused=paused,
@@ -346,6 +351,8 @@ def state_from_json(
         ),
         running=tuple(_action_from_json(each) for each in found["running"]),
         recent=tuple(_action_from_json(each) for each in found["recent"]),
+        result_of=result_of,
+        failure_of=failure_of,
         counts=Counts(*found["counts"]),
     )
 

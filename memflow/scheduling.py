@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, cast
@@ -18,6 +18,7 @@ from memflow.core.replay import Replay
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError
 from memflow.failure import exception_of
+from memflow.interceptors import StartActivityInput, WorkflowOutbound
 from memflow.names import check_name
 from memflow.options import ActivityOptions, CancellationType
 from memflow.payload import Payload
@@ -143,9 +144,40 @@ def time_limit(value: Duration | None, what: str) -> timedelta | None:
     return limit
 
 
-def encoded(verb: str, arguments: Sequence[Any], types: Sequence[Any]) -> Payload:
-    """Encode arguments with the codec of the run that calls. Before an op is taken: an error leaves nothing half-done."""
-    return context.current(verb).codec.encode_arguments(arguments, types)
+def performing(
+    verb: str, call: ActivityCall, arguments: Sequence[Any], types: Sequence[Any], result_type: Any
+) -> Coroutine[Any, Any, Any]:
+    """A call of an activity, to be awaited: its arguments are encoded now, what it asks is asked then.
+
+    Raises:
+        PayloadError: an argument cannot be stored.
+    """
+    replay = context.current(verb)
+    if replay.outbound is not None:
+        return _intercepted(replay.outbound, call, arguments, types, result_type)
+    return perform(call, replay.codec.encode_arguments(arguments, types), result_type)
+
+
+async def _intercepted(
+    outbound: WorkflowOutbound, call: ActivityCall, arguments: Sequence[Any], types: Sequence[Any], result_type: Any
+) -> Any:
+    asked = StartActivityInput(call.name, arguments, call.headers, call.options, types, result_type, call.throw_on_error)
+    start = outbound.start_local_activity if call.options.is_local else outbound.start_activity
+    return await start(asked)
+
+
+class Scheduled:
+    """An activity that has been asked for: await it for its result."""
+
+    def __init__(self, replay: Replay, asked: StartActivityInput) -> None:
+        input = replay.codec.encode_arguments(asked.args, asked.arg_types)
+        call = ActivityCall(
+            check_name(asked.activity, what="activity name"), asked.options, text_headers(asked.headers), asked.throw_on_error
+        )
+        self._awaited = replay, _ask(replay, call, input), call, asked.result_type
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return _outcome(*self._awaited).__await__()
 
 
 async def perform(call: ActivityCall, input: Payload, result_type: Any) -> Any:
@@ -157,12 +189,16 @@ async def perform(call: ActivityCall, input: Payload, result_type: Any) -> Any:
         PayloadError: the result does not fit `result_type`.
     """
     replay = context.current("an activity")
+    return await _outcome(replay, _ask(replay, call, input), call, result_type)
+
+
+def _ask(replay: Replay, call: ActivityCall, input: Payload) -> int:
     named = call.options.activity_id
     if named is not None and any(each.options.activity_id == named for each in replay.open_activities.values()):
         raise ConfigurationError(f"activity_id: {named!r} is the id of another activity that this run waits for")
     op = replay.next_op()
     replay.ask(ScheduleActivity(op, call.name, input, call.options, call.headers))
-    return await _outcome(replay, op, call, result_type)
+    return op
 
 
 async def _outcome(replay: Replay, op: int, call: ActivityCall, result_type: Any) -> Any:

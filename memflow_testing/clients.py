@@ -29,9 +29,9 @@ class EnvironmentHandle(Handle[R_co], Generic[R_co]):
         super().__init__(link, workflow_id, run_id=run_id, result_type=result_type, run=run)
         self._client = client
 
-    async def result(self, timeout: Duration | None = None) -> R_co:
+    async def result(self, timeout: Duration | None = None, *, follow: bool = True) -> R_co:
         self._client.forgotten.pop((self._id, self._run_id), None)
-        return await super().result(timeout)
+        return await super().result(timeout, follow=follow)
 
     def calls(self, activity: Activity[..., Any] | str | None = None) -> list[Call]:
         """What this workflow called, in order: all activities, or one. Attempts of one call count once."""

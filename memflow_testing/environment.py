@@ -57,6 +57,7 @@ class WorkflowEnvironment:
         self._client = client
         self._ground = ground
         self._watched = watched
+        self._clients: list[EnvironmentClient] = [client]
         self._workers: list[EnvironmentWorker] = []
         self._make_worker: Callable[..., EnvironmentWorker] = EnvironmentWorker
         self._closed = False
@@ -82,12 +83,13 @@ class WorkflowEnvironment:
     ) -> WorkflowEnvironment:
         """An environment whose time is skipped while the test awaits a result.
 
-        `store` is one of `grounds.STORES`. `dsn` None means $MEMFLOW_TEST_DSN, else the embedded Postgres of the project's
-        tests (extra `dev`). `patience` is how long nothing may happen before an awaited result fails with what each run
+        `store` is `memory`, the default: nothing to install, and a start costs less than a millisecond; or `postgres`, as it
+        is where a `dsn` is given. `postgres` without a `dsn` means $MEMFLOW_TEST_DSN, else the embedded Postgres of the
+        project's tests (extra `dev`). `patience` is how long nothing may happen before an awaited result fails with what each run
         waits for. The other options are those of the client, as for `Client.connect`: `codec` and the like.
 
         Raises:
-            ConfigurationError: there is no Postgres to be had, or no such store.
+            ConfigurationError: there is no Postgres to be had, no such store, or a `dsn` for the one in memory.
             DatabaseError: Postgres cannot be reached or refuses.
         """
         return await cls._begin(await ground(store, dsn, skipping=True), patience=patience, **options)
@@ -173,6 +175,13 @@ class WorkflowEnvironment:
         self._workers.append(worker)
         return worker
 
+    def include(self, made: EnvironmentClient | EnvironmentWorker) -> None:
+        """Another client, or worker, on this environment's store: time skips for what it awaits, and stands for what it does."""
+        if isinstance(made, EnvironmentClient):
+            self._clients.append(made)
+        else:
+            self._workers.append(made)
+
     async def sleep(self, duration: Duration) -> None:
         """Let so much time pass; what falls due meanwhile happens in order and at its time. See `SkippingClock.sleep`."""
         if self._clock is None:
@@ -210,11 +219,11 @@ class WorkflowEnvironment:
 
     def awaited_runs(self) -> list[int]:
         """The runs whose result is awaited."""
-        return self._client.awaited_runs()
+        return [run for client in self._clients for run in client.awaited_runs()]
 
     async def awaits_update(self) -> bool:
         """Whether the end of an update is awaited that has not come yet."""
-        return await self._client.awaits_update()
+        return any([await client.awaits_update() for client in self._clients])
 
     def busy(self) -> bool:
         """Whether a call is in flight or a worker has something in its hands."""
@@ -236,7 +245,8 @@ class WorkflowEnvironment:
         except MemflowError as error:
             lines = f"  what runs wait for cannot be read: {error}"
         told = NeverEndsError(f"what is awaited will not come: {why}.\n{lines}")
-        self._client.give_up(told)
+        for client in self._clients:
+            client.give_up(told)
         return told
 
     @property
@@ -276,6 +286,8 @@ class WorkflowEnvironment:
             with suppress(ConfigurationError):           # the test has closed the client itself
                 forgotten += await self._client.forgotten_runs()
         finally:
+            for client in self._clients[1:]:
+                await client.detach()
             if self._ground is None:
                 await self._client.detach()
             else:

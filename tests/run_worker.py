@@ -13,7 +13,9 @@ from memflow import Client, Worker
 
 async def main(dsn: str, schema: str, queue: str, options: str, *names: str) -> None:
     modules = [importlib.import_module(name) for name in names]
-    async with await Client.connect(dsn, schema=schema) as client:
+    codec = next((found for module in modules if (found := getattr(module, "CODEC", None)) is not None), None)
+    around = [each for module in modules for each in getattr(module, "INTERCEPTORS", ())]
+    async with await Client.connect(dsn, schema=schema, codec=codec, interceptors=around) as client:
         worker = Worker(client, task_queue=queue, **_registered(modules), **json.loads(options))
         async with worker:
             print("READY", flush=True)

@@ -16,6 +16,8 @@ PUBLIC = (
     "memflow.client",
     "memflow.worker",
     "memflow.embedded",
+    "memflow.codec",
+    "memflow.interceptors",
     "memflow_testing",
 )
 

@@ -5,25 +5,28 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from memflow.client.codecs import AnyCodec, codecs_of
 from memflow.client.escalations import Escalations
 from memflow.client.events import Events
 from memflow.client.handle import Handle
+from memflow.client.intercepting import checked, outbound_of
 from memflow.client.link import Link
 from memflow.client.pending import PendingActivityHandle, activity_key
 from memflow.client.schedules import Schedules
 from memflow.client.standalone import Activities
-from memflow.client.values import encode_value
 from memflow.client.workflows import Workflows
-from memflow.codec import Codec, JsonCodec
-from memflow.duration import Duration, to_timedelta
+from memflow.codec import Codec
+from memflow.duration import Duration
 from memflow.errors import ConfigurationError
+from memflow.interceptors import ClientInterceptor, SignalInput, WorkerInterceptor
 from memflow.names import DEFAULT_NAMESPACE, check_name
-from memflow.store.base import Store, ToSignalId
+from memflow.store.base import Store
 from memflow.store.postgres import PostgresStore
+from memflow.store.sealed import SealedStore
 
 DSN_VARIABLE = "MEMFLOW_DSN"
 
@@ -47,16 +50,26 @@ class Client:
     or `client = await Client.connect(...)` with `await client.close()` in the end.
     """
 
-    def __init__(self, store: Store, *, codec: Codec | None = None, identity: str | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        codec: AnyCodec | None = None,
+        identity: str | None = None,
+        interceptors: Sequence[ClientInterceptor | WorkerInterceptor] = (),
+    ) -> None:
         """Over a store that is open already. Applications use `connect`."""
         if isinstance(store, str) or not hasattr(store, "start_runs"):
             raise ConfigurationError(
                 "a client is made by `await Client.connect(...)` or `async with Client.connect(...) as client`"
             )
-        self._link = Link(store, JsonCodec() if codec is None else codec)
+        values, payloads = codecs_of(codec)
+        self._link = Link(SealedStore(store, payloads) if payloads is not None else store, values)
         self._identity = identity or f"{os.getpid()}@{socket.gethostname()}"
         self._workflows = Workflows(self._link)
         self._events = Events(self._link)
+        self._interceptors = checked(interceptors)
+        self._link.outbound = outbound_of(self, self._link, self._interceptors)
         self._schedules = Schedules(self._link)
         self._escalations = Escalations(self._link)
         self._owned: list[Callable[[], None]] = []
@@ -69,7 +82,8 @@ class Client:
         pool: Any = None,
         namespace: str = DEFAULT_NAMESPACE,
         schema: str = "memflow",
-        codec: Codec | None = None,
+        codec: AnyCodec | None = None,
+        interceptors: Sequence[ClientInterceptor | WorkerInterceptor] = (),
         migrate: bool = True,
         listen_dsn: str | None = None,
         identity: str | None = None,
@@ -79,7 +93,10 @@ class Client:
         `dsn` None means the environment variable MEMFLOW_DSN, else the project's embedded Postgres (extra `dev`). `pool`,
         an asyncpg pool of yours, is used instead and left open by `close`. The schema is installed or upgraded under a
         lock; `migrate=False` refuses an older one instead. `listen_dsn` leads around a pooler such as PgBouncer, through
-        which notices cannot be heard. `identity` names this process to people.
+        which notices cannot be heard. `codec` is a payload codec (`Encryption(...)`, `Compression()`, your own) or a list of
+        them, the first nearest to the value, the last nearest to Postgres; a value codec in place of `JsonCodec` may be given
+        too. Workers made from this client use the same. `interceptors` see every call, the first is the outermost; those that
+        are worker interceptors too apply to the workers made from this client. `identity` names this process to people.
 
         Raises (when awaited):
             ConfigurationError: no database is named, or an option cannot work.
@@ -91,6 +108,8 @@ class Client:
             if dsn is not None and pool is not None:
                 raise ConfigurationError("give either a DSN or a pool, not both")
             check_name(namespace, what="namespace")
+            checked(interceptors)
+            codecs_of(codec)                             # refused before anything is opened
             stop: Callable[[], None] | None = None
             found = dsn
             if pool is None and found is None:
@@ -103,7 +122,7 @@ class Client:
                 if stop is not None:
                     await asyncio.to_thread(stop)
                 raise
-            client = cls(store, codec=codec, identity=identity)
+            client = cls(store, codec=codec, identity=identity, interceptors=interceptors)
             if stop is not None:
                 client._owned.append(stop)
             return client
@@ -150,6 +169,11 @@ class Client:
     def codec(self) -> Codec:
         """How values become bytes."""
         return self._link.codec
+
+    @property
+    def interceptors(self) -> Sequence[ClientInterceptor | WorkerInterceptor]:
+        """The interceptors it was given, the outermost first."""
+        return self._interceptors
 
     @property
     def namespace(self) -> str:
@@ -206,16 +230,10 @@ class Client:
             PayloadError: the payload cannot be stored.
             OutcomeUnknownError: the connection broke meanwhile; with a `request_id` a repeat is safe.
         """
-        await self._link.signal(
-            ToSignalId(
-                self._link.namespace,
-                check_name(signal_id, what="signal id"),
-                encode_value(payload, self._link.codec),
-                expire=None if expire is None else to_timedelta(expire, what="expire"),
-                request_id=None if request_id is None else check_name(request_id, what="request id"),
-            ),
-            connection,
-        )
+        if self._link.outbound is None:
+            await self._link.give(signal_id, payload, expire, request_id, connection)
+        else:
+            await self._link.outbound.signal(SignalInput(signal_id, payload, Any, expire, request_id, connection))
 
     # -- life
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from memflow.codec import Codec
 from memflow.core.entries import Entry, JournalEntry, kind_of
-from memflow.errors import FailureError
+from memflow.errors import FailureError, PayloadError
 from memflow.failure import ENCODING, Failure, decode_failure, exception_of
 from memflow.names import PROGRESS
 from memflow.payload import Payload
@@ -134,6 +134,7 @@ class RunDescription(RunSummary):
     task_timeout: timedelta | None = None
     origin: Origin | None = None
     """Of a run that was reset or forked: where its first entries come from."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +162,11 @@ def summary_of(row: RunRow, codec: Codec) -> RunSummary:
 def description_of(row: RunRow, activities: list[Mapping[str, Any]], codec: Codec) -> RunDescription:
     """Everything about one run."""
     waiting = waiting_of(row)
-    failed = row.result is not None and row.result.encoding == ENCODING
+    failed = row.status not in (Status.COMPLETED, Status.RUNNING)
     return RunDescription(
         **_shared(row, codec, waiting),
-        arguments=codec.decode(row.input),
-        result=None if row.result is None or failed else codec.decode(row.result),
+        arguments=shown(row.input, codec),
+        result=None if row.result is None or failed else shown(row.result, codec),
         failure=failure_in(row.result, codec) if failed else None,
         waiting=waiting,
         activities=tuple(_pending(activity, codec) for activity in activities) if row.status.is_open else (),
@@ -176,6 +177,7 @@ def description_of(row: RunRow, activities: list[Mapping[str, Any]], codec: Code
         pinned=row.pinned,
         task_timeout=row.task_timeout,
         origin=_origin(row),
+        headers=row.headers,
     )
 
 
@@ -230,7 +232,7 @@ def _shared(row: RunRow, codec: Codec, waiting: tuple[WaitingFor, ...]) -> dict[
             " handle.update_options(version=...)"
         )
         detail = f"stuck: {why}" if row.due or not waiting else f"{detail}; {why}"
-    memo: Any = None if row.memo is None else codec.decode(row.memo)
+    memo: Any = None if row.memo is None else shown(row.memo, codec)
     progress: Any = None if not isinstance(memo, dict) else cast("dict[str, Any]", memo).pop(PROGRESS, None)
     return {
         "id": row.workflow_id,
@@ -255,6 +257,15 @@ def _shared(row: RunRow, codec: Codec, waiting: tuple[WaitingFor, ...]) -> dict[
     }
 
 
+def shown(payload: Payload, codec: Codec, *, many: bool = False) -> Any:
+    """A value for people: one that nobody here can read says so, and hides no other."""
+    try:
+        return codec.decode(payload)
+    except PayloadError as error:
+        note = f"<unreadable: {error}>"
+        return [note] if many else note
+
+
 def _pending(row: Mapping[str, Any], codec: Codec) -> PendingActivity:
     heartbeat = row["heartbeat_details"]
     return PendingActivity(
@@ -265,7 +276,7 @@ def _pending(row: Mapping[str, Any], codec: Codec) -> PendingActivity:
         attempt=row["attempt"],
         next_attempt_at=row["next_attempt_at"],
         last_failure=failure_in(row["last_failure"], codec),
-        heartbeat_details=() if heartbeat is None else tuple(codec.decode(heartbeat)),
+        heartbeat_details=() if heartbeat is None else tuple(shown(heartbeat, codec, many=True)),
         activity_id=row["activity_id"],
         paused=row["paused"],
     )
@@ -274,7 +285,7 @@ def _pending(row: Mapping[str, Any], codec: Codec) -> PendingActivity:
 def _readable(value: Any, codec: Codec) -> Any:
     match value:
         case Payload():
-            return failure_in(value, codec) if value.encoding == ENCODING else codec.decode(value)
+            return failure_in(value, codec) if value.encoding == ENCODING else shown(value, codec)
         case Failure():
             return exception_of(value, codec)
         case Mapping():

@@ -5,7 +5,7 @@ The store translates asyncpg's errors and keeps the original as `__cause__`; its
 
 from __future__ import annotations
 
-from memflow.errors import DatabaseError, OutcomeUnknownError
+from memflow.errors import DatabaseError, OutcomeUnknownError, PayloadError
 
 _CONNECTION_CLASSES = ("08", "40", "53", "57", "55")
 """Connection lost, deadlock and serialization, no resources, operator (restart, failover), lock or object not ready."""
@@ -22,6 +22,8 @@ def _sqlstate(error: BaseException) -> str | None:
 
 def blames_a_value(error: Exception) -> bool:
     """Whether one member's values were refused, so that the others may pass without it."""
+    if isinstance(error, PayloadError):                    # a payload codec failed before anything was sent
+        return True
     state = _sqlstate(error)
     if state is None:
         return isinstance(error.__cause__, ValueError)      # asyncpg could not even put it on the wire

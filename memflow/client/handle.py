@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Literal, TypeVar, TypeVarTuple, cast, overload
 from uuid import uuid4
 
@@ -33,10 +33,18 @@ from memflow.errors import (
     WorkflowFailedError,
     WorkflowNotFoundError,
 )
+from memflow.interceptors import (
+    DescribeWorkflowInput,
+    HookWorkflowInput,
+    QueryWorkflowInput,
+    SignalWorkflowInput,
+    StartUpdateInput,
+)
 from memflow.names import check_name
 from memflow.runs import Status
 from memflow.store.base import Outcome, RunRow, Sent, ToRun
 from memflow.workflow.handlers import handler_name
+from memflow.workflow.hooks import hook_of
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -87,12 +95,17 @@ class Handle(Steering[R_co]):
         """The declared type of the result; Any: plain JSON values."""
         return self._result_type
 
+    def reading(self, result_type: Any) -> Handle[Any]:
+        """A handle of the same run that decodes its result to that type."""
+        return Handle(self._link, self._id, run_id=self._run_id, result_type=result_type, run=self._run)
+
     # -- the result
 
-    async def result(self, timeout: Duration | None = None) -> R_co:  # text and timedelta are taken too
+    async def result(self, timeout: Duration | None = None, *, follow: bool = True) -> R_co:  # text and timedelta are taken too
         """Wait for the end and return what the workflow returned, decoded to its declared type.
 
         `timeout` (timedelta, text or seconds) bounds the wait, not the run. Any number of waiters cost one query together.
+        With `follow=False` the run's own end counts, even if another run goes on where it ended.
 
         Raises:
             WorkflowFailedError: the run failed, timed out, was cancelled or terminated; `cause` says why.
@@ -104,7 +117,7 @@ class Handle(Steering[R_co]):
         scope = asyncio.timeout(limit)
         try:
             async with scope:
-                outcome, run_id = await self._outcome()
+                outcome, run_id = await self._outcome(follow=follow)
         except builtins.TimeoutError:
             if not scope.expired():
                 raise
@@ -114,7 +127,7 @@ class Handle(Steering[R_co]):
         result: Any = None if outcome.result is None else self._link.codec.decode(outcome.result, self._result_type)
         return cast("R_co", result)
 
-    async def _outcome(self) -> tuple[Outcome, str]:
+    async def _outcome(self, *, follow: bool) -> tuple[Outcome, str]:
         """The end of this run, or of the last that goes on where it ended, with that run's id."""
         run, run_id = self._run, self._run_id
         while True:
@@ -127,7 +140,7 @@ class Handle(Steering[R_co]):
                     outcome = await self._wait(run, run_id)
             else:
                 outcome = await self._wait(run, run_id)
-            if outcome.next_run_id is None:
+            if outcome.next_run_id is None or not follow:
                 return outcome, run_id
             run, run_id = None, outcome.next_run_id
 
@@ -171,6 +184,13 @@ class Handle(Steering[R_co]):
         Raises:
             WorkflowNotFoundError: there is no such run.
         """
+        if self._link.outbound is None:
+            return await self.look()
+        found: RunDescription = await self._link.outbound.describe_workflow(DescribeWorkflowInput(self._id, self._run_id))
+        return found
+
+    async def look(self) -> RunDescription:
+        """`describe`, behind interceptors."""
         row = await self._row(self._run_id)
         return description_of(row, await self._link.store.activities_of(row.run), self._link.codec)
 
@@ -219,9 +239,26 @@ class Handle(Steering[R_co]):
             PayloadError: an argument cannot be stored.
             OutcomeUnknownError: the connection broke meanwhile; with a `request_id` a repeat is safe.
         """
-        name = handler_name(target, "signal")
+        name, outbound = handler_name(target, "signal"), self._link.outbound
+        if outbound is None:
+            await self.give(name, target, arguments, {}, request_id, connection)
+        else:
+            await outbound.signal_workflow(
+                SignalWorkflowInput(self._id, self._run_id, name, arguments, {}, request_id, connection, target)
+            )
+
+    async def give(
+        self,
+        name: str,
+        target: Any,
+        arguments: Sequence[Any],
+        headers: Mapping[str, str],
+        request_id: str | None,
+        connection: Any,
+    ) -> None:
+        """`signal`, behind interceptors."""
         payload = encode_signal_to(target, arguments, self._link.codec)
-        await self._send(SignalReceived(name, payload), request_id, connection)
+        await self._send(SignalReceived(name, payload, headers=headers), request_id, connection)
 
     @overload
     async def hook(
@@ -264,6 +301,22 @@ class Handle(Steering[R_co]):
             PayloadError: an argument cannot be stored.
             OutcomeUnknownError: the connection broke meanwhile; with a `request_id` a repeat is safe.
         """
+        if self._link.outbound is None:
+            return await self.start_hook(target, arguments, search, request_id, connection)
+        name = check_name(target, what="hook name") if isinstance(target, str) else hook_of(target).name
+        return await self._link.outbound.hook_workflow(
+            HookWorkflowInput(self._id, self._run_id, name, arguments, search, request_id, connection, target)
+        )
+
+    async def start_hook(
+        self,
+        target: Any,
+        arguments: Sequence[Any],
+        search: Mapping[str, Any] | None,
+        request_id: str | None,
+        connection: Any,
+    ) -> str:
+        """`hook`, behind interceptors."""
         arrival = hook_received(target, arguments, search, self._link.codec)
         if request_id is not None:
             request_id = f"hook:{check_name(request_id, what='request id')}"
@@ -292,14 +345,24 @@ class Handle(Steering[R_co]):
             builtins.TimeoutError: no worker answered within `timeout`.
             PayloadError: an argument cannot be stored, or the answer is not of the declared type.
         """
-        name = handler_name(target, "query")
+        name, outbound = handler_name(target, "query"), self._link.outbound
+        if outbound is None:
+            return await self.ask(name, target, arguments, {}, result_type, timeout)
+        return await outbound.query_workflow(
+            QueryWorkflowInput(self._id, self._run_id, name, arguments, {}, timeout, target, result_type)
+        )
+
+    async def ask(
+        self, name: str, target: Any, arguments: Sequence[Any], headers: Mapping[str, str], result_type: Any, timeout: Duration
+    ) -> Any:
+        """`query`, behind interceptors."""
         link = self._link
         input, declared = encode_arguments(arguments, target, link.codec)
         id = uuid4()
         scope = asyncio.timeout(to_timedelta(timeout, what="timeout").total_seconds())
         try:
             async with scope:
-                if not await link.store.ask_question(id, self._id, self._run_id, name, input):
+                if not await link.store.ask_question(id, self._id, self._run_id, name, input, headers):
                     raise WorkflowNotFoundError(self._id, run_id=self._run_id, namespace=link.namespace)
                 answer = await link.replies.answer(id)
         except builtins.TimeoutError:
@@ -416,10 +479,21 @@ class Handle(Steering[R_co]):
         return UpdateHandle(self._link, self._id, self._run_id, check_name(id, what="update id"), result_type=result_type)
 
     async def _start_update(self, target: Any, arguments: tuple[Any, ...], id: str | None, result_type: Any) -> UpdateHandle[Any]:
-        name = handler_name(target, "update")
+        name, outbound = handler_name(target, "update"), self._link.outbound
+        if outbound is None:
+            return await self.put(name, target, arguments, {}, id, result_type)
+        handle: UpdateHandle[Any] = await outbound.start_update(
+            StartUpdateInput(self._id, self._run_id, name, arguments, id, {}, target, result_type)
+        )
+        return handle
+
+    async def put(
+        self, name: str, target: Any, arguments: Sequence[Any], headers: Mapping[str, str], id: str | None, result_type: Any
+    ) -> UpdateHandle[Any]:
+        """`start_update`, behind interceptors."""
         input, declared = encode_arguments(arguments, target, self._link.codec)
         update_id = str(uuid4()) if id is None else check_name(id, what="update id")
-        sent = await self._send(UpdateReceived(update_id, name, input), f"update:{update_id}", None)
+        sent = await self._send(UpdateReceived(update_id, name, input, headers), f"update:{update_id}", None)
         return UpdateHandle(
             self._link, self._id, self._run_id, update_id, result_type=result_type or declared, chain=sent.chain
         )

@@ -8,9 +8,13 @@ from typing import Any
 
 from memflow.client.batcher import Batcher
 from memflow.client.replies import Replies
+from memflow.client.values import encode_value
 from memflow.client.waiters import Waiters
 from memflow.codec import Codec
+from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError
+from memflow.interceptors import OutboundClient
+from memflow.names import check_name
 from memflow.store.base import NewRun, Sent, Started, Store, ToRun, ToSignalId
 
 BUSY_SECONDS, BUSY_LONGEST = 0.02, 0.5
@@ -20,9 +24,10 @@ BUSY_SECONDS, BUSY_LONGEST = 0.02, 0.5
 class Link:
     """An open client from the inside. A call with a `connection` joins the caller's transaction and so travels alone."""
 
-    def __init__(self, store: Store, codec: Codec) -> None:
+    def __init__(self, store: Store, codec: Codec, outbound: OutboundClient | None = None) -> None:
         self._store = store
         self.codec = codec
+        self.outbound = outbound                             # what calls go through, where there are interceptors
         self.namespace = store.namespace
         self.waiters = Waiters(store)
         self.replies = Replies(store)
@@ -85,6 +90,19 @@ class Link:
             return await self._signals.submit(signal)
         [sent] = await self.store.signal([signal], connection=connection)
         return sent
+
+    async def give(self, signal_id: str, payload: Any, expire: Duration | None, request_id: str | None, connection: Any) -> None:
+        """Send a signal by id, from values."""
+        await self.signal(
+            ToSignalId(
+                self.namespace,
+                check_name(signal_id, what="signal id"),
+                encode_value(payload, self.codec),
+                expire=None if expire is None else to_timedelta(expire, what="expire"),
+                request_id=None if request_id is None else check_name(request_id, what="request id"),
+            ),
+            connection,
+        )
 
     async def close(self) -> None:
         """See off what is on its way, then close the store."""

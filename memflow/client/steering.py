@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from memflow.client.branching import branch
 from memflow.client.link import Link
 from memflow.core.arrivals import Arrival, CancelRequested
+from memflow.interceptors import CancelWorkflowInput, TerminateWorkflowInput
 from memflow.names import check_name
 from memflow.store.base import RunRow, Sent
 
@@ -42,6 +43,13 @@ class Steering(ABC, Generic[R_co]):
             WorkflowNotFoundError: there is no such run.
             WorkflowClosedError: the run has ended.
         """
+        if self._link.outbound is None:
+            await self.ask_to_cancel(reason)
+        else:
+            await self._link.outbound.cancel_workflow(CancelWorkflowInput(self._id, self._run_id, reason))
+
+    async def ask_to_cancel(self, reason: str | None) -> None:
+        """`cancel`, behind interceptors."""
         await self._send(CancelRequested(reason), None, None)
 
     async def terminate(self, reason: str | None = None) -> None:
@@ -51,6 +59,13 @@ class Steering(ABC, Generic[R_co]):
             WorkflowNotFoundError: there is no such run.
             WorkflowClosedError: the run has ended.
         """
+        if self._link.outbound is None:
+            await self.end(reason)
+        else:
+            await self._link.outbound.terminate_workflow(TerminateWorkflowInput(self._id, self._run_id, reason))
+
+    async def end(self, reason: str | None) -> None:
+        """`terminate`, behind interceptors."""
         await self._reach(lambda run_id: self._link.store.terminate(self._id, run_id, reason))
 
     async def interrupt(self, reason: str | None = None) -> None:

@@ -11,9 +11,11 @@ from memflow.client.finding import Found
 from memflow.client.handle import Handle
 from memflow.client.link import Link
 from memflow.client.starting import StartOptions, check_options, definition_for, new_run
+from memflow.client.values import check_headers
 from memflow.errors import ConfigurationError, WorkflowAlreadyStartedError
 from memflow.filters import Filter, needs_clock, parse
-from memflow.names import check_name
+from memflow.interceptors import CountWorkflowsInput, ListWorkflowsInput, StartWorkflowInput
+from memflow.names import DEFAULT_QUEUE, check_name
 from memflow.store.base import RunRow
 from memflow.store.records import ORDERS
 
@@ -76,6 +78,25 @@ class Workflows:
             if arguments:
                 raise TypeError("arguments are given either one by one or as `args`, not both")
             arguments = tuple(args)
+        if self._link.outbound is None:
+            return await self.begin(workflow, arguments, result_type, options)
+        rest = {name: value for name, value in options.items() if name not in ("id", "task_queue", "headers")}
+        definition = definition_for(workflow)
+        return await self._link.outbound.start_workflow(
+            StartWorkflowInput(
+                check_name(workflow, what="workflow type") if definition is None else definition.name,
+                arguments,
+                options.get("id"),
+                options.get("task_queue", DEFAULT_QUEUE),
+                check_headers(options.get("headers")),
+                rest,
+                workflow,
+                result_type,
+            )
+        )
+
+    async def begin(self, workflow: Any, arguments: Sequence[Any], result_type: Any, options: Mapping[str, Any]) -> Handle[Any]:
+        """`start`, behind interceptors."""
         definition = definition_for(workflow)
         run = new_run(self._link, workflow, definition, arguments, options)
         started = await self._link.start(run, options.get("connection"))
@@ -190,9 +211,17 @@ class Workflows:
         async for run in self._runs(where, limit, order):
             yield run
 
-    async def _runs(
+    def _runs(
         self, where: str | None, limit: int | None, order: str | None, *, records: bool = False
     ) -> AsyncIterator[RunSummary]:
+        if self._link.outbound is None:
+            return self.pages(where, limit, order, records=records)
+        return self._link.outbound.list_workflows(ListWorkflowsInput(where, limit, order, records))
+
+    async def pages(
+        self, where: str | None, limit: int | None, order: str | None, *, records: bool = False
+    ) -> AsyncIterator[RunSummary]:
+        """`list` and `find`, behind interceptors."""
         if limit is not None and limit < 0:
             raise ConfigurationError(f"limit: {limit} is below 0")
         by = None if order is None else _order(order)
@@ -226,6 +255,12 @@ class Workflows:
         Raises:
             ConfigurationError: the filter cannot be read.
         """
+        if self._link.outbound is not None:
+            return await self._link.outbound.count_workflows(CountWorkflowsInput(where))
+        return await self.counted(where)
+
+    async def counted(self, where: str | None) -> int:
+        """`count`, behind interceptors."""
         return await self._link.store.count_runs(await self._tree(where))
 
     async def _tree(self, where: str | None, *, records: bool = False) -> Filter | None:

@@ -42,6 +42,7 @@ from memflow.core.signals import Signals
 from memflow.core.unwinding import Evicted
 from memflow.core.waiting import Answers, Conditions
 from memflow.core.wording import what
+from memflow.interceptors import WorkflowOutbound
 from memflow.payload import Payload
 
 
@@ -75,6 +76,7 @@ class Asking(ABC):
         self.open_timers: Mapping[int, datetime] = self._opened.timers
         self.open_children: Mapping[int, StartChild] = self._opened.children
         self.open_waits: Mapping[int, AwaitSignal] = self._opened.waits
+        self.outbound: WorkflowOutbound | None = None        # what verbs go through, where there are interceptors
         self.open_hooks: Mapping[int, SendHook] = self._opened.hooks
         self._context = Context()
         self._loop = TurnLoop(self, info.at_turn(1).run_id, self._context)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from memflow.interceptors import WorkflowInbound
 from memflow.payload import Payload
 
 SCHEDULE_HEADER = "memflow-schedule-id"
@@ -20,17 +21,28 @@ LAST_FAILURE_HEADER = "memflow-last-failure"
 """Headers with what the schedule's run before this one left: `header_of` a payload."""
 
 
-def header_of(payload: Payload) -> str:
-    """A payload as the text of a header."""
-    return json.dumps([base64.b64encode(payload.data).decode(), payload.encoding])
+CRON_HEADER = "memflow-cron"
+"""A cron line, perhaps with `CRON_TZ=<zone> ` before it: when a run ends that carries it, another follows at its next time."""
+
+
+def header_of(payload: Payload, bound: str | None = None) -> str:
+    """A payload as the text of a header. `bound`: the id of the run that it is bound to, if it is sealed."""
+    found = [base64.b64encode(payload.data).decode(), payload.encoding]
+    return json.dumps(found if bound is None else [*found, bound])
 
 
 def payload_in(header: str | None) -> Payload | None:
     """The payload that `header_of` wrote."""
     if header is None:
         return None
-    data, encoding = json.loads(header)
+    data, encoding, *_ = json.loads(header)
     return Payload(base64.b64decode(data), encoding)
+
+
+def bound_in(header: str) -> str | None:
+    """The run that a payload in a header is bound to."""
+    _, _, *bound = json.loads(header)
+    return bound[0] if bound else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,7 @@ class Handler:
     validator: Callable[..., Any] | None = None
     silent: bool = False
     description: str | None = None
+    raw: bool = False                  # function and validator take the name and the payload as it came
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,8 @@ class Definition:
     fails_on: tuple[type[BaseException], ...]
     make: Callable[..., Any] | None = None
     handlers: tuple[Handler, ...] = ()
+    intercept: Callable[[Any], WorkflowInbound] | None = None
+    """Puts interceptors around a replay, and gives what is to be called in place of its code; None without any."""
     versioning: str | None = None
     """`pinned` to the version of the code that began it, or `auto_upgrade`; None: as its worker says."""
     hooks: Mapping[str, Hook] = field(default_factory=no_hooks, compare=False, repr=False)
@@ -91,11 +106,15 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Whose ids the turns up to and including `turn` were written under: of the run that a reset or fork copied them from."""
+    """Whose ids the turns up to and including `turn` were written under: of the run that a reset or fork copied them from.
+
+    With turn 0 no turn is that run's, but payloads may be.
+    """
 
     turn: int
     workflow_id: str
     run_id: str
+    first_run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +136,8 @@ class RunInfo:
     """The run before this one in its chain: it continued as new, or failed and is tried again."""
     given_record: Payload | None = field(default=None, repr=False)
     given_memo: Payload | None = field(default=None, repr=False)
+    handed_on: Mapping[str, Payload] | None = field(default=None, repr=False, kw_only=True)
+    """What headers hold that are sealed, by their names. Not in `headers`, which code may send on."""
 
     @property
     def schedule_id(self) -> str | None:

@@ -26,7 +26,7 @@ def ending_by(error: BaseException, definition: Definition, codec: Codec, *, can
 
 
 def _fails_run(error: BaseException, definition: Definition) -> bool:
-    if isinstance(error, MemoryError):  # a lack of this worker, not of the workflow
+    if isinstance(error, MemoryError | errors.UnreadablePayloadError):  # a lack of this worker, not of the workflow
         return False
     if isinstance(error, definition.fails_on):
         return True

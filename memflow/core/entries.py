@@ -77,10 +77,12 @@ from memflow.errors import SchemaError
 from memflow.failure import Failure, decode_failure, encode_failure
 from memflow.options import ActivityOptions
 from memflow.payload import NO_ARGUMENTS, NOTHING, Payload
+from memflow.quick import quick
 
 Entry = Arrival | Interrupt
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Row:
     """An entry as it is stored. `attributes` is a JSON object as text, or None when there is nothing to say."""
@@ -92,6 +94,7 @@ class Row:
     data: bytes | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
     """One entry at its place: `seq` is dense from 1, `turn` numbers the turn it belongs to, `at` is that turn's time."""
@@ -287,7 +290,9 @@ def _write_answer(entry: AnswerUpdate) -> Row:
 
 
 def _write_send(entry: SendSignal) -> Row:
-    text = _json({"name": entry.name, "workflow_id": entry.workflow_id, "run_id": entry.run_id})
+    text = _json(
+        {"name": entry.name, "workflow_id": entry.workflow_id, "run_id": entry.run_id, "headers": dict(entry.headers)}
+    )
     return Row("send_signal", entry.op, text, entry.payload.encoding, entry.payload.data)
 
 
@@ -299,6 +304,7 @@ def _write_continue(entry: ContinueAsNew) -> Row:
             "run_timeout": None if entry.run_timeout is None else entry.run_timeout.total_seconds(),
             "retry": None if entry.retry is None else retry_to_json(entry.retry),
             "memo": None if entry.memo is None else _inline(entry.memo),
+            "headers": None if entry.headers is None else dict(entry.headers),
         }
     )
     return Row("continue_as_new", None, text, entry.input.encoding, entry.input.data)
@@ -410,6 +416,7 @@ def _read_continue(row: Row, found: Attributes) -> ContinueAsNew:
         None if limit is None else timedelta(seconds=limit),
         None if retry is None else retry_from_json(retry),
         None if memo is None else _outline(memo),
+        None if found.get("headers") is None else _strings(found["headers"]),
     )
 
 
@@ -508,7 +515,9 @@ _READ: dict[str, Callable[[Row, Attributes], Entry]] = {
     "cancel_wait": lambda r, a: CancelWait(
         _op(r), a["signal_id"], a.get("became"), None if r.data is None else Payload(r.data, r.encoding)
     ),
-    "send_signal": lambda r, a: SendSignal(_op(r), a["name"], _payload(r), a.get("workflow_id"), a.get("run_id")),
+    "send_signal": lambda r, a: SendSignal(
+        _op(r), a["name"], _payload(r), a.get("workflow_id"), a.get("run_id"), _strings(a.get("headers"))
+    ),
     "start_child": _read_child,
     "stop_other": lambda r, a: StopOther(
         _op(r), a["how"], a["workflow_id"], a.get("run_id"), a.get("reason"), a.get("child_op")

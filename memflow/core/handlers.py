@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import logging
 import warnings
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -28,6 +28,7 @@ from memflow.errors import (
     UnfinishedSignalHandlersWarning,
     UnfinishedUpdateHandlersWarning,
 )
+from memflow.interceptors import HandleQueryInput, HandleSignalInput, WorkflowInbound
 from memflow.payload import Payload
 
 log = logging.getLogger(__name__)
@@ -107,6 +108,8 @@ class Handlers:
         Raises:
             PayloadError: the arguments do not fit the handler's parameters.
         """
+        if handler.raw:
+            return [name, input]
         if handler.name is None:
             return [name, self._codec.decode(input, list[Any])]
         return self._codec.decode_arguments(input, handler.argument_types, handler.required_arguments)
@@ -117,6 +120,8 @@ class Handlers:
         Raises:
             PayloadError: the payload does not fit the handler's parameters.
         """
+        if handler.raw:
+            return [signal.name, signal.payload]
         codec = self._codec
         types = list(handler.argument_types)
         if handler.name is None:
@@ -130,7 +135,9 @@ class Handlers:
             raise PayloadError(f"{handler.required_arguments} arguments are needed, one was sent")
         return [codec.decode(signal.payload, types[0])]
 
-    def query(self, name: str, input: Payload) -> Payload:
+    def query(
+        self, name: str, input: Payload, inbound: WorkflowInbound | None = None, headers: Mapping[str, str] | None = None
+    ) -> Payload:
         """Answer a query. Whatever the handler raises passes through.
 
         Raises:
@@ -138,7 +145,11 @@ class Handlers:
             ReadOnlyError: the handler waits for something.
         """
         handler = self.find("query", name)
-        found = handler.function(*self.arguments_of(handler, name, input))
+        arguments = self.arguments_of(handler, name, input)
+        if inbound is None:
+            found = handler.function(*arguments)
+        else:
+            found = inbound.handle_query(HandleQueryInput(name, arguments, headers or {}, handler.function))
         if inspect.iscoroutine(found):
             found = _at_once(found, name)
         return self._codec.encode(found, handler.result_type)
@@ -157,21 +168,26 @@ class Handlers:
         return any(each.update_id is not None for each in self.running.values())
 
 
-async def run_signal(handler: Handler, signal: SignalReceived, arguments: Callable[[], Sequence[Any]]) -> None:
+async def run_signal(
+    handler: Handler, signal: SignalReceived, arguments: Callable[[], Sequence[Any]], inbound: WorkflowInbound | None
+) -> None:
     """Call a signal's handler. A payload that does not fit it is dropped: nobody waits for an answer."""
     try:
         given = arguments()
     except PayloadError as error:
         log.error("a signal was dropped: its payload does not fit the handler of %r: %s", signal.name, error)
         return
+    if inbound is not None:
+        await inbound.handle_signal(HandleSignalInput(signal.name, given, signal.headers, handler.function))
+        return
     returned = handler.function(*given)
     if inspect.isawaitable(returned):
         await returned
 
 
-async def call(handler: Handler, arguments: Sequence[Any]) -> Any:
+async def call(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
     """What a handler returns, whether it is async or not."""
-    returned = handler.function(*arguments)
+    returned = function(*arguments)
     return await returned if inspect.isawaitable(returned) else returned
 
 

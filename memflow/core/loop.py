@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextvars import Context, copy_context
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVarTuple, Unpack
+from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
 
 from memflow.core.chain import continuation_in
 from memflow.core.noio import LoopWithoutIO
@@ -25,6 +25,7 @@ from memflow.errors import ConfigurationError, DeterminismError, ReadOnlyError
 log = logging.getLogger(__name__)
 
 Ts = TypeVarTuple("Ts")
+T = TypeVar("T", bound=WorkflowTask)
 
 LAST_YEAR = 9000  # Postgres goes further, Python's datetime to 9999; zones must still fit
 _swap_task: Any = getattr(asyncio.tasks, "_swap_current_task", None)  # since 3.12
@@ -242,7 +243,7 @@ class TurnLoop(LoopWithoutIO):
                 instead="write asyncio.as_completed(...), or give it tasks",
                 where=calling_place() or "an unknown line",
             )
-        task = self._make_task(coro, name, copy_context() if context is None else context, options)
+        task: WorkflowTask = self._make_task(coro, name, copy_context() if context is None else context, options)
         task.add_done_callback(self._task_ended, context=self._outside)
         return task
 
@@ -259,16 +260,31 @@ class TurnLoop(LoopWithoutIO):
 
         `at_once` lets it run before whatever else is due.
         """
-        task = self._make_task(coroutine, name, context, {})
+        task: WorkflowTask = self._make_task(coroutine, name, context, {})
         if at_once:
             self._ready.appendleft(self._ready.pop())
         task.add_done_callback(ended, context=self._outside)
         return task
 
-    def _make_task(self, coro: Any, name: object, context: Context, options: dict[str, Any]) -> WorkflowTask:
+    def create_task_of(self, kind: type[T], coro: Coroutine[Any, Any, Any], name: str) -> T:
+        """`create_task` with a class of task that can do more.
+
+        Raises:
+            ReadOnlyError: in a query, validator or condition.
+        """
+        if self.halted:
+            coro.close()
+            self.refusals.refuse()
+        task: T = self._make_task(coro, name, copy_context(), {}, kind)
+        task.add_done_callback(self._task_ended, context=self._outside)
+        return task
+
+    def _make_task(
+        self, coro: Any, name: object, context: Context, options: dict[str, Any], kind: type[Any] = WorkflowTask
+    ) -> Any:
         self._tasks_made += 1
         named = f"task-{self._tasks_made}" if name is None else str(name)
-        task = WorkflowTask(coro, self.next_order(), loop=self, name=named, context=context, **options)
+        task = kind(coro, self.next_order(), loop=self, name=named, context=context, **options)
         self.tasks[task] = None
         return task
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
+from types import MethodType
 from typing import Any, assert_never
 
 from memflow import errors
@@ -69,6 +70,7 @@ from memflow.core.mismatch import Asked, Witness
 from memflow.core.stacks import Waiting
 from memflow.core.unwinding import Evicted, unwind
 from memflow.failure import failure_of
+from memflow.interceptors import ExecuteWorkflowInput, HandleUpdateInput, WorkflowInbound
 from memflow.payload import Payload
 
 log = logging.getLogger(__name__)
@@ -92,6 +94,7 @@ class Replay(Asking):
         self._cancel: CancelRequested | None = None
         self._closed = False
         self.handlers = Handlers(codec)
+        self.inbound: WorkflowInbound | None = None          # what code is called through, where there are interceptors
         self._hooks: Hooks | None = None                     # made when there is one: most runs have none
         self.instance: object | None = None                  # of a class workflow, once the start has arrived
         self._arguments: Sequence[Any] = ()
@@ -171,6 +174,11 @@ class Replay(Asking):
         return self._cancel is not None
 
     @property
+    def cancellation_reason(self) -> str | None:
+        """Why it was asked to, an empty text if nobody said; None if it was not asked."""
+        return None if self._cancel is None else self._cancel.reason or ""
+
+    @property
     def unread(self) -> list[SignalReceived]:
         """Signals that have arrived and no code has taken, in order by name. Of a run that has ended: what it left."""
         return self._left if self.finished else self._signals.unread()
@@ -183,7 +191,7 @@ class Replay(Asking):
             return self.turn_number == 0
         return self._opened.expects(arrival)
 
-    def query(self, name: str, input: Payload) -> Payload:
+    def query(self, name: str, input: Payload, headers: Mapping[str, str] | None = None) -> Payload:
         """Answer a query by the handler of that name, between turns and after the end. Nothing of the run changes.
 
         Whatever the handler raises passes through.
@@ -200,7 +208,7 @@ class Replay(Asking):
         before = self._loop.enter()
         self.read_only = True
         try:
-            return self._context.copy().run(self.handlers.query, name, input)
+            return self._context.copy().run(self.handlers.query, name, input, self.inbound, headers)
         finally:
             self.read_only = False
             self._loop.leave(before)
@@ -388,6 +396,8 @@ class Replay(Asking):
     def _make(self, started: RunStarted) -> bool:
         """Make the instance of a class workflow, before anything is delivered to it. False: the run failed by that."""
         definition = self.definition
+        if definition.intercept is not None:
+            self.inbound = self._context.run(definition.intercept, self)
         try:
             arguments = self.codec.decode_arguments(started.input, definition.argument_types, definition.required_arguments)
             if definition.make is not None:
@@ -404,16 +414,26 @@ class Replay(Asking):
         if self._loop.halted or self._ending is not None:    # a handler that came first has ended the run
             return
         try:
-            coroutine = self._context.run(self.definition.run, *self._arguments)
+            if self.inbound is None:
+                coroutine = self._context.run(self.definition.run, *self._arguments)
+            else:
+                coroutine = self.inbound.execute_workflow(self._as_input())
         except Exception as error:
             self._fail(error)
             return
         self._main = self._loop.start(coroutine, self._context, self._main_ended)
 
+    def _as_input(self) -> ExecuteWorkflowInput:
+        definition, arguments = self.definition, self._arguments
+        if definition.make is None:
+            return ExecuteWorkflowInput(definition.name, definition.run, arguments, self.info.headers or {})
+        bound = MethodType(definition.run, self.instance)
+        return ExecuteWorkflowInput(definition.name, bound, arguments[1:], self.info.headers or {})
+
     # ------------------------------------------------------------------------------------------------- handlers
 
     def _run_signal(self, handler: Handler, signal: SignalReceived) -> None:
-        coroutine = run_signal(handler, signal, lambda: self.handlers.signal_arguments(handler, signal))
+        coroutine = run_signal(handler, signal, lambda: self.handlers.signal_arguments(handler, signal), self.inbound)
         task = self._loop.start(coroutine, self._context.copy(), self._handler_ended, name=f"signal {signal.name}")
         self.handlers.running[task] = Running(handler, signal.name)
 
@@ -428,7 +448,7 @@ class Replay(Asking):
             handler = handlers.find("update", update.name)
             arguments = handlers.arguments_of(handler, update.name, update.input)
             if handler.validator is not None and not self.replaying:
-                self._validate(handler.validator, arguments)
+                self._validate(handler.validator, update, arguments)
                 arguments = handlers.arguments_of(handler, update.name, update.input)  # it may have changed them
         except errors.ReadOnlyError as error:
             self.broke(error)
@@ -444,10 +464,13 @@ class Replay(Asking):
         )
         handlers.running[task] = Running(handler, update.name, update.update_id)
 
-    def _validate(self, validator: Callable[..., object], arguments: Sequence[Any]) -> None:
+    def _validate(self, validator: Callable[..., object], update: UpdateReceived, arguments: Sequence[Any]) -> None:
         self.read_only = True
         try:
-            validator(*arguments)
+            if self.inbound is None:
+                validator(*arguments)
+            else:
+                self.inbound.handle_update_validator(_handled(update, arguments, validator))
         finally:
             self.read_only = False
 
@@ -461,7 +484,10 @@ class Replay(Asking):
     async def _run_update(self, handler: Handler, update: UpdateReceived, arguments: Sequence[Any]) -> None:
         CURRENT_UPDATE.set(UpdateInfo(update.update_id, update.name))
         try:
-            result = await call(handler, arguments)
+            if self.inbound is None:
+                result = await call(handler.function, arguments)
+            else:
+                result = await self.inbound.handle_update_handler(_handled(update, arguments, handler.function))
         except asyncio.CancelledError:
             if self.refusing:
                 raise
@@ -598,3 +624,7 @@ class Replay(Asking):
         self._conditions.clear()
         self._timers.clear()
         self._opened.clear()
+
+
+def _handled(update: UpdateReceived, arguments: Sequence[Any], function: Callable[..., Any]) -> HandleUpdateInput:
+    return HandleUpdateInput(update.update_id, update.name, arguments, update.headers, function)

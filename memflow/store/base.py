@@ -27,10 +27,12 @@ from memflow.core.interrupts import (
     StartChild,
     StopOther,
 )
+from memflow.errors import PayloadError
 from memflow.filters import Filter
 from memflow.firing import Action, ScheduleState
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
+from memflow.quick import quick
 from memflow.retry import RetryPolicy
 from memflow.runs import Status
 from memflow.store.escalations import EscalationRows
@@ -39,6 +41,7 @@ from memflow.store.schedule_values import ScheduleRow, Served
 # ------------------------------------------------------------------------------------------------- client to store
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class NewRun:
     """A run to start. `search` goes into its record, `signal` is delivered with its first turn."""
@@ -65,6 +68,7 @@ class NewRun:
     task_timeout: timedelta | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Started:
     """What became of a NewRun. `created` is False when `use_existing`, or a repeated request id, found a run."""
@@ -75,6 +79,7 @@ class Started:
     conflict: str | None = None        # why it was refused; then `run` and `run_id` name the run that holds the id
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ToRun:
     """A message to one run, for its inbox. `kind` and the rest are an arrival's row."""
@@ -86,6 +91,7 @@ class ToRun:
     request_id: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ToSignalId:
     """A signal for whoever waits for `signal_id`, kept for the first who will."""
@@ -97,6 +103,7 @@ class ToSignalId:
     request_id: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Sent:
     """What became of a message: `delivered`, `kept` (early signal), `duplicate`, `closed`, or `not_found`; `busy` if the run is
@@ -110,6 +117,7 @@ class Sent:
     chain: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class UpdateKey:
     """An update: to whom, in which chain of runs (its first run id), and its id."""
@@ -119,6 +127,7 @@ class UpdateKey:
     update_id: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Reply:
     """How far an update is: None (not taken up), `accepted`, `completed`, `failed` or `rejected`, with the result or failure.
@@ -131,6 +140,7 @@ class Reply:
     open: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a query: `answered` with the result, or `failed` with the failure."""
@@ -140,6 +150,7 @@ class Answer:
     payload: Payload | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Question:
     """A query that a worker has taken, and the run it asks: enough to rebuild it."""
@@ -163,8 +174,11 @@ class Question:
     memo: Payload | None = None        # given at the start, as is `record`
     record: Payload | None = None
     origins: Sequence[Origin] = ()
+    asked_headers: Mapping[str, str] = field(default_factory=dict[str, str])   # of the query; `headers` are the run's
+    handed_on: Mapping[str, Payload] | None = None                             # what sealed headers of the run hold
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RunRow:
     """A run as its row tells. `waiting_at` is the JSON text of `Replay.waiting()` at the last commit."""
@@ -207,8 +221,10 @@ class RunRow:
     origin_run_id: str | None = None
     origin_seq: int | None = None
     continued_run_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])   # of one that was looked up, not of lists
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Branch:
     """A run that begins with a copy of another's journal up to `seq`, the end of turn `turn`: a reset, or a fork.
@@ -224,6 +240,7 @@ class Branch:
     last_at: datetime
     new_workflow_id: str
     new_run_id: str
+    first_run_id: str                  # of the new run's chain
     version: str | None                # None: as the run that is copied
     origins: Sequence[Origin]
     reapply: bool
@@ -231,20 +248,25 @@ class Branch:
     record: Payload | None
     activities: Sequence[ActivityRow]
     cancelled: Sequence[int]           # activities whose cancellation was asked for and not answered
-    waits: Mapping[int, str]
-    children: Sequence[int]
+    waits: Mapping[int, AwaitSignal]
+    children: Mapping[int, StartChild]
+    hooks: Mapping[int, SendHook]      # sent to other runs
     reason: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Branched:
-    """`done`; or `not_found`, `taken` (a fork's id, by the run `about`), `children` (those in `about` have not ended)."""
+    """`done`; or `not_found`, `taken` (a fork's id, by the run `about`), `children` (those in `about` have not ended), `hooks` (those
+    sent to the workflows in `about` have not).
+    """
 
     outcome: str
     about: str | None
     run: int | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class BranchBase:
     """What a branch needs to know of a run besides its row and journal: what it was given, and its own origins."""
@@ -254,6 +276,20 @@ class BranchBase:
     origins: Sequence[Origin]
 
 
+@quick
+@dataclass(frozen=True, slots=True)
+class RunIds:
+    """What names a run. Its headers name the schedule that started it."""
+
+    run: int
+    workflow_id: str
+    run_id: str
+    first_run_id: str
+    headers: Mapping[str, str]
+    origins: Sequence[Origin] = ()
+
+
+@quick
 @dataclass(frozen=True, slots=True)
 class RunFacts:
     """What a rebuild needs of a run besides its row and its journal. `record` and `memo` are as given at its start."""
@@ -262,8 +298,10 @@ class RunFacts:
     continued_run_id: str | None
     record: Payload | None
     memo: Payload | None
+    origins: Sequence[Origin] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended. `next_run_id` follows a chain (continued as new, retried)."""
@@ -274,6 +312,7 @@ class Outcome:
     next_run_id: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Event:
     """One published event. `position` orders events and is what a subscriber remembers."""
@@ -288,6 +327,7 @@ class Event:
 # ------------------------------------------------------------------------------------------------- worker and store
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A run now owned by this worker, under a fresh token.
@@ -324,6 +364,8 @@ class Claim:
     retry: RetryPolicy | None = None   # what becomes of the chain when the run fails
     execution_deadline: datetime | None = None
     continued_run_id: str | None = None  # the run before this one in its chain
+    unreadable: str | None = None      # why its payloads cannot be read: it may go on only when they can
+    handed_on: Mapping[str, Payload] | None = None   # what sealed headers hold
     version: str | None = None         # of the code that advanced it last; None: of none that has a version
     pinned: bool = False               # to that version
     task_timeout: timedelta | None = None
@@ -331,6 +373,7 @@ class Claim:
     origins: Sequence[Origin] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Claims:
     """What a claim found, the database's time then, and when the next run of these queues falls due (None: unknown or none)."""
@@ -340,6 +383,7 @@ class Claims:
     next_due: datetime | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Mail:
     """One inbox row."""
@@ -347,8 +391,10 @@ class Mail:
     run: int
     position: int
     arrival: Arrival
+    unreadable: str | None = None      # why its payload cannot be read
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ActivityRow:
     """A durable activity to be written with a commit. `owner` and `token` set: it is running here already."""
@@ -372,6 +418,7 @@ Effect = StartChild | SendSignal | StopOther | AwaitSignal | CancelWait | Emit |
 """Interrupts that the commit turns into rows elsewhere, in the order asked."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class NextRun:
     """The run of a chain that begins in the commit that ends the one before.
@@ -390,6 +437,7 @@ class NextRun:
     task_queue: str | None = None
     run_timeout: timedelta | None = None
     retry: RetryPolicy | None = None
+    headers: Mapping[str, str] | None = None
     signals: Sequence[SignalReceived] = ()     # read by that run, but taken by no code of it; before the unread mail
 
 
@@ -422,6 +470,7 @@ class TurnCommit:
                                                # False: let it go even over unread mail, due at `wake_at` for anybody
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Committed:
     """What became of a TurnCommit.
@@ -440,6 +489,7 @@ class Committed:
     reason: str | None = None          # of a refusal
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ActivityClaim:
     """A durable activity now owned by this worker. `attempt` is the one to run now (1, 2, ...)."""
@@ -461,9 +511,11 @@ class ActivityClaim:
     last_failure: Payload | None
     heartbeat: Payload | None
     cancel_requested: bool
+    unreadable: str | None = None      # why its payloads cannot be read
     late: str | None = None            # which time of an open attempt was up: it is to be judged, not run
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ActivityClaims:
     claims: Sequence[ActivityClaim]
@@ -471,6 +523,7 @@ class ActivityClaims:
     next_due: datetime | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Settle:
     """The end of a durable activity: its row goes, the arrival goes into the run's inbox, if the token still fits."""
@@ -481,6 +534,7 @@ class Settle:
     arrival: Arrival
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Retry:
     """A failed attempt that is tried again at `delay` after now, if the token still fits."""
@@ -493,6 +547,7 @@ class Retry:
     counts: bool = True                # False: handed back without having run, the attempt is not counted
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Beat:
     """A heartbeat of a running durable activity; `details` None leaves the last ones."""
@@ -503,6 +558,7 @@ class Beat:
     details: Payload | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Beaten:
     """`lost`: the row is gone or somebody else's: stop. `cancel_requested`: the run asks it to stop.
@@ -518,6 +574,7 @@ class Beaten:
     reset: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Open:
     """An attempt whose function returned without a result: somebody outside ends it, until `attempt_by` at the latest."""
@@ -528,6 +585,7 @@ class Open:
     attempt_by: datetime | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ActivityKey:
     """Which activity: by workflow and activity id, or by the token of one attempt (then `run` and `op` are set)."""
@@ -540,6 +598,7 @@ class ActivityKey:
     token: UUID | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class FoundActivity:
     """A pending activity. `token` None: nobody runs it, and `attempt` attempts have been begun."""
@@ -559,6 +618,7 @@ class FoundActivity:
     reset: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ActOnActivity:
     """What an operator does: `pause`, `resume`, `reset` or `update`. `delay`: not to begin before that long from now."""
@@ -627,7 +687,9 @@ class Store(Protocol):
         """How far updates are, in the order given."""
         ...
 
-    async def ask_question(self, id: UUID, workflow_id: str, run_id: str | None, name: str, input: Payload) -> bool:
+    async def ask_question(
+        self, id: UUID, workflow_id: str, run_id: str | None, name: str, input: Payload, headers: Mapping[str, str] = ...
+    ) -> bool:
         """Leave a query for a worker. False: there is no such run. A repeat with the same id is the same question."""
         ...
 
@@ -663,7 +725,14 @@ class Store(Protocol):
     async def claim_runs(
         self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None
     ) -> Claims: ...
-    async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry]]: ...
+    async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry] | PayloadError]:
+        """The entries of each run after the seq given with it, or why they cannot be read."""
+        ...
+
+    async def run_ids(self, runs: Sequence[int]) -> list[RunIds]:
+        """What names these runs, of those that are there."""
+        ...
+
     async def activity_ops(self, runs: Sequence[int]) -> Mapping[int, set[int]]: ...
     async def owned_with_mail(self, worker: int) -> list[int]: ...
     async def read_inbox(self, runs: Sequence[tuple[int, int]], *, limit: int) -> list[Mail]: ...

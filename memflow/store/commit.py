@@ -253,11 +253,11 @@ def _effect_rows(member: int, turn: TurnCommit) -> Iterator[tuple[Any, ...]]:
                 row = to_row(effect)
                 name = "hook_completed" if effect.failure is None else "hook_failed"
                 yield member, "answer_hook", op, name, target, run_id, row.attributes, row.encoding, row.data
-            case SendSignal(op=op, name=name, payload=payload, workflow_id=target, run_id=run_id):
+            case SendSignal(op=op, name=name, payload=payload, workflow_id=target, run_id=run_id, headers=headers):
                 if target is None:
                     yield member, "signal", op, name, None, None, None, payload.encoding, payload.data
                 else:
-                    row = to_row(SignalReceived(name, payload))
+                    row = to_row(SignalReceived(name, payload, headers=headers))
                     what = "send" + _before_child(turn, n, target)
                     yield member, what, op, name, target, run_id, row.attributes, row.encoding, row.data
             case AnswerUpdate(update_id=update_id, outcome=outcome):
@@ -291,6 +291,7 @@ def _next_rows(member: int, run: NextRun) -> Iterator[tuple[Any, ...]]:
         "search_encoding": encoding_of(run.record),
         "memo": _base64(run.memo),
         "memo_encoding": encoding_of(run.memo),
+        "headers": None if run.headers is None else headers_text(run.headers) or "{}",
     }
     attributes = json.dumps({name: value for name, value in about.items() if value is not None}, separators=(",", ":"))
     yield member, "next", None, run.workflow, None, run.run_id, attributes, encoding_of(run.input), data_of(run.input)

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from memflow.core.arrivals import Arrival
 from memflow.core.entries import JournalEntry
-from memflow.errors import ConfigurationError
+from memflow.errors import ConfigurationError, PayloadError
 from memflow.filters import Filter
 from memflow.firing import Action, ScheduleState
 from memflow.payload import Payload
@@ -56,6 +56,7 @@ from memflow.store.base import (
     Reply,
     Retry,
     RunFacts,
+    RunIds,
     RunRow,
     Sent,
     Settle,
@@ -193,8 +194,16 @@ class PostgresStore:
     async def replies(self, updates: Sequence[UpdateKey]) -> list[Reply]:
         return await questions.replies(self._database, self.namespace, updates)
 
-    async def ask_question(self, id: UUID, workflow_id: str, run_id: str | None, name: str, input: Payload) -> bool:
-        return await questions.ask_question(self._database, self.namespace, id, workflow_id, run_id, name, input)
+    async def ask_question(
+        self,
+        id: UUID,
+        workflow_id: str,
+        run_id: str | None,
+        name: str,
+        input: Payload,
+        headers: Mapping[str, str] = questions.NO_HEADERS,
+    ) -> bool:
+        return await questions.ask_question(self._database, self.namespace, id, workflow_id, run_id, name, input, headers)
 
     async def answers(self, ids: Sequence[UUID]) -> list[Answer]:
         return await questions.answers(self._database, ids)
@@ -254,8 +263,11 @@ class PostgresStore:
             self._database, worker=worker, namespace=self.namespace, task_queues=task_queues, limit=limit, version=version
         )
 
-    async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry]]:
-        return await journal.load_journals(self._database, runs)
+    async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry] | PayloadError]:
+        return dict(await journal.load_journals(self._database, runs))
+
+    async def run_ids(self, runs: Sequence[int]) -> list[RunIds]:
+        return await run_rows.run_ids(self._database, runs)
 
     async def activity_ops(self, runs: Sequence[int]) -> Mapping[int, set[int]]:
         return await activities.activity_ops(self._database, runs)

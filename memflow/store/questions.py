@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from uuid import UUID
 
 from memflow.payload import Payload
 from memflow.store.base import Answer, Question, Reply, UpdateKey
 from memflow.store.database import Database
-from memflow.store.rows import data_of, encoding_of, headers_of, origins_of, payload, payload_or_nothing
+from memflow.store.rows import data_of, encoding_of, headers_of, headers_text, origins_of, payload, payload_or_nothing
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 async def ask_question(
-    database: Database, namespace: str, id: UUID, workflow_id: str, run_id: str | None, name: str, input: Payload
+    database: Database,
+    namespace: str,
+    id: UUID,
+    workflow_id: str,
+    run_id: str | None,
+    name: str,
+    input: Payload,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> bool:
     """Leave a query for a worker. False: there is no such run."""
-    row = await database.row("ask_question", id, namespace, workflow_id, run_id, name, input.encoding, input.data)
+    row = await database.row(
+        "ask_question", id, namespace, workflow_id, run_id, name, input.encoding, input.data, headers_text(headers)
+    )
     return row is not None and bool(row["asked"])
 
 
@@ -46,6 +58,7 @@ async def take_questions(
             payload(row["memo"], row["memo_encoding"]),
             payload(row["search"], row["search_encoding"]),
             origins_of(row["origins"]),
+            headers_of(row["asked_headers"]),
         )
         for row in rows
         if row["id"] is not None

@@ -59,7 +59,7 @@ def retry_of(text: str | None) -> RetryPolicy | None:
 
 def origins_text(origins: Sequence[Origin]) -> str | None:
     """Origins as a JSON list; nothing for none."""
-    return json.dumps([[each.turn, each.workflow_id, each.run_id] for each in origins]) if origins else None
+    return json.dumps([[each.turn, each.workflow_id, each.run_id, each.first_run_id] for each in origins]) if origins else None
 
 
 def origins_of(text: str | None) -> tuple[Origin, ...]:

@@ -11,7 +11,7 @@ from memflow.core.arrivals import RunTerminated
 from memflow.core.entries import to_row
 from memflow.failure import Failure, encode_failure
 from memflow.runs import Status
-from memflow.store.base import Claim, Claims, NewRun, Outcome, RunFacts, RunRow, Sent, Started
+from memflow.store.base import Claim, Claims, NewRun, Outcome, RunFacts, RunIds, RunRow, Sent, Started
 from memflow.store.database import Database, Record
 from memflow.store.rows import (
     columns,
@@ -149,6 +149,21 @@ async def find_run(database: Database, namespace: str, workflow_id: str, run_id:
     return None if row is None else run_row(row)
 
 
+async def run_ids(database: Database, runs: Sequence[int]) -> list[RunIds]:
+    """What names these runs."""
+    return [
+        RunIds(
+            row["id"],
+            row["workflow_id"],
+            row["run_id"],
+            row["first_run_id"],
+            headers_of(row["headers"]),
+            origins_of(row["origins"]),
+        )
+        for row in await database.fetch("run_ids", list(runs))
+    ]
+
+
 async def facts_of(database: Database, run: int) -> RunFacts | None:
     """What a rebuild needs besides the row and the journal."""
     row = await database.row("facts_of", run)
@@ -159,6 +174,7 @@ async def facts_of(database: Database, run: int) -> RunFacts | None:
         row["continued_run_id"],
         payload(row["search"], row["search_encoding"]),
         payload(row["memo"], row["memo_encoding"]),
+        origins_of(row["origins"]),
     )
 
 
@@ -212,4 +228,5 @@ def run_row(row: Record) -> RunRow:
         origin_run_id=row["origin_run_id"],
         origin_seq=row["origin_seq"],
         continued_run_id=row["continued_run_id"],
+        headers=headers_of(row.get("headers")),
     )

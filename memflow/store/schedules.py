@@ -52,7 +52,8 @@ LEAST_PER_SCHEDULE = 10
 LARGEST_HANDED_ON = 64 * 1024
 """Bytes of a result that the next run is handed. It lies in that run's row, which each claim reads."""
 
-_REPLACED = "the next run of its schedule is due"
+REPLACED = "the next run of its schedule is due"
+"""Why a schedule stops one of its runs."""
 
 
 async def create_schedule(database: Database, namespace: str, row: ScheduleRow) -> bool:
@@ -158,8 +159,12 @@ async def _serve_rows(database: Database, namespace: str, rows: Sequence[Schedul
     for decision in decisions:
         await _stop(database, namespace, decision, conn)
     wanted = [(n, one) for n, decision in enumerate(decisions) for one in decision.start]
-    rows = [_with_outcome(row, ended) for row in rows]
-    runs = [_run_of(namespace, rows[n], one.at) for n, one in wanted]
+    rows = [
+        _with_outcome(replace(row, state=decision.state), row.state.running, ended)
+        for row, decision in zip(rows, decisions, strict=True)
+    ]
+    decisions = [replace(decision, state=row.state) for row, decision in zip(rows, decisions, strict=True)]
+    runs = [run_of(namespace, rows[n], one.at) for n, one in wanted]
     made = 0
     if runs:
         answers = await start_runs(database, runs, connection=conn)
@@ -187,7 +192,7 @@ async def _serve_rows(database: Database, namespace: str, rows: Sequence[Schedul
     return made
 
 
-def _run_of(namespace: str, row: ScheduleRow, at: datetime) -> NewRun:
+def run_of(namespace: str, row: ScheduleRow, at: datetime) -> NewRun:
     """The run for an instant. Its id is taken once and for all: an instant has one run, however often it is asked for."""
     action = row.action
     return NewRun(
@@ -211,9 +216,14 @@ def _run_of(namespace: str, row: ScheduleRow, at: datetime) -> NewRun:
 
 def _handed_on(row: ScheduleRow) -> dict[str, str]:
     """What the next run may know of the last one. It travels with the run, so it has to be small."""
-    known = {LAST_RESULT_HEADER: row.result, LAST_FAILURE_HEADER: row.failure}
+    known = {
+        LAST_RESULT_HEADER: (row.result, row.state.result_of),
+        LAST_FAILURE_HEADER: (row.failure, row.state.failure_of),
+    }
     return {
-        name: header_of(each) for name, each in known.items() if each is not None and len(each.data) <= LARGEST_HANDED_ON
+        name: header_of(each, bound)
+        for name, (each, bound) in known.items()
+        if each is not None and len(each.data) <= LARGEST_HANDED_ON
     }
 
 
@@ -234,15 +244,18 @@ async def _ended(
     return ended
 
 
-def _with_outcome(row: ScheduleRow, ended: Mapping[str, tuple[Status | None, Record | None]]) -> ScheduleRow:
+def _with_outcome(
+    row: ScheduleRow, watched: Sequence[Action], ended: Mapping[str, tuple[Status | None, Record | None]]
+) -> ScheduleRow:
     """The row with the result or failure of the latest of its runs that has ended."""
-    mine = [ended[each.run_id] for each in row.state.running if each.run_id in ended]
+    mine = [ended[each.run_id] for each in watched if each.run_id in ended]
     for status, found in sorted(((s, f) for s, f in mine if f is not None), key=lambda each: each[1]["closed_at"]):
         outcome = payload(found["result"], found["result_encoding"])
         if status is Status.COMPLETED:
-            row = replace(row, result=outcome, failure=None)
+            state = replace(row.state, result_of=found["run_id"], failure_of=None)
+            row = replace(row, result=outcome, failure=None, state=state)
         elif status in (Status.FAILED, Status.TIMED_OUT):
-            row = replace(row, failure=outcome)
+            row = replace(row, failure=outcome, state=replace(row.state, failure_of=found["run_id"]))
     return row
 
 
@@ -253,13 +266,13 @@ async def _stop(database: Database, namespace: str, decision: firing.Decision, c
             namespace,
             action.workflow_id,
             None,
-            to_row(RunTerminated(_REPLACED)).attributes,
-            encode_failure(terminated(_REPLACED)).data,
+            to_row(RunTerminated(REPLACED)).attributes,
+            encode_failure(terminated(REPLACED)).data,
             PARENT_CLOSED,
             connection=conn,
         )
     if decision.cancel:
-        arrival = CancelRequested(_REPLACED)
+        arrival = CancelRequested(REPLACED)
         await inbox.send(
             database, [ToRun(namespace, each.workflow_id, None, arrival) for each in decision.cancel], connection=conn
         )

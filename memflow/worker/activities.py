@@ -8,7 +8,7 @@ import contextvars
 import functools
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -19,8 +19,15 @@ from memflow.activity import ActivityContext, Info, activity_context, idempotenc
 from memflow.attempts import CancellationDetails, CompleteAsync
 from memflow.codec import Codec
 from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut
-from memflow.errors import ApplicationError, CancelledError, PayloadError
+from memflow.errors import ApplicationError, CancelledError, PayloadError, UnreadablePayloadError
 from memflow.failure import Failure, failure_of
+from memflow.interceptors import (
+    ActivityInbound,
+    ActivityOutbound,
+    ExecuteActivityInput,
+    WorkerInterceptor,
+    chained,
+)
 from memflow.judging import judge_attempt
 from memflow.payload import Payload
 from memflow.store.base import Settle, Store
@@ -63,12 +70,14 @@ class Runner:
         clock: DatabaseClock,
         per_second: float | None,
         client: Any = None,
+        interceptors: Sequence[WorkerInterceptor] = (),
     ) -> None:
         self._store = store
         self.client = client
         self.draining = False
         self.codec = codec
         self._executor = executor
+        self._interceptors = interceptors
         self._clock = clock
         self._slots = slots
         self._free = slots
@@ -219,27 +228,39 @@ class Runner:
         if definition.transactional and job.token is None:
             raise ApplicationError(f"activity {errand.name!r} is transactional and cannot be local", non_retryable=True)
         if definition.dynamic:
-            arguments = [self.codec.decode(errand.input)]
+            arguments = [self.codec.decode(errand.input, definition.argument_types[0] if definition.argument_types else Any)]
         else:
             arguments = self.codec.decode_arguments(errand.input, definition.argument_types, definition.required_arguments)
         job.context = _JobContext(self, job)
         activity_context.set(job.context)
         if definition.transactional:
             return await self._in_transaction(job, arguments)
-        if definition.is_async:
-            value = await definition.run(*arguments)
-        else:
-            run = definition.run
-            if not definition.no_thread_cancel_exception:
-                job.context.injection = injection = ThreadCancel()
-                run = functools.partial(injection.run, definition.run)
-            if job.stopped is not None:                  # between its start and now
-                job.context.stop(DETAILS[job.stopped])
-            bound = functools.partial(contextvars.copy_context().run, run, *arguments)
-            call = asyncio.get_running_loop().run_in_executor(self._executor, bound)
-            job.context.thread = call
-            value = await asyncio.shield(call)
-        return self._returned(job, value)
+        return self._returned(job, await self._called(job, arguments))
+
+    async def _called(self, job: Job, arguments: Sequence[Any]) -> Any:
+        """What the function returns, through interceptors if there are any."""
+        definition = job.definition
+        if not self._interceptors:
+            return await self.run(job, definition.run, arguments)
+        first = _Function(self, job)
+        inbound: ActivityInbound = chained(first, self._interceptors, "intercept_activity")
+        inbound.init(first.outbound)
+        wanted = ExecuteActivityInput(definition.run, arguments, dict(job.errand.headers), definition.is_async)
+        return await inbound.execute_activity(wanted)
+
+    async def run(self, job: Job, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+        """Call the function itself, in a thread if it is not async."""
+        if job.definition.is_async:
+            return await function(*arguments)
+        if not job.definition.no_thread_cancel_exception:
+            job.context.injection = injection = ThreadCancel()
+            function = functools.partial(injection.run, function)
+        if job.stopped is not None:                      # between its start and now
+            job.context.stop(DETAILS[job.stopped])
+        bound = functools.partial(contextvars.copy_context().run, function, *arguments)
+        call = asyncio.get_running_loop().run_in_executor(self._executor, bound)
+        job.context.thread = call
+        return await asyncio.shield(call)
 
     def _returned(self, job: Job, value: Any) -> Ending:
         result = self.codec.encode(value, job.definition.result_type)
@@ -254,7 +275,7 @@ class Runner:
         try:
             async with self._store.transaction() as connection:
                 job.context.connection = connection
-                value = await job.definition.run(*arguments)
+                value = await self._called(job, arguments)
                 ending = self._returned(job, value)
                 if not isinstance(ending, ActivityCompleted):
                     raise _NotOurs
@@ -271,7 +292,7 @@ class Runner:
 
     def _failed(self, job: Job, error: BaseException) -> Ending:
         failure = failure_of(error, self.codec)
-        if isinstance(error, PayloadError):
+        if isinstance(error, PayloadError) and not isinstance(error, UnreadablePayloadError):
             failure = _final(failure)                    # the same bytes will not decode or encode the next time either
         return self.judge(job, failure)
 
@@ -390,6 +411,35 @@ class _JobContext(ActivityContext):
     def heartbeat(self, details: tuple[Any, ...]) -> None:
         payload = self._runner.codec.encode(list(details)) if details else None
         self._loop.call_soon_threadsafe(self._runner.beat, self._job, payload)
+
+
+class _Function(ActivityInbound):
+    """The activity itself, at the inner end of the chain."""
+
+    def __init__(self, runner: Runner, job: Job) -> None:
+        self._runner = runner
+        self._job = job
+        self.outbound = _Attempt(job.context)
+
+    def init(self, outbound: ActivityOutbound) -> None:
+        if outbound is not self.outbound:
+            self._job.context.outbound = outbound
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        return await self._runner.run(self._job, input.fn, input.args)
+
+
+class _Attempt(ActivityOutbound):
+    """What the worker itself says and does for an activity."""
+
+    def __init__(self, context: _JobContext) -> None:
+        self._context = context
+
+    def info(self) -> Info:
+        return self._context.info
+
+    def heartbeat(self, *details: Any) -> None:
+        self._context.heartbeat(details)
 
 
 def _ids(job: Job) -> dict[str, object]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from memflow.core.arrivals import RunTimedOut
+from memflow.core.definition import CRON_HEADER, LAST_FAILURE_HEADER, LAST_RESULT_HEADER, header_of
 from memflow.core.interrupts import AnswerUpdate, Cancelled, Closing, Complete, ContinueAsNew, Fail
 from memflow.core.replay import Replay
+from memflow.cron import next_after
 from memflow.failure import Failure, encode_failure
 from memflow.names import next_run_id
 from memflow.payload import Payload
@@ -48,13 +50,47 @@ def next_run(claim: Claim, closing: Closing | RunTimedOut, replay: Replay, now: 
             task_queue=closing.task_queue,
             run_timeout=closing.run_timeout,
             retry=closing.retry,
+            headers=closing.headers,
             signals=replay.unread,
         )
     delay = _delay(claim, closing, replay, now)
     if delay is None:
-        return None
+        return _by_cron(claim, closing, replay, now)
     # Another attempt begins with what the run was given, not with what it made of it.
     return NextRun(next_run_id(claim.run_id), claim.attempt + 1, delay, claim.record, claim.memo, signals=replay.unread)
+
+
+def cron_delay(line: str, now: datetime) -> timedelta | None:
+    """How long until a cron line is due, as in `CRON_HEADER`; None if it never is again.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    zone = "UTC"
+    for mark in ("CRON_TZ=", "TZ="):
+        if line.startswith(mark):
+            zone, _, line = line.removeprefix(mark).partition(" ")
+    at = next_after(line, now, zone)
+    return None if at is None else at - now
+
+
+def _by_cron(claim: Claim, closing: Closing | RunTimedOut, replay: Replay, now: datetime) -> NextRun | None:
+    """The run at the next time of a cron line; None without one, and for a chain that was asked to end."""
+    line = claim.headers.get(CRON_HEADER)
+    if line is None or replay.cancelling or not (isinstance(closing, Complete) or _failure_of(closing) is not None):
+        return None
+    delay = cron_delay(line, now)
+    if delay is None or (claim.execution_deadline is not None and now + delay >= claim.execution_deadline):
+        return None
+    headers = dict(claim.headers)
+    headers.pop(LAST_FAILURE_HEADER, None)
+    failure = _failure_of(closing)
+    if isinstance(closing, Complete):
+        headers[LAST_RESULT_HEADER] = header_of(closing.result)
+    elif failure is not None:
+        headers[LAST_FAILURE_HEADER] = header_of(encode_failure(failure))
+    following = next_run_id(claim.run_id)
+    return NextRun(following, 1, delay, claim.record, claim.memo, headers=headers, signals=replay.unread)
 
 
 def unanswered(replay: Replay, following: NextRun | None) -> list[AnswerUpdate]:

@@ -17,7 +17,7 @@ from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import CancelActivity, ScheduleActivity
 from memflow.core.journal import rebuild
 from memflow.core.replay import Replay, TurnFailed
-from memflow.errors import NondeterminismError
+from memflow.errors import NondeterminismError, PayloadError
 from memflow.options import VersioningBehavior
 from memflow.runs import Status
 from memflow.store.base import Claim, Store, TurnCommit
@@ -72,6 +72,8 @@ class Claims:
             definition = self._registry.workflow(claim.workflow)
             if definition is None:
                 refused.append(self._unknown(claim))
+            elif claim.unreadable is not None:
+                refused.append(self._unreadable(claim, PayloadError(claim.unreadable)))
             elif claim.length == 0:
                 self._settle_in(self._resident(claim, Replay(definition, self._info(claim), self._codec), {}))
             else:
@@ -121,6 +123,7 @@ class Claims:
             claim.record,
             claim.memo,
             tuple(claim.origins),
+            handed_on=claim.handed_on,
         )
 
     async def _rebuild(self, cold: list[Claim]) -> list[TurnCommit]:
@@ -130,6 +133,9 @@ class Claims:
         refused: list[TurnCommit] = []
         for claim in cold:
             entries = journals.get(claim.run, [])
+            if isinstance(entries, PayloadError):
+                refused.append(self._unreadable(claim, entries))
+                continue
             definition = self._registry.workflow(claim.workflow)
             assert definition is not None, "others have been handed back"
             try:
@@ -183,7 +189,10 @@ class Claims:
                 resident = self._residents.get(row.run)
                 if resident is not None and row.position > resident.read:
                     resident.read = row.position
-                    resident.arrivals.append((row.position, _as_the_parent_sees_it(resident, row.arrival)))
+                    if row.unreadable is None:
+                        resident.arrivals.append((row.position, _as_the_parent_sees_it(resident, row.arrival)))
+                    else:
+                        resident.unreadable = PayloadError(row.unreadable)
                     touched[row.run] = resident
             last = len(mail) < MAIL_LIMIT
             for resident in touched.values():
@@ -196,6 +205,14 @@ class Claims:
                         self._hands.mark(self._residents[run])
                 return
             wanted = [(run, self._residents[run].read) for run, _ in wanted if run in self._residents]
+
+    def _unreadable(self, claim: Claim, error: PayloadError) -> TurnCommit:
+        log.error(
+            "the payloads of a run cannot be read; it is parked and tried again: %s",
+            error,
+            extra={"workflow_id": claim.workflow_id, "run_id": claim.run_id, "retries": claim.retries},
+        )
+        return _parked(claim, self._hands.now(), stuck_because(error))
 
     def _unknown(self, claim: Claim) -> TurnCommit:
         known = ", ".join(sorted(self._registry.workflows)) or "none"
@@ -214,10 +231,12 @@ class Claims:
 
 def _as_the_parent_sees_it(resident: Resident, arrival: Arrival) -> Arrival:
     """A child's own failure comes as it ended the child; its parent sees a child that failed, with that as the cause."""
-    if not isinstance(arrival, ChildFailed | ChildCancelled) or arrival.failure.kind == "child":
+    if not isinstance(arrival, ChildFailed | ChildCancelled):
         return arrival
-    child = resident.replay.open_children.get(arrival.op)
-    return arrival if child is None else replace(arrival, failure=verdicts.child_failed(child, arrival.failure))
+    child, failure = resident.replay.open_children.get(arrival.op), arrival.failure
+    if child is None or (failure.kind == "child" and failure.facts.get("workflow_id") == child.workflow_id):
+        return arrival
+    return replace(arrival, failure=verdicts.child_failed(child, failure))
 
 
 def _parked(claim: Claim, now: datetime, detail: str) -> TurnCommit:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from memflow.activity import ActivityDefinition
 from memflow.codec import Codec
 from memflow.errors import DatabaseError
+from memflow.interceptors import WorkerInterceptor, overrides
 from memflow.store.base import Committed, Store
 from memflow.worker import collector, guard
 from memflow.worker.activities import Runner
@@ -87,6 +88,7 @@ class Settings:
     pins: bool                         # runs of workflows that do not say otherwise stay with this version
     executor: Executor
     trace_sinks: tuple[TraceSink, ...]
+    interceptors: tuple[WorkerInterceptor, ...] = ()
 
 
 class Engine:
@@ -131,6 +133,7 @@ class Engine:
             executor=settings.executor,
             clock=self._clock,
             per_second=settings.max_activities_per_second,
+            interceptors=overrides(settings.interceptors, "intercept_activity"),
             client=self._client,
         )
         self._runner.freed = self._slot_free
@@ -141,6 +144,7 @@ class Engine:
             executor=settings.executor,
             clock=self._clock,
             per_second=None,
+            interceptors=overrides(settings.interceptors, "intercept_activity"),
             client=self._client,
         )
         self._queued = Queued(
@@ -494,8 +498,7 @@ class Engine:
         for timer in (resident.flush_timer, resident.due_timer):
             if timer is not None:
                 timer.cancel()
-        jobs = list(resident.pending.memory.values())
-        resident.pending.memory.clear()
+        jobs = resident.pending.give_up()
         for job in jobs:
             if job.later is not None:
                 job.later.cancel()

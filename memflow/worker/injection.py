@@ -17,7 +17,8 @@ from memflow.errors import CancelledError
 class ThreadCancel:
     """One call in one thread, and the one exception that may be raised in it from outside."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: type[BaseException] = CancelledError) -> None:
+        self._error = error
         self._lock = threading.Lock()
         self._thread: int | None = None
         self._shields = 0
@@ -28,7 +29,7 @@ class ThreadCancel:
         """Call `function`; nothing is raised in this thread before or after it."""
         with self._lock:
             if self._wanted:
-                raise CancelledError("cancelled before it began")
+                raise self._error("cancelled before it began")
             thread = self._thread = threading.get_ident()
         try:
             return function(*arguments)
@@ -47,7 +48,7 @@ class ThreadCancel:
     def _raise(self) -> None:
         if self._wanted and not self._raised and not self._shields and self._thread is not None:
             self._raised = True
-            _set(self._thread, CancelledError)
+            _set(self._thread, self._error)
 
     @contextmanager
     def shield(self) -> Generator[None, None, None]:
@@ -62,7 +63,7 @@ class ThreadCancel:
                 late = self._wanted and not self._raised and not self._shields
                 self._raised = self._raised or late
         if late:
-            raise CancelledError("cancelled")
+            raise self._error("cancelled")
 
 
 def _set(thread: int, error: type[BaseException] | None) -> None:

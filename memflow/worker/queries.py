@@ -14,6 +14,7 @@ from memflow.codec import Codec
 from memflow.core.definition import Definition, RunInfo
 from memflow.core.journal import rebuild
 from memflow.core.replay import Replay
+from memflow.errors import PayloadError
 from memflow.failure import encode_failure, failure_of
 from memflow.store.base import Answer, Question, Store
 from memflow.worker.cache import Cache
@@ -119,12 +120,15 @@ class Queries:
             for question in questions:
                 try:
                     if question.run not in rebuilt:
+                        entries = journals.get(question.run, [])
+                        if isinstance(entries, PayloadError):
+                            raise entries
                         with self._watchdog.turn(question.workflow_id):
                             rebuilt[question.run] = rebuild(
                                 _known(self._registry, question.workflow),
                                 _info(question, self._store.namespace),
                                 self._codec,
-                                journals.get(question.run, []),
+                                entries,
                             )
                 except Exception as error:
                     self._answers.append(self._failed(question, error.__cause__ or error))
@@ -152,7 +156,7 @@ class Queries:
     def _ask(self, replay: Replay, question: Question) -> Answer:
         try:
             with self._watchdog.turn(question.workflow_id):
-                return Answer(question.id, "answered", replay.query(question.name, question.input))
+                return Answer(question.id, "answered", replay.query(question.name, question.input, question.asked_headers))
         except (Exception, SystemExit, asyncio.CancelledError) as error:  # user code is called: an error is its answer
             return self._failed(question, error)
 
@@ -182,6 +186,7 @@ def _info(question: Question, namespace: str) -> RunInfo:
         question.record,
         question.memo,
         tuple(question.origins),
+        handed_on=question.handed_on,
     )
 
 

@@ -96,6 +96,16 @@ class Queued:
             self._retry(Retry(claim.run, claim.op, claim.token, delay, encode_failure(reason), counts=False))
             log.warning("activity type unknown here, handed back", extra={"activity": claim.name, "task_queue": claim.task_queue})
             return
+        if claim.unreadable is not None:
+            reason = Failure("application", claim.unreadable, type="PayloadError")
+            delay = verdicts.backoff(claim.attempt - 1)
+            self._retry(Retry(claim.run, claim.op, claim.token, delay, encode_failure(reason), counts=False))
+            log.error(
+                "the payloads of an activity cannot be read, handed back: %s",
+                claim.unreadable,
+                extra={"activity": claim.name, "workflow_id": claim.workflow_id, "run_id": claim.run_id},
+            )
+            return
         most = claim.options.retry.maximum_attempts
         if most and claim.attempt > most:
             # The attempt before was the last one, and whoever ran it was lost: it is not known what it did.
@@ -168,9 +178,12 @@ class Queued:
             self._ring()
 
     def ask_about_all(self) -> None:
-        """Beat for every durable job that runs here: the answer says which to stop."""
+        """Beat for every durable job that runs here: the answer says which to stop.
+
+        One whose row is being written has its token already; asked about too early, it would seem to be lost.
+        """
         for job in self._runner.jobs:
-            if job.token is not None:
+            if job.token is not None and not job.becoming_a_row:
                 self._beats.setdefault(job.key, Beat(job.errand.run, job.errand.op, job.token, None))
         if self._beats:
             self._ring()

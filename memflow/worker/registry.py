@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import Any, TypeVar
@@ -10,11 +10,16 @@ from typing import Any, TypeVar
 from memflow.activity import ActivityDefinition, activity_definition_of
 from memflow.core.definition import Definition, Hook
 from memflow.errors import ConfigurationError
+from memflow.interceptors import WorkerInterceptor
 from memflow.workflow import standalone
 from memflow.workflow.define import definition_of, is_workflow
 from memflow.workflow.hooks import hook_of, hook_of_definition
+from memflow.workflow.intercepting import intercepted
 
 T = TypeVar("T", Definition, ActivityDefinition, Hook)
+
+ANY = "*"
+"""The name of a workflow that runs every type which has no definition of its own here."""
 
 
 class Registry:
@@ -60,7 +65,9 @@ class Registry:
         if known is not None:
             return known
         activity = standalone.activity_of(name)
-        if activity is None or self.activity(activity) is None:
+        if activity is None:
+            return self.workflows.get(ANY)
+        if self.activity(activity) is None:
             return None
         found = self._standalone.get(activity)
         if found is None:
@@ -71,6 +78,10 @@ class Registry:
     def has_activities(self) -> bool:
         """Whether it has any."""
         return bool(self.activities) or self.dynamic_activity is not None
+
+    def intercept(self, interceptors: Sequence[WorkerInterceptor]) -> None:
+        """Put interceptors around every workflow."""
+        self.workflows = {name: intercepted(each, interceptors) for name, each in self.workflows.items()}
 
     @property
     def types(self) -> list[str]:

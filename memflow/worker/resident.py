@@ -47,7 +47,7 @@ from memflow.core.interrupts import (
     WriteRecord,
 )
 from memflow.core.replay import Replay, TurnFailed
-from memflow.errors import ConfigurationError
+from memflow.errors import ConfigurationError, PayloadError
 from memflow.failure import encode_failure
 from memflow.payload import NO_ARGUMENTS
 from memflow.runs import Status
@@ -123,6 +123,7 @@ class Resident:
         self.wake_at: datetime | None = None         # as of the last commit that asked for release
         self.leaving: str | None = None              # why it is released without keeping its replay
         self.detail: str | None = None
+        self.unreadable: PayloadError | None = None  # mail that cannot be read: nothing behind it may be either
         self.questions: list[Question] = []          # asked while turns were unsaved: answered when their commit has won
         self._version = version
         self.ending = claim.ending                   # its end met unread mail: the next turn takes all there is
@@ -171,6 +172,8 @@ class Resident:
         if self.claim.deadline is not None and self.claim.deadline <= now:
             self._end_by_time(now)
             return
+        if self.unreadable is not None:
+            raise TurnFailed("mail of this run cannot be read") from self.unreadable
         first = self.turn == 0
         arrivals = self._due(now, first)
         if not arrivals:

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError
+from memflow.interceptors import WorkerInterceptor
 from memflow.names import check_name
 from memflow.options import VersioningBehavior, versioning_of
 from memflow.worker.engine import Connected, Engine, Settings, TraceSink
@@ -32,7 +33,7 @@ class Worker:
     functions may. `lease` is how long this worker may be silent before others take over its work.
     `poll_interval` is how often it looks when no doorbell rings. `graceful_shutdown_timeout` is how long running
     activities may go on when it stops; what is not done by then is handed back and runs again elsewhere.
-    Durations are timedelta, text or seconds.
+    Durations are timedelta, text or seconds. `interceptors` come behind those of the client that are worker interceptors too.
 
     With a `version` (or `build_id`) the runs that it begins stay with workers of that version, unless they are declared with
     `versioning_behavior="auto_upgrade"` or `default_versioning` says so. New runs go to the newest version that lives on the
@@ -65,9 +66,13 @@ class Worker:
         poll_interval: Duration = 1,
         on_fatal_error: Callable[[BaseException], None] | None = None,
         trace_sinks: Sequence[TraceSink] | None = None,
+        interceptors: Sequence[WorkerInterceptor] = (),
     ) -> None:
         self._client = client
         self._registry = Registry(workflows, activities, hooks)
+        around = _interceptors(client, interceptors)
+        if around:
+            self._registry.intercept(around)
         if not self._registry.workflows and not self._registry.has_activities:
             raise ConfigurationError("this worker has nothing to run: list workflows=[...] or activities=[...]")
         for name, count, least in (
@@ -110,6 +115,7 @@ class Worker:
             pins=versioning_of(default_versioning, what="default_versioning") is VersioningBehavior.PINNED,
             executor=executor,
             trace_sinks=tuple(trace_sinks) if trace_sinks is not None else _installed_sinks(),
+            interceptors=around,
         )
         self._on_fatal_error = on_fatal_error
         self._engine: Engine | None = None
@@ -224,6 +230,17 @@ class _OnTerm:
             self._stops.discard(self._stop)
             if not self._stops:
                 self._loop.remove_signal_handler(signal.SIGTERM)
+
+
+def _interceptors(client: Connected, given: Sequence[object]) -> tuple[WorkerInterceptor, ...]:
+    for each in given:
+        if not isinstance(each, WorkerInterceptor):
+            raise ConfigurationError(
+                f"interceptors: {each!r} is no WorkerInterceptor; give instances of a class derived from"
+                " memflow.interceptors.Interceptor or WorkerInterceptor"
+            )
+    of_client = getattr(client, "interceptors", ())
+    return tuple(each for each in (*of_client, *given) if isinstance(each, WorkerInterceptor))
 
 
 def _installed_sinks() -> tuple[TraceSink, ...]:

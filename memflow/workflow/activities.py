@@ -12,8 +12,7 @@ from typing_extensions import Unpack
 
 from memflow.activity import Activity, stub_of
 from memflow.errors import ConfigurationError
-from memflow.payload import Payload
-from memflow.scheduling import ActivityCall, ActivityKeywords, activity_call, encoded, perform
+from memflow.scheduling import ActivityCall, ActivityKeywords, activity_call, performing
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -61,7 +60,7 @@ async def execute_activity(  # type: ignore[misc]  # mypy does not see that *Any
         asyncio.CancelledError: this task was cancelled; what becomes of the activity tells `cancellation_type`.
     """
     given = cast("ActivityKeywords", keywords)
-    return await perform(*prepared("execute_activity", activity, arguments, args, result_type, given))
+    return await performing("execute_activity", *prepared("execute_activity", activity, arguments, args, result_type, given))
 
 
 @overload
@@ -99,7 +98,7 @@ def start_activity(  # type: ignore[misc]  # mypy does not see that *Any takes *
     """
     given = cast("ActivityKeywords", keywords)
     ready = prepared("start_activity", activity, arguments, args, result_type, given)
-    return asyncio.create_task(perform(*ready), name=f"activity {ready[0].name}")
+    return asyncio.create_task(performing("start_activity", *ready), name=f"activity {ready[0].name}")
 
 
 def prepared(
@@ -109,22 +108,22 @@ def prepared(
     args: Sequence[Any] | None,
     result_type: Any,
     keywords: ActivityKeywords,
-) -> tuple[ActivityCall, Payload, Any]:
-    """What to ask for: the call, its encoded arguments, the type of its result.
+) -> tuple[ActivityCall, Sequence[Any], Sequence[Any], Any]:
+    """What to ask for: the call, its arguments and their types, the type of its result.
 
     Raises:
-        ConfigurationError, PayloadError, TypeError: as the verb says.
+        ConfigurationError, TypeError: as the verb says.
     """
     if args is not None:
         if arguments:
             raise ConfigurationError(f"{verb}: give the arguments one by one or as args=[...], not both")
         arguments = args
     if isinstance(activity, str):
-        return activity_call(activity, keywords), encoded(verb, arguments, ()), result_type
+        return activity_call(activity, keywords), arguments, (), result_type
     known = as_activity(activity)
     call, parameters, (types, declared) = known.prepare(keywords)
     result = declared if result_type is Any else result_type
-    return call, encoded(verb, parameters.bind(arguments, {}), types), result
+    return call, parameters.bind(arguments, {}), types, result
 
 
 def as_activity(function: Any) -> Activity[..., Any]:

@@ -15,6 +15,7 @@ from memflow.core.replay import Replay
 from memflow.duration import Duration
 from memflow.errors import ConfigurationError, WorkflowAlreadyStartedError
 from memflow.failure import exception_of
+from memflow.interceptors import StartChildWorkflowInput
 from memflow.names import check_name, child_run_id, child_workflow_id
 from memflow.options import CancellationType, ChildOptions, ParentClosePolicy
 from memflow.retry import RetryPolicy, retry_policy
@@ -89,7 +90,7 @@ class ChildHandle(Generic[R]):
             TypeError: too few or too many arguments for the method.
             PayloadError: an argument does not fit, or is no plain JSON value and nothing says what it is.
         """
-        signal_run("handle.signal", target, arguments, type, self.id, self.run_id)
+        await signal_run("handle.signal", target, arguments, type, self.id, self.run_id, child=True)
 
     async def cancel(self, *, reason: str | None = None) -> None:
         """Ask the child to cancel itself. Whether it does shows in `result()`."""
@@ -131,11 +132,7 @@ async def start_child(  # type: ignore[misc]  # mypy does not see that *Any take
         ConfigurationError: an option cannot work.
     """
     given = cast("ChildKeywords", keywords)
-    replay, asked, result = _asking("start_child", workflow, _one_of(arguments, args), result_type, given, announce=True)
-    # A cancelled start does not wait for the child's end: there is no handle yet that would give it.
-    answer = await _answer(replay, asked, patient=False)
-    assert isinstance(answer, ChildStarted), f"{answer} does not answer the start of a child"
-    return ChildHandle(replay, asked, result)
+    return await _start("start_child", workflow, _one_of(arguments, args), result_type, given, announce=True)
 
 
 @overload
@@ -170,10 +167,8 @@ async def execute_child(  # type: ignore[misc]  # mypy does not see that *Any ta
         asyncio.CancelledError: this task was cancelled; what becomes of the child tells `cancellation_type`.
     """
     given = cast("ChildKeywords", keywords)
-    replay, asked, result = _asking("execute_child", workflow, _one_of(arguments, args), result_type, given, announce=False)
-    answer = await _answer(replay, asked, patient=True)
-    assert not isinstance(answer, ChildStarted), "a start was announced that nobody asked for"
-    return _outcome(replay, answer, result)
+    handle = await _start("execute_child", workflow, _one_of(arguments, args), result_type, given, announce=False)
+    return await handle.result()
 
 
 def _one_of(arguments: Sequence[Any], args: Sequence[Any] | None) -> Sequence[Any]:
@@ -184,12 +179,10 @@ def _one_of(arguments: Sequence[Any], args: Sequence[Any] | None) -> Sequence[An
     return args
 
 
-def _asking(
+async def _start(
     verb: str, workflow: Any, arguments: Sequence[Any], result_type: Any, keywords: ChildKeywords, *, announce: bool
-) -> tuple[Replay, StartChild, Any]:
-    """Encode first: an argument that cannot be stored leaves no op behind."""
+) -> ChildHandle[Any]:
     replay = context.current(verb)
-    info = replay.info
     if isinstance(workflow, str):
         name, types, result = check_name(workflow, what="workflow name"), (), result_type
     else:
@@ -197,25 +190,39 @@ def _asking(
         name, types, result = definition.name, definition.argument_types, definition.result_type
         if not definition.required_arguments <= len(arguments) <= len(types):
             raise TypeError(f"workflow {name} takes {len(types)} arguments, {len(arguments)} were given")
-    input = replay.codec.encode_arguments(arguments, types)
-    options = _options(keywords)
-    headers = text_headers(keywords.get("headers"))
     given = keywords.get("id")
     if given is not None:
         check_name(given, what="workflow id")
+    options, headers = _options(keywords), text_headers(keywords.get("headers"))
+    asked = StartChildWorkflowInput(name, arguments, given, headers, options, types, result, announce)
+    if replay.outbound is None:
+        return await begin(replay, asked)
+    handle: ChildHandle[Any] = await replay.outbound.start_child_workflow(asked)
+    return handle
+
+
+async def begin(replay: Replay, wanted: StartChildWorkflowInput) -> ChildHandle[Any]:
+    """Ask for a child; with `announce` wait until it exists. Encodes first: a refused argument leaves no op behind."""
+    info = replay.info
+    input = replay.codec.encode_arguments(wanted.args, wanted.arg_types)
+    given = wanted.id
     op = replay.next_op()
     asked = StartChild(
         op=op,
-        workflow=name,
+        workflow=wanted.workflow,
         workflow_id=child_workflow_id(info.workflow_id, info.run_id, op) if given is None else given,
         run_id=child_run_id(info.run_id, op),
         input=input,
-        options=options,
-        announce=announce,
-        headers=headers,
+        options=wanted.options,
+        announce=wanted.announce,
+        headers=wanted.headers,
     )
     replay.ask(asked)
-    return replay, asked, result
+    if wanted.announce:
+        # A cancelled start does not wait for the child's end: there is no handle yet that would give it.
+        answer = await _answer(replay, asked, patient=False)
+        assert isinstance(answer, ChildStarted), f"{answer} does not answer the start of a child"
+    return ChildHandle(replay, asked, wanted.result_type)
 
 
 def _options(keywords: ChildKeywords) -> ChildOptions:

@@ -8,11 +8,13 @@ from typing import Any, NoReturn
 from memflow.core import context
 from memflow.core.chain import ContinueAsNewError
 from memflow.core.interrupts import ContinueAsNew
+from memflow.core.replay import Replay
 from memflow.duration import Duration
 from memflow.errors import ConfigurationError, ReadOnlyError
+from memflow.interceptors import ContinueAsNewInput
 from memflow.names import check_name
 from memflow.retry import RetryPolicy, retry_policy
-from memflow.scheduling import time_limit
+from memflow.scheduling import text_headers, time_limit
 from memflow.workflow.define import definition_of
 
 LONG = 10_000
@@ -58,8 +60,9 @@ def continue_as_new(
         raise ConfigurationError("give the arguments one by one or as args=[...], not both")
     given = arguments if args is None else args
     name: str | None
+    types: Sequence[Any] = ()
     if isinstance(workflow, str):
-        name, input = check_name(workflow, what="workflow name"), replay.codec.encode_arguments(given, ())
+        name = check_name(workflow, what="workflow name")
     else:
         definition = replay.definition if workflow is None else definition_of(workflow)
         if not definition.required_arguments <= len(given) <= len(definition.argument_types):
@@ -67,14 +70,32 @@ def continue_as_new(
                 f"workflow {definition.name} takes {len(definition.argument_types)} arguments, {len(given)} were given"
             )
         name = None if workflow is None else definition.name
-        input = replay.codec.encode_arguments(given, definition.argument_types)
+        types = definition.argument_types
+    asked = ContinueAsNewInput(
+        args=given,
+        workflow=name,
+        headers=None,
+        task_queue=None if task_queue is None else check_name(task_queue, what="task_queue"),
+        run_timeout=time_limit(run_timeout, "run_timeout"),
+        retry=retry_policy(retry),
+        memo=None if memo is None else dict(memo),
+        arg_types=types,
+    )
+    if replay.outbound is not None:
+        replay.outbound.continue_as_new(asked)
+    go_on(replay, asked)
+
+
+def go_on(replay: Replay, wanted: ContinueAsNewInput) -> NoReturn:
+    """The same, behind interceptors."""
     raise ContinueAsNewError(
         ContinueAsNew(
-            input=input,
-            workflow=name,
-            task_queue=None if task_queue is None else check_name(task_queue, what="task_queue"),
-            run_timeout=time_limit(run_timeout, "run_timeout"),
-            retry=retry_policy(retry),
-            memo=None if memo is None else replay.codec.encode(dict(memo)),
+            input=replay.codec.encode_arguments(wanted.args, wanted.arg_types),
+            workflow=wanted.workflow,
+            task_queue=wanted.task_queue,
+            run_timeout=wanted.run_timeout,
+            retry=wanted.retry,
+            memo=None if wanted.memo is None else replay.codec.encode(dict(wanted.memo)),
+            headers=None if wanted.headers is None else text_headers(wanted.headers),
         )
     )

@@ -10,8 +10,11 @@ from memflow.core import context
 from memflow.core.chain import ContinueAsNewError
 from memflow.core.definition import RunInfo
 from memflow.core.interrupts import SendSignal, StopOther
+from memflow.core.replay import Replay
 from memflow.core.unwinding import Evicted
+from memflow.interceptors import SignalOtherInput
 from memflow.names import check_name
+from memflow.scheduling import text_headers
 from memflow.workflow.handlers import handler_name, handler_types
 
 Ts = TypeVarTuple("Ts")
@@ -19,7 +22,8 @@ Ts = TypeVarTuple("Ts")
 
 def info() -> RunInfo:
     """Which run this is: ids, type, queue, parent, headers."""
-    return context.current("info").info
+    replay = context.current("info")
+    return replay.info if replay.outbound is None else replay.outbound.info()
 
 
 def in_workflow() -> bool:
@@ -62,7 +66,7 @@ class ExternalHandle:
             TypeError: too few or too many arguments for the method.
             PayloadError: an argument does not fit, or is no plain JSON value and nothing says what it is.
         """
-        signal_run("handle.signal", target, arguments, type, self.id, self.run_id)
+        await signal_run("handle.signal", target, arguments, type, self.id, self.run_id)
 
     async def cancel(self, *, reason: str | None = None) -> None:
         """Ask it to cancel itself."""
@@ -82,7 +86,9 @@ def did_interrupt(error: BaseException) -> bool:
     return isinstance(error, Evicted | ContinueAsNewError)
 
 
-def signal_run(verb: str, target: Any, arguments: Sequence[Any], type: Any, workflow_id: str, run_id: str | None) -> None:
+async def signal_run(
+    verb: str, target: Any, arguments: Sequence[Any], type: Any, workflow_id: str, run_id: str | None, *, child: bool = False
+) -> None:
     """Ask that a signal be sent to one run: to the handler of that name, or to that method."""
     replay = context.current(verb)
     name = check_name(handler_name(target, "signal"), what="signal name")
@@ -90,14 +96,29 @@ def signal_run(verb: str, target: Any, arguments: Sequence[Any], type: Any, work
     given = arguments if parameters is None else parameters.bind(arguments, {})
     match len(given):
         case 0:
-            encoded = replay.codec.encode(None)
+            wanted = SignalOtherInput(name, None, workflow_id, run_id)
         case 1:
-            encoded = replay.codec.encode(given[0], type if parameters is None else types[0])
+            wanted = SignalOtherInput(name, given[0], workflow_id, run_id, type=type if parameters is None else types[0])
         case _ if parameters is None:
-            encoded = replay.codec.encode(list(given), type)
+            wanted = SignalOtherInput(name, list(given), workflow_id, run_id, type=type)
         case _:
-            encoded = replay.codec.encode_arguments(given, types)
-    replay.ask(SendSignal(replay.next_op(), name, encoded, workflow_id, run_id))
+            wanted = SignalOtherInput(name, list(given), workflow_id, run_id, arg_types=types)
+    if replay.outbound is None:
+        send(replay, wanted)
+    elif child:
+        await replay.outbound.signal_child_workflow(wanted)
+    else:
+        await replay.outbound.signal_external_workflow(wanted)
+
+
+def send(replay: Replay, wanted: SignalOtherInput) -> None:
+    """The same, behind interceptors."""
+    if wanted.arg_types:
+        payload = replay.codec.encode_arguments(wanted.payload, wanted.arg_types)
+    else:
+        payload = replay.codec.encode(wanted.payload, wanted.type)
+    headers = text_headers(wanted.headers)
+    replay.ask(SendSignal(replay.next_op(), wanted.signal, payload, wanted.workflow_id, wanted.run_id, headers))
 
 
 def _stop(how: str, workflow_id: str, run_id: str | None, reason: str | None) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from memflow.core import context
 from memflow.core.interrupts import Emit, Trace
+from memflow.core.replay import Replay
+from memflow.interceptors import EmitInput
 from memflow.names import check_name
 
 
@@ -17,6 +19,14 @@ async def emit(events: Mapping[str, Any]) -> None:
         PayloadError: a payload is no plain JSON value.
     """
     replay = context.current("emit")
+    if replay.outbound is None:
+        publish(replay, events)
+    else:
+        await replay.outbound.emit(EmitInput(events))
+
+
+def publish(replay: Replay, events: Mapping[str, Any]) -> None:
+    """The same, behind interceptors."""
     payloads = {check_name(topic, what="topic"): replay.codec.encode(payload) for topic, payload in events.items()}
     if payloads:
         replay.ask(Emit(replay.next_op(), payloads))

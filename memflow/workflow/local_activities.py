@@ -14,9 +14,8 @@ from memflow.activity import Activity
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError
 from memflow.options import CancellationType
-from memflow.payload import Payload
 from memflow.retry import RetryPolicy
-from memflow.scheduling import ActivityCall, ActivityKeywords, perform, refuse_unknown
+from memflow.scheduling import ActivityCall, ActivityKeywords, performing, refuse_unknown
 from memflow.workflow.activities import prepared
 
 R = TypeVar("R")
@@ -83,7 +82,8 @@ async def execute_local_activity(  # type: ignore[misc]  # mypy does not see tha
         ConfigurationError: an option is unknown or cannot work.
         asyncio.CancelledError: this task was cancelled; what becomes of the activity tells `cancellation_type`.
     """
-    return await perform(*_prepared("execute_local_activity", activity, arguments, args, result_type, keywords))
+    ready = _prepared("execute_local_activity", activity, arguments, args, result_type, keywords)
+    return await performing("execute_local_activity", *ready)
 
 
 @overload
@@ -124,7 +124,7 @@ def start_local_activity(  # type: ignore[misc]  # mypy does not see that *Any t
         ConfigurationError: an option is unknown or cannot work.
     """
     ready = _prepared("start_local_activity", activity, arguments, args, result_type, keywords)
-    return asyncio.create_task(perform(*ready), name=f"local activity {ready[0].name}")
+    return asyncio.create_task(performing("start_local_activity", *ready), name=f"local activity {ready[0].name}")
 
 
 def _prepared(
@@ -134,17 +134,17 @@ def _prepared(
     args: Sequence[Any] | None,
     result_type: Any,
     keywords: Mapping[str, Any],
-) -> tuple[ActivityCall, Payload, Any]:
+) -> tuple[ActivityCall, Sequence[Any], Sequence[Any], Any]:
     refuse_unknown(keywords, LocalActivityKeywords.__annotations__, "a local activity")
     if isinstance(activity, Activity) and activity.is_transactional:
         raise ConfigurationError(f"{verb}: activity {activity.name!r} is transactional and cannot be local")
     given = dict(keywords)
     threshold = given.pop("local_retry_threshold", None)
-    call, input, result = prepared(verb, activity, arguments, args, result_type, cast("ActivityKeywords", given))
+    call, given_arguments, types, result = prepared(verb, activity, arguments, args, result_type, cast("ActivityKeywords", given))
     options = replace(
         call.options,
         task_queue=None,
         heartbeat_timeout=None,
         local_retry_threshold=DEFAULT_THRESHOLD if threshold is None else to_timedelta(threshold, what="local_retry_threshold"),
     )
-    return replace(call, options=options), input, result
+    return replace(call, options=options), given_arguments, types, result

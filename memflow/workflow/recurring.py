@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, TypeVar, overload
 
 from memflow.core import context
-from memflow.core.definition import LAST_FAILURE_HEADER, LAST_RESULT_HEADER, payload_in
+from memflow.core.definition import LAST_FAILURE_HEADER, LAST_RESULT_HEADER, RunInfo, payload_in
 from memflow.failure import decode_failure, exception_of
+from memflow.payload import Payload
 
 R = TypeVar("R")
 
@@ -27,12 +28,16 @@ def get_last_completion_result(type_hint: Any = Any) -> Any:
         PayloadError: it does not fit `type_hint`.
     """
     replay = context.current("get_last_completion_result")
-    found = payload_in((replay.info.headers or {}).get(LAST_RESULT_HEADER))
+    found = _left(replay.info, LAST_RESULT_HEADER)
     return None if found is None else replay.codec.decode(found, type_hint)
 
 
 def get_last_failure() -> BaseException | None:
     """What the last run of this schedule failed with; None if it completed, or there is none."""
     replay = context.current("get_last_failure")
-    found = payload_in((replay.info.headers or {}).get(LAST_FAILURE_HEADER))
+    found = _left(replay.info, LAST_FAILURE_HEADER)
     return None if found is None else exception_of(decode_failure(found), replay.codec)
+
+
+def _left(info: RunInfo, header: str) -> Payload | None:
+    return (info.handed_on or {}).get(header) or payload_in((info.headers or {}).get(header))

@@ -9,7 +9,9 @@ from typing import Any, TypeVar, overload
 
 from memflow.core import context
 from memflow.core.interrupts import SendSignal
+from memflow.core.replay import Replay
 from memflow.duration import Duration, to_timedelta
+from memflow.interceptors import SignalInput, WaitForInput
 from memflow.names import check_name
 from memflow.options import HandlerUnfinishedPolicy
 from memflow.workflow.escalations import Escalation, escalation_text
@@ -79,22 +81,32 @@ async def wait_for(
     replay = context.current("wait_for")
     check_name(signal_id, what="signal id")
     limit = None if timeout is None else to_timedelta(timeout, what="timeout")
+    wanted = WaitForInput(signal_id, type, limit, escalation, None if default is _NO_DEFAULT else default)
+    try:
+        if replay.outbound is None:
+            return await received(replay, wanted)
+        return await replay.outbound.wait_for(wanted)
+    except TimeoutError:
+        if default is _NO_DEFAULT or limit is None:
+            raise
+        return default
+
+
+async def received(replay: Replay, wanted: WaitForInput) -> Any:
+    """The same, behind interceptors."""
+    limit, escalation, signal_id = wanted.timeout, wanted.escalation, wanted.signal_id
     if limit is None:
         about = None if escalation is None else escalation_text(escalation, expires_at=None)
-        received = await replay.wait_signal(signal_id, about)
+        signal = await replay.wait_signal(signal_id, about)
     else:
         about = None if escalation is None else escalation_text(escalation, expires_at=replay.now + limit)
         scope = asyncio.timeout(limit.total_seconds())
         try:
             async with scope:
-                received = await replay.wait_signal(signal_id, about, scope.expired)
+                signal = await replay.wait_signal(signal_id, about, scope.expired)
         except TimeoutError:
-            if default is not _NO_DEFAULT:
-                return default
             raise TimeoutError(f"no signal {signal_id!r} within {limit.total_seconds():g} s") from None
-    if received is None:
-        return None if default is _NO_DEFAULT else default
-    return replay.codec.decode(received.payload, type)
+    return wanted.cancelled if signal is None else replay.codec.decode(signal.payload, wanted.type)
 
 
 async def wait_condition(fn: Callable[[], bool], *, timeout: Duration | None = None) -> None:
@@ -153,5 +165,13 @@ def signal(target: Any = None, payload: Any = None, *, type: Any = Any, **option
 async def _send(signal_id: str, payload: Any, type: Any) -> None:
     replay = context.current("signal")
     check_name(signal_id, what="signal id")
+    if replay.outbound is None:
+        give(replay, signal_id, payload, type)
+    else:
+        await replay.outbound.signal(SignalInput(signal_id, payload, type))
+
+
+def give(replay: Replay, signal_id: str, payload: Any, type: Any) -> None:
+    """The same, behind interceptors."""
     encoded = replay.codec.encode(payload, type)
     replay.ask(SendSignal(replay.next_op(), signal_id, encoded))

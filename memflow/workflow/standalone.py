@@ -13,7 +13,7 @@ from typing import Any
 from memflow.core import context
 from memflow.core.definition import Definition
 from memflow.core.options_json import activity_options_from_json
-from memflow.scheduling import ActivityCall, encoded, perform
+from memflow.scheduling import ActivityCall, performing
 
 TYPE = "activity:"
 """What the type of such a run begins with; the activity's name follows."""
@@ -45,6 +45,6 @@ def definition(activity: str) -> Definition:
     async def run(arguments: list[Any], options: Mapping[str, Any]) -> Any:
         replay = context.current("a standalone activity")
         call = ActivityCall(activity, activity_options_from_json(options), dict(replay.info.headers or {}))
-        return await perform(call, encoded(activity, arguments, ()), Any)
+        return await performing("a standalone activity", call, arguments, (), Any)
 
     return Definition(TYPE + activity, run, (Any, Any), 2, Any, (Exception,))

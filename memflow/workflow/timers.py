@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from memflow.core import context
+from memflow.core.replay import Replay
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError
+from memflow.interceptors import SleepInput
 
 
 async def sleep_for(delay: Duration) -> float:
@@ -20,7 +22,7 @@ async def sleep_for(delay: Duration) -> float:
     """
     replay = context.current("sleep_for")
     duration = to_timedelta(delay, what="sleep_for")
-    await replay.sleep_until(replay.now + duration)
+    await _sleep(replay, replay.now + duration)
     return duration.total_seconds()
 
 
@@ -35,8 +37,15 @@ async def sleep_until(instant: datetime) -> float:
     if instant.tzinfo is None or instant.utcoffset() is None:
         raise ConfigurationError(f"sleep_until: {instant!r} has no time zone; write datetime(..., tzinfo=UTC)")
     seconds = max(0.0, (instant - replay.now).total_seconds())
-    await replay.sleep_until(instant.astimezone(UTC))
+    await _sleep(replay, instant.astimezone(UTC))
     return seconds
+
+
+async def _sleep(replay: Replay, until: datetime) -> None:
+    if replay.outbound is None:
+        await replay.sleep_until(until)
+    else:
+        await replay.outbound.sleep(SleepInput(until))
 
 
 def now() -> datetime:

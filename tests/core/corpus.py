@@ -36,7 +36,7 @@ from memflow.core.arrivals import (
 )
 from memflow.core.chance import uuid4
 from memflow.core.context import current
-from memflow.core.definition import Handler
+from memflow.core.definition import Definition, Handler
 from memflow.failure import Failure
 from memflow.payload import NOTHING, Payload
 from tests.core.playing import (
@@ -487,9 +487,11 @@ class World:
         return [ChildStarted(op)] if random.random() < 0.5 else [ChildStarted(op), end]
 
 
-def play(random: Random, *, turns: int = 20) -> Played:
+def play(
+    random: Random, *, turns: int = 20, around: Callable[[Definition], Definition] = lambda definition: definition
+) -> Played:
     """Make a program and let the world answer it for some turns; each turn is checked against a rebuilt replay."""
-    played = Played(code_of(program(random)), run_id=f"run-{random.randint(0, 10**9)}")
+    played = Played(code_of(program(random)), run_id=f"run-{random.randint(0, 10**9)}", around=around)
     played.start()
     answer(played, World(random), turns=turns)
     return played

@@ -59,8 +59,15 @@ def json(text: str) -> Payload:
 class Played:
     """A run and its journal. Every turn goes to the live replay and to one rebuilt from the journal before it."""
 
-    def __init__(self, run: Code, *, run_id: str = "run-1", fails_on: tuple[type[BaseException], ...] = (Exception,)) -> None:
-        self.definition = define(run, fails_on=fails_on)
+    def __init__(
+        self,
+        run: Code,
+        *,
+        run_id: str = "run-1",
+        fails_on: tuple[type[BaseException], ...] = (Exception,),
+        around: Callable[[Definition], Definition] = lambda definition: definition,
+    ) -> None:
+        self.definition = around(define(run, fails_on=fails_on))
         self.info = info_of(run, run_id)
         self.replay = Replay(self.definition, self.info, CODEC)
         OPEN.append(self.replay)

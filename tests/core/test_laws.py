@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -12,9 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from memflow.core.entries import to_row
 from memflow.core.interrupts import Cancelled, Complete, ContinueAsNew, Fail, MarkPatch
 from memflow.core.primitives import TABLE
+from memflow.interceptors import ContextPropagator
+from memflow.workflow.intercepting import intercepted
 from tests.core.corpus import digest, play, play_over_a_deployment
+from tests.core.playing import Played
 
 # A program that is unwound may leave coroutines that it made and never awaited, as any asyncio program would.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
@@ -47,6 +52,22 @@ def test_a_closing_interrupt_is_the_last_and_the_only_one() -> None:
         ends += len(closing)
         played.replay.close()
     assert ends > 200
+
+
+def test_interceptors_that_only_look_change_no_journal() -> None:
+    """Nor what a rebuild asks: `Played.turn` compares. Runs may get or lose them while they are open."""
+    interceptors = [ContextPropagator(), ContextPropagator()]
+    for seed in range(400):
+        without, within = play(Random(seed)), play(Random(seed), around=lambda each: intercepted(each, interceptors))
+        assert shapes(within) == shapes(without)
+        without.replay.close()
+        within.replay.close()
+
+
+def shapes(played: Played) -> list[object]:
+    """A journal without the stacks of its failures, in which interceptors show."""
+    rows = [(each.seq, each.turn, each.at, to_row(each.entry)) for each in played.journal]
+    return [(*at, row if row.encoding != "failure" else replace(row, data=None)) for *at, row in rows]
 
 
 def test_ops_are_dense_and_asked_in_order() -> None:

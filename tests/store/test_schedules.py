@@ -19,7 +19,7 @@ from memflow.schedule_spec import ScheduleSpec
 from memflow.store.postgres import PostgresStore
 from memflow.store.schedule_values import ScheduleAction, ScheduleRow
 from memflow.store.sql import Statements
-from tests.store.making import a_run, a_worker, an_end, claim
+from memflow_testing.conformance.making import a_run, a_worker, an_end, claim
 from tests.store.wire import Break, Wire
 
 NEVER_SOON = ScheduleSpec(every=timedelta(days=3650), offset=timedelta(days=3649))

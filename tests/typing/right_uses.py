@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Protocol, assert_type
@@ -24,6 +25,8 @@ from memflow.client import (
 )
 from memflow.client.handle import Handle
 from memflow.client.updates import UpdateHandle
+from memflow.codec import Compression, Encryption, JsonCodec, Payload
+from memflow.interceptors import ActivityInbound, ContextPropagator, ExecuteActivityInput, Interceptor, WorkerInterceptor
 from memflow_testing import (
     ActivityEnvironment,
     CrashReport,
@@ -261,6 +264,34 @@ async def talking(handle: Handle[None], order: Order) -> None:
     await workflow.signal("id", 5)
     workflow.set_signal_handler("late", lambda: None)
     assert_type(workflow.all_handlers_finished(), bool)
+
+
+class Rot13:
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return list(payloads)
+
+    def decode(self, payloads: Sequence[Payload]) -> Sequence[Payload]:
+        return payloads
+
+
+class Timed(WorkerInterceptor):
+    def intercept_activity(self, next: ActivityInbound) -> ActivityInbound:
+        return TimedActivity(next)
+
+
+class TimedActivity(ActivityInbound):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        return await self.next.execute_activity(replace(input, headers={**input.headers, "a": "b"}))
+
+
+async def connecting(user: ContextVar[str]) -> None:
+    client = await Client.connect(
+        codec=[Compression(min_size=10), Encryption(keys={"k": b""}, active="k"), Rot13()],
+        interceptors=[ContextPropagator({"x-user": user}), Interceptor(), Timed()],
+    )
+    await Client.connect(codec=Rot13())
+    await Client.connect(codec=JsonCodec())
+    Worker(client, workflows=[child], interceptors=[Timed()])
 
 
 async def by_the_clock(client: Client, order: Order) -> None:

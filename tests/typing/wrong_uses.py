@@ -5,6 +5,8 @@ from __future__ import annotations
 from memflow import RetryPolicy, activity, workflow
 from memflow.client import Client, ScheduleCalendar, ScheduleHandle, ScheduleSpec
 from memflow.client.handle import Handle
+from memflow.codec import Compression, Encryption
+from memflow.interceptors import ContextPropagator
 from memflow_testing import ActivityEnvironment, WorkflowEnvironment, crash_everywhere, explore, replacing
 from tests.typing.right_uses import Cart, Elsewhere, Mail, Order, Ship, charge, child, in_a_chain, undecorated, weigh
 
@@ -84,6 +86,16 @@ async def talking(handle: Handle[None], order: Order) -> None:
     await handle.update_options()  # wrong
     await workflow.get_external_handle("other").signal(Cart.approve, "ada")  # wrong
     workflow.query(unfinished_policy="abandon")  # wrong
+
+
+async def connecting() -> None:
+    await Client.connect(codec=Compression)  # wrong
+    await Client.connect(codec="aes")  # wrong
+    await Client.connect(interceptors=[ContextPropagator])  # wrong
+    await Client.connect(interceptors=["x"])  # wrong
+    Encryption(keys={"k": "text"}, active="k")  # wrong
+    Encryption(keys={"k": b""})  # wrong
+    Compression(5)  # wrong
 
 
 async def by_the_clock(client: Client, handle: ScheduleHandle, order: Order) -> None:

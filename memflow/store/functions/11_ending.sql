@@ -86,6 +86,14 @@ as $body$
     || coalesce(',"cause":' || convert_from(case when r.result_encoding = 'failure' then r.result end, 'UTF8'), '') || '}', 'UTF8')
 $body$;
 
+-- Whether a parent gets what lies on the child's row as it is: a result, or a failure that is encrypted, which nobody here can
+-- put into another.
+create or replace function memflow.hands_on(r memflow.runs) returns boolean
+language sql stable
+as $body$
+  select r.status = 'completed' or (r.result is not null and r.result_encoding <> 'failure')
+$body$;
+
 -- What the end of these runs means to others, in the same transaction: the parent's answer, and the close policy for
 -- open children. Tells which ears to ring. p_failure is what a run terminated on that account failed with.
 create or replace function memflow.closed(p_runs bigint[], p_failure bytea) returns text[]
@@ -104,8 +112,8 @@ begin
                                        else 'child_failed' end order by c.id),
                array_agg(c.parent_op order by c.id),
                array_agg(null::text),
-               array_agg(case c.status when 'completed' then c.result_encoding else 'failure' end order by c.id),
-               array_agg(case c.status when 'completed' then c.result else memflow.child_failure(c) end order by c.id),
+               array_agg(case when memflow.hands_on(c) then c.result_encoding else 'failure' end order by c.id),
+               array_agg(case when memflow.hands_on(c) then c.result else memflow.child_failure(c) end order by c.id),
                array_agg(null::text))
         from memflow.runs c
         join memflow.runs p on p.id = c.parent

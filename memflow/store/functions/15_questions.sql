@@ -1,14 +1,15 @@
 -- Ask a run something: leave a query for the workers of its queue. False: there is no such run.
 create or replace function memflow.ask_question(
-  p_id uuid, p_namespace text, p_workflow_id text, p_run_id text, p_name text, p_encoding text, p_data bytea
+  p_id uuid, p_namespace text, p_workflow_id text, p_run_id text, p_name text, p_encoding text, p_data bytea,
+  p_headers text
 ) returns boolean
 language plpgsql
 as $body$
 declare
   v_queue text;
 begin
-  insert into memflow.questions (id, namespace, run, name, encoding, data, asked_at, arrived)
-  select p_id, p_namespace, r.id, p_name, p_encoding, p_data, memflow.now(), r.arrived
+  insert into memflow.questions (id, namespace, run, name, encoding, data, headers, asked_at, arrived)
+  select p_id, p_namespace, r.id, p_name, p_encoding, p_data, p_headers, memflow.now(), r.arrived
     from memflow.runs r
    where r.id = memflow.find_run(p_namespace, p_workflow_id, p_run_id)
       on conflict (id) do nothing;

@@ -1,3 +1,10 @@
+-- The origins of a run that goes on from one with these: no turn of it is theirs, but payloads may be.
+create or replace function memflow.origins_left(p_origins text) returns text
+language sql immutable
+as $body$
+  select jsonb_agg(jsonb_set(o, '{0}', '0'))::text from jsonb_array_elements(p_origins::jsonb) o
+$body$;
+
 -- The next runs of chains: begun in the commit that ends the ones before, in their place. Whatever e_attributes does not say is as
 -- that run had it. The mail that no code has taken goes along: first what the run had read (carry), then what it had not. What
 -- answers an operation of the run that ended goes with it, but for signals: by now they are this workflow's, by their name.
@@ -39,16 +46,16 @@ begin
       namespace, workflow_id, run_id, first_run_id, continued_run_id, workflow, task_queue, started_at, last_at, deadline,
       deadline_kind, run_timeout, execution_deadline, retry, attempt, priority, parent, parent_op, parent_policy,
       parent_workflow_id, parent_run_id, input, input_encoding, memo, memo_encoding, search, search_encoding, headers, version, expire,
-      schedule, scheduled_at, pinned, task_timeout)
+      schedule, scheduled_at, pinned, task_timeout, origins)
     values (
       p_namespace, v_old.workflow_id, e_run_id[i], v_old.first_run_id, v_old.run_id, coalesce(e_name[i], v_old.workflow), v_queue,
       memflow.now(), v_due, v_deadline, case when v_deadline = v_due + v_limit then 'run' when v_deadline is not null then 'execution' end,
       v_limit, v_old.execution_deadline, coalesce(v_about ->> 'retry', v_old.retry), (v_about ->> 'attempt')::int, v_old.priority,
       v_old.parent, v_old.parent_op, v_old.parent_policy, v_old.parent_workflow_id, v_old.parent_run_id,
       coalesce(e_data[i], v_old.input), case when e_data[i] is null then v_old.input_encoding else e_encoding[i] end,
-      decode(v_about ->> 'memo', 'base64'), v_about ->> 'memo_encoding', v_search, v_about ->> 'search_encoding', v_old.headers,
+      decode(v_about ->> 'memo', 'base64'), v_about ->> 'memo_encoding', v_search, v_about ->> 'search_encoding', coalesce(v_about ->> 'headers', v_old.headers),
       case when v_pinned then v_old.version end, v_old.expire, v_old.schedule, v_old.scheduled_at, v_pinned,
-      v_old.task_timeout)
+      v_old.task_timeout, memflow.origins_left(v_old.origins))
     returning id into v_new;
     insert into memflow.inbox (run, position, at, kind, attributes, encoding, data, dedupe)
     select v_new, row_number() over (order by x.part, x.n), x.at, x.kind, x.attributes, x.encoding, x.data, x.dedupe

@@ -26,7 +26,7 @@ select r.id, r.namespace, r.workflow_id, r.run_id, r.workflow, r.task_queue, r.s
        r.closed_at, r.length, r.arrived, r.consumed, w.owner, w.wake_at, r.parent_workflow_id, r.parent_run_id, r.first_run_id,
        r.next_run_id, r.attempt, r.input, r.input_encoding, r.result, r.result_encoding, c.doc::text as record,
        coalesce(r.memo_now, r.memo) as memo,
-       case when r.memo_now is null then r.memo_encoding else r.memo_now_encoding end as memo_encoding,
+       case when r.memo_now is null then r.memo_encoding else r.memo_now_encoding end as memo_encoding, r.headers,
        r.schedule, r.scheduled_at,
        r.version, r.pinned, r.pause_reason, r.task_timeout, r.origin_kind, r.origin_workflow_id, r.origin_run_id, r.origin_seq,
        r.continued_run_id, coalesce(w.wake_at <= memflow.now(), false) as due,
@@ -39,9 +39,12 @@ select r.id, r.namespace, r.workflow_id, r.run_id, r.workflow, r.task_queue, r.s
   left join memflow.records c on c.run = r.id
  where r.id = memflow.find_run($1::text, $2::text, $3::text);
 
+-- name: run_ids :many
+-- What names these runs: asked by those who read payloads that are bound to it.
+select r.id, r.workflow_id, r.run_id, r.first_run_id, r.headers, r.origins from memflow.runs r where r.id = any($1::bigint[]);
 -- name: facts_of :one
 -- What a rebuild needs besides the row and the journal: as given at the start. $1 run
-select r.headers, r.continued_run_id, r.search, r.search_encoding, r.memo, r.memo_encoding
+select r.headers, r.continued_run_id, r.search, r.search_encoding, r.memo, r.memo_encoding, r.origins
   from memflow.runs r
  where r.id = $1::bigint;
 

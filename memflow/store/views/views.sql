@@ -3,8 +3,8 @@ create or replace view memflow.v_runs as
 select r.namespace, r.workflow_id, r.run_id, r.workflow as type, r.task_queue, r.status, r.detail, r.waiting_at,
        r.started_at, r.closed_at, r.length, r.arrived, r.consumed, k.identity as owner, w.wake_at, r.version, r.parent_run_id,
        memflow.payload_to_jsonb(r.input, r.input_encoding) as input,
-       case when r.result_encoding is distinct from 'failure' then memflow.payload_to_jsonb(r.result, r.result_encoding) end as result,
-       case when r.result_encoding = 'failure' then memflow.payload_to_jsonb(r.result, r.result_encoding) end as failure,
+       case when r.status = 'completed' then memflow.payload_to_jsonb(r.result, r.result_encoding) end as result,
+       case when r.status <> 'completed' then memflow.payload_to_jsonb(r.result, r.result_encoding) end as failure,
        coalesce(c.doc, '{}') as record
   from memflow.runs r
   left join memflow.wakes w on w.run = r.id

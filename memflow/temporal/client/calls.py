@@ -1,0 +1,348 @@
+"""The end of the chain of client interceptors: what a client asks reaches memflow."""
+
+from __future__ import annotations
+
+import builtins
+from abc import ABC, abstractmethod
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
+
+from memflow import errors
+from memflow.client import Client as EngineClient
+from memflow.client import Handle
+from memflow.core.definition import CRON_HEADER
+from memflow.runs import Status
+from memflow.temporal.client.activities import AsyncActivityCalls
+from memflow.temporal.client.describing import STATUSES, WorkflowExecutionDescription, description_of
+from memflow.temporal.client.errors import (
+    WorkflowContinuedAsNewError,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    as_rpc_errors,
+)
+from memflow.temporal.client.handle import WorkflowHandle
+from memflow.temporal.client.histories import WorkflowHistoryEventAsyncIterator
+from memflow.temporal.client.inputs import (
+    CancelWorkflowInput,
+    CompleteAsyncActivityInput,
+    CountWorkflowsInput,
+    DescribeWorkflowInput,
+    FailAsyncActivityInput,
+    FetchWorkflowHistoryEventsInput,
+    HeartbeatAsyncActivityInput,
+    ListWorkflowsInput,
+    OutboundInterceptor,
+    QueryWorkflowInput,
+    ReportCancellationAsyncActivityInput,
+    SignalWorkflowInput,
+    StartWorkflowInput,
+    StartWorkflowUpdateInput,
+    StartWorkflowUpdateWithStartInput,
+    TerminateWorkflowInput,
+)
+from memflow.temporal.client.listing import WorkflowExecutionAsyncIterator, WorkflowExecutionCount, counted
+from memflow.temporal.client.schedule_handle import ScheduleCalls
+from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage
+from memflow.temporal.common import (
+    QueryRejectCondition,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+    engine_policy,
+    engine_priority,
+)
+from memflow.temporal.exceptions import (
+    CancelledError,
+    TerminatedError,
+    TimeoutError,
+    TimeoutType,
+    WorkflowAlreadyStartedError,
+)
+from memflow.temporal.search_attributes import fields_of
+from memflow.temporal.startup import Startup
+from memflow.temporal.stored import Arguments, ConvertingCodec, Raw, stored_signal
+from memflow.temporal.workflow.facts import plain_fields
+from memflow.worker.chains import cron_delay
+
+if TYPE_CHECKING:
+    from memflow.temporal.client.client import Client
+
+_CONFLICT = {
+    WorkflowIDConflictPolicy.UNSPECIFIED: "fail",
+    WorkflowIDConflictPolicy.FAIL: "fail",
+    WorkflowIDConflictPolicy.USE_EXISTING: "use_existing",
+    WorkflowIDConflictPolicy.TERMINATE_EXISTING: "terminate_existing",
+}
+_REUSE = {
+    WorkflowIDReusePolicy.ALLOW_DUPLICATE: "allow",
+    WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY: "failed_only",
+    WorkflowIDReusePolicy.REJECT_DUPLICATE: "reject",
+    WorkflowIDReusePolicy.TERMINATE_IF_RUNNING: "allow",
+}
+
+
+class Calls(ABC):
+    """What the calls need of a client."""
+
+    @property
+    @abstractmethod
+    def codec(self) -> ConvertingCodec:
+        """The data converter as memflow's codec."""
+
+    @abstractmethod
+    async def engine(self) -> EngineClient:
+        """memflow's client beneath."""
+
+    def root(self) -> OutboundInterceptor:
+        """The end of the chain of interceptors."""
+        return Root(cast("Client", self))
+
+    async def result_of(
+        self,
+        id: str,
+        run_id: str | None,
+        result_type: Any,
+        *,
+        follow: bool,
+        timeout: timedelta | None,
+        known: Handle[Any] | None = None,
+    ) -> Any:
+        """A workflow's result. `known` is memflow's handle of that run, where there is one.
+
+        Raises:
+            WorkflowFailureError: it did not complete.
+            WorkflowContinuedAsNewError: it goes on as another run that is not to be followed.
+            RPCError: there is no such workflow, or the time was up.
+        """
+        handle: Any = (await self.engine()).get_handle(id, run_id, result_type=Raw) if known is None else known
+        with as_rpc_errors():
+            try:
+                stored = await handle.result(timeout, follow=follow)
+            except errors.WorkflowFailedError as error:
+                if error.status == Status.CONTINUED_AS_NEW:
+                    following = (await handle.describe()).next_run_id
+                    raise WorkflowContinuedAsNewError(following or "") from None
+                raise WorkflowFailureError(cause=_cause_of(error)) from _cause_of(error)
+        return None if stored is None else self.codec.decode(stored, Any if result_type is None else result_type)
+
+
+def _cause_of(error: errors.WorkflowFailedError) -> BaseException:
+    """Why a workflow did not complete, as Temporal's programs read it."""
+    cause = error.cause
+    match error.status:
+        case Status.CANCELLED:
+            details = cause.details if isinstance(cause, errors.CancelledError) else ()
+            return CancelledError("Workflow cancelled", *details)
+        case Status.TERMINATED:
+            reason = cause.reason if isinstance(cause, errors.TerminatedError) else None
+            known = cause.details if isinstance(cause, TerminatedError) else ()
+            return TerminatedError(reason or "Workflow terminated", *known)
+        case Status.TIMED_OUT:
+            return TimeoutError("Workflow timed out", type=TimeoutType.START_TO_CLOSE, last_heartbeat_details=[])
+        case _:
+            return error if cause is None else cause
+
+
+class Root(ScheduleCalls):
+    """Asks memflow."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._activities = AsyncActivityCalls(client)
+
+    async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:
+        client = self._client
+        engine = await client.engine()
+        payload = client.codec.write_arguments(input.args, input.headers)
+        with as_rpc_errors():
+            options = self._options(input)
+            if input.cron_schedule:
+                options["headers"] = {**options.get("headers", {}), CRON_HEADER: input.cron_schedule}
+                options["start_delay"] = cron_delay(input.cron_schedule, await engine.store.now())
+            try:
+                handle = await engine.workflow.start(input.workflow, args=[payload], **options)
+            except errors.WorkflowAlreadyStartedError as taken:
+                raise WorkflowAlreadyStartedError(
+                    taken.workflow_id, input.workflow, run_id=taken.run_id, first_run_id=taken.run_id
+                ) from taken
+        return WorkflowHandle(
+            client,
+            input.id,
+            result_run_id=handle.run_id,
+            first_execution_run_id=handle.run_id,
+            result_type=input.ret_type,
+            known=handle.reading(Raw),
+        )
+
+    def _options(self, input: StartWorkflowInput) -> Any:
+        codec = self._client.codec
+        startup = Startup(
+            input.cron_schedule,
+            input.execution_timeout,
+            input.run_timeout,
+            input.task_timeout,
+            input.retry_policy,
+            input.static_summary,
+            input.static_details,
+            input.priority.priority_key,
+        )
+        conflict = _CONFLICT[input.id_conflict_policy]
+        if input.id_reuse_policy is WorkflowIDReusePolicy.TERMINATE_IF_RUNNING:
+            if input.id_conflict_policy is not WorkflowIDConflictPolicy.UNSPECIFIED:
+                raise errors.ConfigurationError("id_reuse_policy TERMINATE_IF_RUNNING goes with no id_conflict_policy")
+            conflict = "terminate_existing"
+        elif input.start_signal is not None and input.id_conflict_policy is WorkflowIDConflictPolicy.UNSPECIFIED:
+            conflict = "use_existing"            # a signal with a start goes to whoever is there
+        options: dict[str, Any] = {
+            "id": input.id,
+            "task_queue": input.task_queue,
+            "execution_timeout": input.execution_timeout,
+            "run_timeout": input.run_timeout,
+            "task_timeout": input.task_timeout,
+            "on_conflict": conflict,
+            "reuse": _REUSE[input.id_reuse_policy],
+            "retry": engine_policy(input.retry_policy),
+            "memo": None if input.memo is None else plain_fields(input.memo, codec.payloads),
+            "search": fields_of(input.search_attributes) or None,
+            "start_delay": input.start_delay,
+            "headers": startup.headers(),
+            "priority": engine_priority(input.priority),
+        }
+        if input.start_signal is not None:
+            options["start_signal"] = input.start_signal
+            payloads = codec.payloads.to_payloads(input.start_signal_args)
+            options["start_signal_args"] = (stored_signal(Arguments(payloads, input.headers)),)
+        return {name: value for name, value in options.items() if value is not None}
+
+    async def cancel_workflow(self, input: CancelWorkflowInput) -> None:
+        handle = (await self._client.engine()).get_handle(input.id, input.run_id or input.first_execution_run_id)
+        with as_rpc_errors():
+            await handle.cancel(input.reason or None)
+
+    async def terminate_workflow(self, input: TerminateWorkflowInput) -> None:
+        handle = (await self._client.engine()).get_handle(input.id, input.run_id or input.first_execution_run_id)
+        with as_rpc_errors():
+            await handle.terminate(input.reason)
+
+    async def describe_workflow(self, input: DescribeWorkflowInput) -> WorkflowExecutionDescription:
+        client = self._client
+        with as_rpc_errors():
+            run = await (await client.engine()).get_handle(input.id, input.run_id).describe()
+        return description_of(run, run.headers, client.namespace, client.data_converter)
+
+    async def query_workflow(self, input: QueryWorkflowInput) -> Any:
+        client = self._client
+        handle: Any = (await client.engine()).get_handle(input.id, input.run_id)
+        with as_rpc_errors():
+            if input.reject_condition not in (None, QueryRejectCondition.NONE):
+                await self._check_status(handle, input.reject_condition)
+            payload = client.codec.write_arguments(input.args, input.headers)
+            limit = {} if input.rpc_timeout is None else {"timeout": input.rpc_timeout}
+            try:
+                stored = await handle.query(input.query, payload, result_type=Raw, **limit)
+            except errors.QueryFailedError as error:
+                raise WorkflowQueryFailedError(_query_message(error)) from error.cause
+        return None if stored is None else client.codec.decode(stored, Any if input.ret_type is None else input.ret_type)
+
+    async def _check_status(self, handle: Any, condition: QueryRejectCondition | None) -> None:
+        status: Status = await handle.status()
+        refused = not status.is_open
+        if condition is QueryRejectCondition.NOT_COMPLETED_CLEANLY:
+            refused = not status.is_open and status not in (Status.COMPLETED, Status.CONTINUED_AS_NEW)
+        if refused:
+            raise WorkflowQueryRejectedError(STATUSES[status])
+
+    async def signal_workflow(self, input: SignalWorkflowInput) -> None:
+        client = self._client
+        handle: Any = (await client.engine()).get_handle(input.id, input.run_id)
+        payloads = client.codec.payloads.to_payloads(input.args)
+        with as_rpc_errors():
+            await handle.signal(input.signal, stored_signal(Arguments(payloads, input.headers)))
+
+    async def start_workflow_update(self, input: StartWorkflowUpdateInput) -> WorkflowUpdateHandle[Any]:
+        client = self._client
+        run_id = input.run_id or input.first_execution_run_id
+        handle: Any = (await client.engine()).get_handle(input.id, run_id)
+        payload = client.codec.write_arguments(input.args, input.headers)
+        update_id = input.update_id or str(uuid4())
+        final = input.wait_for_stage is WorkflowUpdateStage.COMPLETED
+        with as_rpc_errors():
+            try:
+                await handle.start_update(
+                    input.update,
+                    payload,
+                    wait_for="completed" if final else "accepted",
+                    id=update_id,
+                    result_type=Raw,
+                    timeout=input.rpc_timeout,
+                )
+            except builtins.TimeoutError as error:
+                raise WorkflowUpdateRPCTimeoutOrCancelledError from error
+        return WorkflowUpdateHandle(client, update_id, input.id, workflow_run_id=run_id, result_type=input.ret_type)
+
+    def fetch_workflow_history_events(self, input: FetchWorkflowHistoryEventsInput) -> WorkflowHistoryEventAsyncIterator:
+        return WorkflowHistoryEventAsyncIterator(self._client, input)
+
+    def list_workflows(self, input: ListWorkflowsInput) -> WorkflowExecutionAsyncIterator:
+        return WorkflowExecutionAsyncIterator(self._client, input)
+
+    async def count_workflows(self, input: CountWorkflowsInput) -> WorkflowExecutionCount:
+        with as_rpc_errors():
+            return await counted(self._client, input.query)
+
+
+    async def start_update_with_start_workflow(
+        self, input: StartWorkflowUpdateWithStartInput
+    ) -> WorkflowUpdateHandle[Any]:
+        start, update = input.start_workflow_input, input.update_workflow_input
+        try:
+            # The start is kept or found first; the update has an id of its own, so that either may be repeated.
+            handle = await self.start_workflow(
+                StartWorkflowInput(
+                    **vars(start),
+                    start_signal=None,
+                    start_signal_args=[],
+                    rpc_metadata=input.rpc_metadata,
+                    rpc_timeout=input.rpc_timeout,
+                    request_eager_start=False,
+                )
+            )
+        except BaseException as error:
+            input.on_start_error(error)
+            raise
+        input.on_start(handle)
+        return await self.start_workflow_update(
+            StartWorkflowUpdateInput(
+                id=start.id,
+                run_id=None,
+                first_execution_run_id=handle.first_execution_run_id,
+                rpc_metadata=input.rpc_metadata,
+                rpc_timeout=input.rpc_timeout,
+                **vars(update),
+            )
+        )
+
+    async def heartbeat_async_activity(self, input: HeartbeatAsyncActivityInput) -> None:
+        await self._activities.heartbeat(input)
+
+    async def complete_async_activity(self, input: CompleteAsyncActivityInput) -> None:
+        await self._activities.complete(input)
+
+    async def fail_async_activity(self, input: FailAsyncActivityInput) -> None:
+        await self._activities.fail(input)
+
+    async def report_cancellation_async_activity(self, input: ReportCancellationAsyncActivityInput) -> None:
+        await self._activities.report_cancellation(input)
+
+
+def _query_message(error: errors.QueryFailedError) -> str:
+    cause = error.cause
+    message = str(cause) if cause is not None else str(error)
+    if isinstance(cause, errors.ApplicationError):
+        message = cause.message
+        if cause.type == "UnknownHandler":
+            said, listed, names = message.partition("known queries: ")
+            message = said[:1].upper() + said[1:] + listed + names.replace(", ", " ")
+    return message

@@ -1,0 +1,285 @@
+"""Temporal's schedules as memflow's rows, and back. What memflow has no column for rides in a header of the action."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+from memflow.calendars import ScheduleCalendar
+from memflow.calendars import ScheduleRange as EngineRange
+from memflow.client.schedule_handle import ScheduleDescription as EngineDescription
+from memflow.client.schedule_handle import ScheduledRun
+from memflow.duration import Duration
+from memflow.firing import Overlap
+from memflow.schedule_spec import ScheduleInterval
+from memflow.schedule_spec import ScheduleSpec as EngineSpec
+from memflow.store.schedule_values import ScheduleRow
+from memflow.temporal.client.schedules import (
+    Schedule,
+    ScheduleActionExecutionStartWorkflow,
+    ScheduleActionResult,
+    ScheduleActionStartWorkflow,
+    ScheduleCalendarSpec,
+    ScheduleDescription,
+    ScheduleInfo,
+    ScheduleIntervalSpec,
+    ScheduleListActionStartWorkflow,
+    ScheduleListDescription,
+    ScheduleListInfo,
+    ScheduleListSchedule,
+    ScheduleListState,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleRange,
+    ScheduleSpec,
+    ScheduleState,
+)
+from memflow.temporal.common import Priority, RawValue, TypedSearchAttributes, engine_policy, engine_priority, policy_of
+from memflow.temporal.converter import DataConverter
+from memflow.temporal.search_attributes import fields_of, typed_from, untyped_from
+from memflow.temporal.startup import Startup
+from memflow.temporal.stored import ConvertingCodec, loaded_arguments
+from memflow.temporal.workflow.facts import plain_fields
+
+HEADER: Final = "temporal-schedule"
+
+OVERLAPS: Final[Mapping[ScheduleOverlapPolicy, str]] = {each: each.name.lower() for each in ScheduleOverlapPolicy}
+YEAR: Final = timedelta(days=365)
+
+
+def engine_spec(spec: ScheduleSpec) -> EngineSpec:
+    """When, in memflow's values.
+
+    Raises:
+        ConfigurationError: it never comes, or something in it cannot be read.
+    """
+    jitter: Duration = spec.jitter or timedelta()
+    return EngineSpec(
+        list(spec.cron_expressions),
+        intervals=[ScheduleInterval(each.every, each.offset or timedelta()) for each in spec.intervals],
+        calendars=[_calendar(each) for each in spec.calendars],
+        skip=[_calendar(each) for each in spec.skip],
+        zone=spec.time_zone_name or "UTC",
+        start_at=spec.start_at,
+        end_at=spec.end_at,
+        jitter=jitter,
+    )
+
+
+def _calendar(spec: ScheduleCalendarSpec) -> ScheduleCalendar:
+    return ScheduleCalendar(
+        second=_ranges(spec.second),
+        minute=_ranges(spec.minute),
+        hour=_ranges(spec.hour),
+        day_of_month=_ranges(spec.day_of_month),
+        month=_ranges(spec.month),
+        year=_ranges(spec.year) or "*",
+        day_of_week=_ranges(spec.day_of_week),
+        comment=spec.comment,
+    )
+
+
+def _ranges(ranges: Sequence[ScheduleRange]) -> list[int | str | EngineRange]:
+    return [EngineRange(each.start, each.end, each.step) for each in ranges]
+
+
+def options_of(schedule: Schedule, codec: ConvertingCodec, memo: Mapping[str, Any] | None, attributes: Any) -> dict[str, Any]:
+    """A schedule as the options of `client.schedule.create`.
+
+    Raises:
+        TypeError: its action is none that there is.
+        ConfigurationError: its spec never comes.
+    """
+    action, policy, state = _start(schedule), schedule.policy, schedule.state
+    own = {
+        "id": action.id,
+        "memo": plain_fields(memo, codec.payloads) if memo else {},
+        "attributes": fields_of(attributes),
+    }
+    startup = Startup(
+        execution_timeout=action.execution_timeout,
+        run_timeout=action.run_timeout,
+        task_timeout=action.task_timeout,
+        retry_policy=action.retry_policy,
+        static_summary=action.static_summary,
+        static_details=action.static_details,
+        priority_key=action.priority.priority_key,
+    )
+    searched = action.typed_search_attributes or action.untyped_search_attributes
+    return {
+        "spec": engine_spec(schedule.spec),
+        "overlap": OVERLAPS[policy.overlap],
+        "catchup": policy.catchup_window or YEAR,
+        "pause_on_failure": policy.pause_on_failure,
+        "limited_actions": state.remaining_actions if state.limited_actions else None,
+        "note": state.note or None,
+        "task_queue": action.task_queue,
+        "execution_timeout": action.execution_timeout,
+        "run_timeout": action.run_timeout,
+        "retry": engine_policy(action.retry_policy),
+        "memo": plain_fields(action.memo, codec.payloads) if action.memo else None,
+        "search": fields_of(searched) or None,
+        "headers": {**startup.headers(), HEADER: json.dumps(own, separators=(",", ":"))},
+        "priority": engine_priority(action.priority),
+    }
+
+
+def _start(schedule: Schedule) -> ScheduleActionStartWorkflow:
+    action = schedule.action
+    if not isinstance(action, ScheduleActionStartWorkflow):
+        raise TypeError(f"a schedule starts workflows; {action!r} is no ScheduleActionStartWorkflow")
+    return action
+
+
+def input_of(schedule: Schedule, codec: ConvertingCodec) -> tuple[str, Any]:
+    """The workflow and its arguments."""
+    action = _start(schedule)
+    return action.workflow, codec.write_arguments(action.args, action.headers)
+
+
+def without_state(options: Mapping[str, Any], before: ScheduleState, after: ScheduleState) -> dict[str, Any]:
+    """The options of an update: those of a first state apart, and the note only where it was changed."""
+    changed = dict(options)
+    if before.note == after.note:
+        changed.pop("note")
+    return changed
+
+
+# ------------------------------------------------------------------------------------------------- rows -> schedules
+
+
+def schedule_of(row: ScheduleRow, codec: ConvertingCodec) -> Schedule:
+    """A row as a schedule. Arguments are raw: nobody knows their types here."""
+    action, state = row.action, row.state
+    startup = Startup.of(action.headers)
+    own = _own(row)
+    record: Mapping[str, Any] = {} if action.search is None else codec.decode(action.search)
+    return Schedule(
+        ScheduleActionStartWorkflow(
+            action.workflow,
+            args=[RawValue(payload) for payload in loaded_arguments(action.input).payloads],
+            id=own.get("id") or row.id,
+            task_queue=action.task_queue,
+            execution_timeout=action.execution_timeout,
+            run_timeout=action.run_timeout,
+            task_timeout=startup.task_timeout,
+            retry_policy=policy_of(action.retry),
+            memo=None if action.memo is None else codec.decode(action.memo),
+            typed_search_attributes=typed_from(record),
+            static_summary=startup.static_summary,
+            static_details=startup.static_details,
+            priority=Priority(startup.priority_key),
+        ),
+        spec_of(row.spec),
+        SchedulePolicy(
+            ScheduleOverlapPolicy[Overlap(row.policy.overlap).value.upper()],
+            row.policy.catchup,
+            row.policy.pause_on_failure,
+        ),
+        ScheduleState(state.note, state.paused, state.remaining is not None, state.remaining or 0),
+    )
+
+
+def spec_of(spec: EngineSpec) -> ScheduleSpec:
+    """When, in Temporal's values."""
+    return ScheduleSpec(
+        calendars=[_calendar_of(each) for each in spec.calendars],
+        intervals=[ScheduleIntervalSpec(each.every, each.offset or None) for each in spec.intervals],
+        cron_expressions=list(spec.cron),
+        skip=[_calendar_of(each) for each in spec.skip],
+        start_at=spec.start_at,
+        end_at=spec.end_at,
+        jitter=spec.jitter or None,
+        time_zone_name=None if spec.zone == "UTC" else spec.zone,
+    )
+
+
+def _calendar_of(calendar: ScheduleCalendar) -> ScheduleCalendarSpec:
+    return ScheduleCalendarSpec(
+        second=_ranges_of(calendar.second),
+        minute=_ranges_of(calendar.minute),
+        hour=_ranges_of(calendar.hour),
+        day_of_month=_ranges_of(calendar.day_of_month),
+        month=_ranges_of(calendar.month),
+        year=() if len(calendar.year) > 200 else _ranges_of(calendar.year),
+        day_of_week=_ranges_of(calendar.day_of_week),
+        comment=calendar.comment,
+    )
+
+
+def _ranges_of(numbers: Sequence[int]) -> Sequence[ScheduleRange]:
+    """Numbers as few ranges: those at the same distance together."""
+    ranges: list[ScheduleRange] = []
+    for number in numbers:
+        last = ranges[-1] if ranges else None
+        if last is not None and last.start == last.end:
+            ranges[-1] = ScheduleRange(last.start, number, number - last.start)
+        elif last is not None and last.end + last.step == number:
+            ranges[-1] = replace(last, end=number)
+        else:
+            ranges.append(ScheduleRange(number, number))
+    return tuple(ranges)
+
+
+def _own(row: ScheduleRow) -> dict[str, Any]:
+    text = row.action.headers.get(HEADER)
+    found: dict[str, Any] = {} if text is None else json.loads(text)
+    return found
+
+
+def description_of(
+    row: ScheduleRow, found: EngineDescription, codec: ConvertingCodec, converter: DataConverter
+) -> ScheduleDescription:
+    """A schedule as it stands."""
+    own = _own(row)
+    record: Mapping[str, Any] = own.get("attributes", {})
+    return ScheduleDescription(
+        row.id,
+        schedule_of(row, codec),
+        ScheduleInfo(
+            found.actions,
+            found.missed,
+            found.overlap_skipped,
+            [_execution(each) for each in found.running],
+            [_result(each) for each in found.recent],
+            list(found.next_times),
+            found.created_at,
+            None if found.updated_at == found.created_at else found.updated_at,
+        ),
+        typed_from(record),
+        untyped_from(record),
+        converter,
+        found,
+        own.get("memo", {}),
+    )
+
+
+def listed(found: EngineDescription, row: ScheduleRow | None, converter: DataConverter) -> ScheduleListDescription:
+    """A schedule in a list."""
+    own = {} if row is None else _own(row)
+    record: Mapping[str, Any] = own.get("attributes", {})
+    return ScheduleListDescription(
+        found.id,
+        ScheduleListSchedule(
+            ScheduleListActionStartWorkflow(found.workflow),
+            spec_of(found.spec),
+            ScheduleListState(found.note, found.paused),
+        ),
+        ScheduleListInfo([_result(each) for each in found.recent], list(found.next_times)),
+        typed_from(record) if record else TypedSearchAttributes.empty,
+        untyped_from(record),
+        converter,
+        found,
+        own.get("memo", {}),
+    )
+
+
+def _execution(run: ScheduledRun) -> ScheduleActionExecutionStartWorkflow:
+    return ScheduleActionExecutionStartWorkflow(run.workflow_id, run.run_id)
+
+
+def _result(run: ScheduledRun) -> ScheduleActionResult:
+    return ScheduleActionResult(run.scheduled_at, run.started_at, _execution(run))

@@ -1,0 +1,112 @@
+"""Updates: a request to a workflow with a result, by id."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from memflow import errors
+from memflow.temporal.client.errors import (
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    as_rpc_errors,
+)
+from memflow.temporal.exceptions import ApplicationError
+from memflow.temporal.stored import Raw
+
+if TYPE_CHECKING:
+    from memflow.temporal.client.client import Client
+
+R = TypeVar("R")
+
+WORKFLOW_CLOSED = "AcceptedUpdateCompletedWorkflow"
+"""The type of the failure of an update whose workflow ended before its handler did."""
+
+
+class WorkflowUpdateStage(IntEnum):
+    """How far an update has come."""
+
+    ADMITTED = 1
+    ACCEPTED = 2
+    COMPLETED = 3
+
+
+class WorkflowUpdateHandle(Generic[R]):
+    """One update of one workflow."""
+
+    def __init__(
+        self,
+        client: Client,
+        id: str,
+        workflow_id: str,
+        *,
+        workflow_run_id: str | None = None,
+        result_type: Any = None,
+    ) -> None:
+        self._client = client
+        self._id = id
+        self._workflow_id = workflow_id
+        self._workflow_run_id = workflow_run_id
+        self._result_type = result_type
+
+    @property
+    def id(self) -> str:
+        """The update id."""
+        return self._id
+
+    @property
+    def workflow_id(self) -> str:
+        """The workflow it was sent to."""
+        return self._workflow_id
+
+    @property
+    def workflow_run_id(self) -> str | None:
+        """The run it was sent to, where that is known."""
+        return self._workflow_run_id
+
+    async def result(
+        self,
+        *,
+        rpc_metadata: Mapping[str, str | bytes] = {},
+        rpc_timeout: timedelta | None = None,
+    ) -> R:
+        """What its handler returned.
+
+        Raises:
+            WorkflowUpdateFailedError: it was rejected, or its handler failed; `cause` says which.
+            WorkflowUpdateRPCTimeoutOrCancelledError: nothing was heard within `rpc_timeout`.
+            RPCError: there is no such workflow.
+        """
+        engine = await self._client.engine()
+        handle: Any = engine.get_handle(self._workflow_id, self._workflow_run_id).get_update_handle(self._id, result_type=Raw)
+        with as_rpc_errors():
+            try:
+                stored = await handle.result(rpc_timeout)
+            except errors.UpdateFailedError as error:
+                raise WorkflowUpdateFailedError(failure_of_update(error)) from error.cause
+            except builtins.TimeoutError as error:
+                raise WorkflowUpdateRPCTimeoutOrCancelledError from error
+        result: R = None if stored is None else self._client.codec.decode(stored, _hint(self._result_type))  # type: ignore[assignment]
+        return result
+
+
+def failure_of_update(error: errors.UpdateFailedError) -> BaseException:
+    """Why an update failed, as Temporal's programs read it."""
+    cause = error.cause
+    if cause is None or isinstance(cause, errors.WorkflowClosedError):
+        return ApplicationError(
+            "Workflow Update failed because the Workflow completed before the Update completed.",
+            type=WORKFLOW_CLOSED,
+            non_retryable=True,
+        )
+    if isinstance(cause, ApplicationError) and cause.type == "UnknownHandler":
+        known = ApplicationError(cause.message[:1].upper() + cause.message[1:], type="RuntimeError")
+        return known
+    return cause
+
+
+def _hint(result_type: Any) -> Any:
+    return Any if result_type is None else result_type

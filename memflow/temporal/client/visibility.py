@@ -1,0 +1,292 @@
+"""Temporal's list filter, read and said in memflow's filter language, which in turn becomes parameters and never SQL text.
+
+    WorkflowType = 'Order' AND ExecutionStatus IN ('Running', 'Failed') AND StartTime > '2026-01-01T00:00:00Z' ORDER BY CloseTime
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from typing import Any, Final, NoReturn
+
+from memflow.client import RunSummary
+from memflow.temporal.service import RPCError, RPCStatusCode
+
+FIELDS: Final[Mapping[str, str]] = {
+    "WorkflowId": "id",
+    "RunId": "run",
+    "WorkflowType": "type",
+    "ExecutionStatus": "status",
+    "StartTime": "started",
+    "ExecutionTime": "started",
+    "CloseTime": "closed",
+    "TaskQueue": "queue",
+    "ParentWorkflowId": "parent",
+    "HistoryLength": "length",
+    "ExecutionDuration": "duration",
+    "BuildIds": "version",
+    "TemporalWorkerDeploymentVersion": "version",
+    "TemporalScheduledById": "schedule",
+}
+"""Temporal's own attributes and memflow's fields for them."""
+
+_STATUSES: Final[Mapping[str, str]] = {
+    "running": "running",
+    "completed": "completed",
+    "failed": "failed",
+    "canceled": "cancelled",
+    "cancelled": "cancelled",
+    "terminated": "terminated",
+    "continuedasnew": "continued_as_new",
+    "timedout": "timed_out",
+    "paused": "paused",
+}
+_ORDERS: Final[Mapping[str, Callable[[RunSummary], Any]]] = {
+    "WorkflowId": lambda run: run.id,
+    "RunId": lambda run: run.run_id,
+    "WorkflowType": lambda run: run.type,
+    "ExecutionStatus": lambda run: run.status.value,
+    "StartTime": lambda run: run.started_at,
+    "ExecutionTime": lambda run: run.started_at,
+    "CloseTime": lambda run: run.closed_at,
+    "HistoryLength": lambda run: run.length,
+    "TaskQueue": lambda run: run.task_queue,
+}
+_TOKEN = re.compile(
+    r"""
+    (?P<space>\s+)
+  | (?P<text>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")
+  | (?P<number>[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.]))
+  | (?P<word>[^\W\d][\w.:-]*|`[^`]+`)
+  | (?P<operator><=|>=|!=|<>|=|<|>)
+  | (?P<mark>[(),])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_DEEPEST = 50
+_KEYWORDS = frozenset({"and", "or", "not", "in", "is", "null", "between", "starts_with", "order", "group", "by", "asc", "desc"})
+
+
+@dataclass(frozen=True)
+class Order:
+    """By what a list is sorted."""
+
+    value: Callable[[RunSummary], Any]
+    descending: bool
+
+
+@dataclass(frozen=True)
+class Query:
+    """A list filter in memflow's words. `order` None is the usual one: the latest start first."""
+
+    where: str | None
+    order: Order | None = None
+    by_status: bool = False
+
+
+def compiled(text: str | None) -> Query:
+    """Read a list filter.
+
+    Raises:
+        RPCError: it cannot be read; the message says where and what may stand there.
+    """
+    if text is None or not text.strip():
+        return Query(None)
+    return _Reader(_tokens(text)).whole()
+
+
+def _of_record(name: str, run: RunSummary) -> Any:
+    return run.record.get(name)
+
+
+def _refuse(problem: str) -> NoReturn:
+    raise RPCError(f"invalid query: {problem}", RPCStatusCode.INVALID_ARGUMENT, b"")
+
+
+def _tokens(text: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    at = 0
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            _refuse(f"{text[at]!r} at column {at + 1} has no meaning here")
+        if match.lastgroup != "space":
+            found.append((str(match.lastgroup), match.group()))
+        at = match.end()
+    return [*found, ("end", "the end")]
+
+
+class _Reader:
+    def __init__(self, tokens: list[tuple[str, str]]) -> None:
+        self._tokens = tokens
+        self._at = 0
+        self._depth = 0
+
+    def whole(self) -> Query:
+        where = None if self._is_word("order", "group") else self._either()
+        order: Order | None = None
+        by_status = False
+        if self._take_word("group"):
+            self._need_word("by")
+            if self._name() != "ExecutionStatus":
+                _refuse("GROUP BY is for ExecutionStatus alone")
+            by_status = True
+        if self._take_word("order"):
+            self._need_word("by")
+            order = self._order()
+        if self._peek()[0] != "end":
+            _refuse(f"expected AND, OR, ORDER BY or the end, found {self._peek()[1]!r}")
+        return Query(where, order, by_status)
+
+    def _order(self) -> Order:
+        name = self._name()
+        value: Callable[[RunSummary], Any] | None = _ORDERS.get(name)
+        if value is None:
+            if name in FIELDS:
+                _refuse(f"cannot be ordered by {name}; {', '.join(_ORDERS)} can")
+            value = partial(_of_record, name)
+        descending = self._take_word("desc")
+        if not descending:
+            self._take_word("asc")
+        return Order(value, descending)
+
+    def _either(self) -> str:
+        said = self._both()
+        while self._take_word("or"):
+            said = f"({said} or {self._both()})"
+        return said
+
+    def _both(self) -> str:
+        said = self._one()
+        while self._take_word("and"):
+            said = f"({said} and {self._one()})"
+        return said
+
+    def _one(self) -> str:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            _refuse(f"nested more than {_DEEPEST} deep")
+        try:
+            if self._take_word("not"):
+                return f"not ({self._one()})"
+            if self._take_mark("("):
+                said = self._either()
+                self._need_mark(")")
+                return said
+            return self._comparison()
+        finally:
+            self._depth -= 1
+
+    def _comparison(self) -> str:
+        name = self._name()
+        field = FIELDS.get(name) or f'record."{_escaped(name)}"'
+        if self._take_word("is"):
+            negated = "not " if self._take_word("not") else ""
+            self._need_word("null")
+            return f"{field} is {negated}null"
+        if self._take_word("between"):
+            low = self._value(field)
+            self._need_word("and")
+            return f"({field} >= {low} and {field} <= {self._value(field)})"
+        if self._take_word("starts_with"):
+            return self._starts_with(field)
+        if self._take_word("not"):
+            if self._take_word("starts_with"):
+                return f"not {self._starts_with(field)}"
+            self._need_word("in")
+            return f"{field} not in ({self._values(field)})"
+        if self._take_word("in"):
+            return f"{field} in ({self._values(field)})"
+        kind, operator = self._next()
+        if kind != "operator":
+            _refuse(f"expected an operator after {name}, found {operator!r}")
+        return f"{field} {'!=' if operator == '<>' else operator} {self._value(field)}"
+
+    def _starts_with(self, field: str) -> str:
+        kind, text = self._next()
+        if kind != "text":
+            _refuse(f"STARTS_WITH takes a text, found {text!r}")
+        prefix = _escaped(_unquoted(text))
+        return f'({field} >= "{prefix}" and {field} <= "{prefix}\U0010fffd" and {field} ~ "{prefix}")'
+
+    def _values(self, field: str) -> str:
+        self._need_mark("(")
+        values = [self._value(field)]
+        while self._take_mark(","):
+            values.append(self._value(field))
+        self._need_mark(")")
+        return ", ".join(values)
+
+    def _value(self, field: str) -> str:
+        kind, text = self._next()
+        if field == "status":
+            plain = _unquoted(text) if kind == "text" else text
+            found = _STATUSES.get(plain.lower().replace("_", ""))
+            if found is None:
+                _refuse(f"no ExecutionStatus {plain!r}; there are Running, Completed, Failed, Canceled, Terminated, TimedOut")
+            return found
+        if kind == "number":
+            return text
+        if kind == "text":
+            return f'"{_escaped(_unquoted(text))}"'
+        if kind == "word" and text.lower() in ("true", "false"):
+            return text.lower()
+        _refuse(f"expected a value, found {text!r}")
+
+    def _name(self) -> str:
+        kind, text = self._next()
+        if kind != "word" or text.lower() in _KEYWORDS:
+            _refuse(f"expected the name of an attribute, found {text!r}")
+        name = text.strip("`")
+        if name not in FIELDS:
+            near = get_close_matches(name, FIELDS, n=1, cutoff=0.85)
+            if near:
+                _refuse(f"there is no attribute {name}; did you mean {near[0]}?")
+        return name
+
+    # -- tokens
+
+    def _peek(self) -> tuple[str, str]:
+        return self._tokens[self._at]
+
+    def _next(self) -> tuple[str, str]:
+        token = self._tokens[self._at]
+        if token[0] != "end":
+            self._at += 1
+        return token
+
+    def _is_word(self, *words: str) -> bool:
+        kind, text = self._peek()
+        return kind == "word" and text.lower() in words
+
+    def _take_word(self, word: str) -> bool:
+        if self._is_word(word):
+            self._at += 1
+            return True
+        return False
+
+    def _need_word(self, word: str) -> None:
+        if not self._take_word(word):
+            _refuse(f"expected {word.upper()}, found {self._peek()[1]!r}")
+
+    def _take_mark(self, mark: str) -> bool:
+        if self._peek() == ("mark", mark):
+            self._at += 1
+            return True
+        return False
+
+    def _need_mark(self, mark: str) -> None:
+        if not self._take_mark(mark):
+            _refuse(f"expected {mark!r}, found {self._peek()[1]!r}")
+
+
+def _unquoted(text: str) -> str:
+    quote = text[0]
+    return re.sub(r"\\(.)", r"\1", text[1:-1].replace(quote * 2, quote), flags=re.DOTALL)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

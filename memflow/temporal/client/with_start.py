@@ -1,0 +1,172 @@
+"""An update together with the start of its workflow, if there is none."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+
+from memflow.temporal.arguments import UNSET, arg_or_args
+from memflow.temporal.client.handle import WorkflowHandle
+from memflow.temporal.client.inputs import (
+    OutboundInterceptor,
+    StartWorkflowUpdateWithStartInput,
+    UpdateWithStartStartWorkflowInput,
+    UpdateWithStartUpdateWorkflowInput,
+)
+from memflow.temporal.client.starting import start_input
+from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage
+from memflow.temporal.common import WorkflowIDConflictPolicy
+from memflow.temporal.workflow.define import handler_name
+
+S = TypeVar("S")
+R = TypeVar("R")
+
+_ONLY_OF_STARTS = ("start_signal", "start_signal_args", "rpc_metadata", "rpc_timeout", "request_eager_start")
+
+
+class WithStartWorkflowOperation(Generic[S, R]):
+    """The start of an update-with-start. Takes the options of `Client.start_workflow`; used once.
+
+    Raises:
+        ValueError: there is no `id_conflict_policy`.
+    """
+
+    def __init__(
+        self,
+        workflow: str | Callable[..., Awaitable[R]],
+        arg: Any = UNSET,
+        *,
+        args: Sequence[Any] = [],
+        id: str,
+        task_queue: str,
+        id_conflict_policy: WorkflowIDConflictPolicy,
+        **options: Any,
+    ) -> None:
+        if id_conflict_policy == WorkflowIDConflictPolicy.UNSPECIFIED:
+            raise ValueError("WorkflowIDConflictPolicy is required")
+        for name in _ONLY_OF_STARTS:
+            if name in options:
+                raise TypeError(f"WithStartWorkflowOperation got an unexpected keyword argument {name!r}")
+        given = {"id": id, "task_queue": task_queue, "id_conflict_policy": id_conflict_policy, **options}
+        start = vars(start_input(workflow, arg, args, given))
+        self.input = UpdateWithStartStartWorkflowInput(
+            **{name: value for name, value in start.items() if name not in _ONLY_OF_STARTS}
+        )
+        self._handle: asyncio.Future[WorkflowHandle[S, R]] | None = None
+        self.used = False
+
+    def started(self) -> asyncio.Future[WorkflowHandle[S, R]]:
+        """What becomes of the start."""
+        if self._handle is None:
+            self._handle = asyncio.get_running_loop().create_future()
+        return self._handle
+
+    async def workflow_handle(self) -> WorkflowHandle[S, R]:
+        """The workflow, once it is started or found.
+
+        Raises:
+            WorkflowAlreadyStartedError, RPCError: as for `Client.start_workflow`.
+        """
+        return await asyncio.shield(self.started())
+
+
+class UpdateWithStart(ABC):
+    """What a client offers for it."""
+
+    @property
+    @abstractmethod
+    def chain(self) -> OutboundInterceptor:
+        """The interceptors of the client."""
+
+    async def execute_update_with_start_workflow(
+        self,
+        update: str | Callable[..., Any],
+        arg: Any = UNSET,
+        *,
+        start_workflow_operation: WithStartWorkflowOperation[Any, Any],
+        args: Sequence[Any] = [],
+        id: str | None = None,
+        result_type: type | None = None,
+        rpc_metadata: Mapping[str, str | bytes] = {},
+        rpc_timeout: timedelta | None = None,
+    ) -> Any:
+        """Start the workflow if it is not there, send it an update, and wait for what its handler returns.
+
+        Raises:
+            WorkflowUpdateFailedError: it was rejected, or its handler failed.
+            WorkflowAlreadyStartedError, RPCError: as for `start_workflow`.
+        """
+        handle = await self._start(
+            update, arg, args, start_workflow_operation, WorkflowUpdateStage.COMPLETED, id, result_type, rpc_metadata, rpc_timeout
+        )
+        return await handle.result(rpc_metadata=rpc_metadata, rpc_timeout=rpc_timeout)
+
+    async def start_update_with_start_workflow(
+        self,
+        update: str | Callable[..., Any],
+        arg: Any = UNSET,
+        *,
+        start_workflow_operation: WithStartWorkflowOperation[Any, Any],
+        wait_for_stage: WorkflowUpdateStage,
+        args: Sequence[Any] = [],
+        id: str | None = None,
+        result_type: type | None = None,
+        rpc_metadata: Mapping[str, str | bytes] = {},
+        rpc_timeout: timedelta | None = None,
+    ) -> WorkflowUpdateHandle[Any]:
+        """Start the workflow if it is not there, send it an update, and wait until that is accepted, or has ended.
+
+        Raises:
+            ValueError: `wait_for_stage` is ADMITTED.
+            RuntimeError: the start was used before.
+            WorkflowAlreadyStartedError, RPCError: as for `start_workflow`.
+        """
+        return await self._start(
+            update, arg, args, start_workflow_operation, wait_for_stage, id, result_type, rpc_metadata, rpc_timeout
+        )
+
+    async def _start(
+        self,
+        update: Any,
+        arg: Any,
+        args: Sequence[Any],
+        operation: WithStartWorkflowOperation[Any, Any],
+        stage: WorkflowUpdateStage,
+        id: str | None,
+        result_type: Any,
+        rpc_metadata: Mapping[str, str | bytes],
+        rpc_timeout: timedelta | None,
+    ) -> WorkflowUpdateHandle[Any]:
+        if stage == WorkflowUpdateStage.ADMITTED:
+            raise ValueError("ADMITTED wait stage not supported")
+        if operation.used:
+            raise RuntimeError("WithStartWorkflowOperation cannot be reused")
+        operation.used = True
+        name, ret_type = handler_name(update, "update")
+        started = operation.started()
+
+        def failed(error: BaseException) -> None:
+            if not started.done():
+                started.set_exception(error)
+                started.exception()              # whoever asks gets it; nobody has to
+
+        def found(handle: WorkflowHandle[Any, Any]) -> None:
+            if not started.done():
+                started.set_result(handle)
+
+        return await self.chain.start_update_with_start_workflow(
+            StartWorkflowUpdateWithStartInput(
+                operation.input,
+                UpdateWithStartUpdateWorkflowInput(
+                    id, name, arg_or_args(arg, args), stage, {}, ret_type if result_type is None else result_type
+                ),
+                rpc_metadata,
+                rpc_timeout,
+                found,
+                failed,
+            )
+        )
+

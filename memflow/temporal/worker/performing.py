@@ -1,0 +1,243 @@
+"""Running activities: arguments in, interceptors, threads and processes for sync ones, cancellation, a result out."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import contextvars
+import functools
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from memflow import activity as engine
+from memflow.activity import ActivityDefinition as EngineActivity
+from memflow.errors import PayloadError
+from memflow.options import ActivityOptions
+from memflow.payload import Payload as Stored
+from memflow.temporal.activity import ActivityDefinition, Info
+from memflow.temporal.attempt import ATTEMPT, ActivityCancellationDetails, Attempt, Flag
+from memflow.temporal.client import Client
+from memflow.temporal.common import Priority, RawValue, policy_of
+from memflow.temporal.exceptions import CancelledError
+from memflow.temporal.interception import (
+    ActivityInboundInterceptor,
+    ActivityOutboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+)
+from memflow.temporal.metrics import MetricMeter
+from memflow.temporal.stored import ConvertingCodec, Raw, headers_in, loaded_arguments
+from memflow.temporal.worker.shared import SharedStateManager, perform_in_process
+from memflow.temporal.worker.turning import DYNAMIC
+from memflow.worker.injection import ThreadCancel
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Performers:
+    """What all activities of a worker share."""
+
+    client: Callable[[], Client]
+    executor: concurrent.futures.Executor | None
+    interceptors: Sequence[Interceptor]
+    shared_state: SharedStateManager | None
+    meter: MetricMeter = MetricMeter.noop
+    shutdown: Flag = field(default_factory=Flag)
+
+    def definition(self, fn: Any) -> EngineActivity:
+        """An activity as memflow's worker knows it.
+
+        Raises:
+            TypeError, ValueError: it is none, or it needs an executor that is not there.
+        """
+        declared = ActivityDefinition.must_of(fn)
+        self._check(declared, fn)
+
+        async def run(input: Stored) -> Any:
+            return await self._perform(declared, fn, input)
+
+        return EngineActivity(
+            name=DYNAMIC if declared.name is None else declared.name,
+            run=run,
+            options=ActivityOptions(),
+            transactional=False,
+            is_async=True,
+            required_arguments=1,
+            types=lambda: ((Raw,), Any),
+            dynamic=declared.name is None,
+        )
+
+    def _check(self, declared: ActivityDefinition, fn: Any) -> None:
+        if inspect.isclass(fn):
+            raise TypeError(f"Activity named {declared.name} is a class instead of an instance")
+        if declared.is_async:
+            return
+        if self.executor is None:
+            raise ValueError(f"Activity {declared.name} is not async so an activity_executor must be present")
+        if not isinstance(self.executor, concurrent.futures.ThreadPoolExecutor) and self.shared_state is None:
+            raise ValueError(
+                f"Activity {declared.name} is not async and executor is not thread-pool executor, so shared_state_manager must"
+                " be present"
+            )
+
+    # ------------------------------------------------------------------------------------------------- one attempt
+
+    async def _perform(self, declared: ActivityDefinition, fn: Any, input: Stored) -> Any:
+        codec = self.client().codec
+        attempt = Attempt(
+            info=functools.cache(lambda: info_of(engine.info())),
+            heartbeat=engine.heartbeat,
+            converter=codec.payloads,
+            meter=self.meter,
+            is_async=declared.is_async,
+            client=self.client() if declared.is_async else None,
+            shutdown=self.shutdown,
+        )
+        ATTEMPT.set(attempt)
+        try:
+            args = self._arguments(declared, codec, input)
+        except PayloadError as problem:
+            raise RuntimeError("Failed decoding arguments") from problem
+        given = ExecuteActivityInput(fn, args, None if declared.is_async else self.executor, headers_in(input))
+        inbound: ActivityInboundInterceptor = _Inbound(self, attempt, declared)
+        for each in reversed(self.interceptors):
+            inbound = each.intercept_activity(inbound)
+        outbound = _Outbound(attempt)
+        inbound.init(outbound)
+        return codec.encode(await inbound.execute_activity(given))
+
+    def _arguments(self, declared: ActivityDefinition, codec: ConvertingCodec, input: Stored) -> Sequence[Any]:
+        if declared.name is None:
+            return [[RawValue(payload) for payload in loaded_arguments(input).payloads]]
+        return codec.read_arguments(input, declared.types[0])
+
+
+class _Outbound(ActivityOutboundInterceptor):
+    """The end of the chain: memflow."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._info = attempt.info
+        self._heartbeat = attempt.heartbeat
+
+    def info(self) -> Info:
+        return self._info()
+
+    def heartbeat(self, *details: Any) -> None:
+        self._heartbeat(*details)
+
+
+class _Inbound(ActivityInboundInterceptor):
+    """The end of the chain: the activity's own code."""
+
+    def __init__(self, performers: Performers, attempt: Attempt, declared: ActivityDefinition) -> None:
+        self._performers = performers
+        self._attempt = attempt
+        self._declared = declared
+
+    def init(self, outbound: ActivityOutboundInterceptor) -> None:
+        self._attempt.info = outbound.info
+        self._attempt.heartbeat = outbound.heartbeat
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        attempt = self._attempt
+        if self._declared.is_async or (input.executor is None and inspect.iscoroutinefunction(input.fn)):
+            return await self._in_task(input)
+        assert input.executor is not None, "a sync activity has an executor"
+        if isinstance(input.executor, concurrent.futures.ThreadPoolExecutor):
+            raiser = ThreadCancel(CancelledError) if not self._declared.no_thread_cancel_exception else None
+            attempt.raiser = raiser
+            runs = input.fn if raiser is None else functools.partial(raiser.run, input.fn)
+            call = functools.partial(contextvars.copy_context().run, runs, *input.args)
+            return await _watched(asyncio.get_running_loop().run_in_executor(input.executor, call), attempt, raiser)
+        shared = self._performers.shared_state
+        assert shared is not None, "looked at when the worker was made"
+
+        def watch(call: asyncio.Future[Any]) -> Awaitable[Any]:
+            return _watched(call, attempt, None)
+
+        return await perform_in_process(shared, input.executor, input.fn, input.args, attempt, watch)
+
+    async def _in_task(self, input: ExecuteActivityInput) -> Any:
+        """The activity runs in this task; its flag is set before the cancellation reaches its code."""
+        attempt = self._attempt
+        task = asyncio.ensure_future(input.fn(*input.args))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise
+            attempt.cancel(why())
+            task.cancel()
+            return await task
+
+
+async def _watched(call: asyncio.Future[Any], attempt: Attempt, raiser: ThreadCancel | None) -> Any:
+    """Wait for a thread or process. When cancelled, tell it, and wait on for what it makes of that."""
+    hold_slot(call)
+    while True:
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            if call.done():
+                raise
+            first = not attempt.cancelled.is_set()
+            attempt.cancel(why())
+            if first and raiser is not None:
+                raiser.cancel()
+            details = attempt.details
+            if not first or (details is not None and not details.cancel_requested):
+                raise                            # its time is up or the worker stops: nobody waits for a thread then
+
+
+# ------------------------------------------------------------------------------------------------- memflow's side
+
+
+def hold_slot(call: asyncio.Future[Any]) -> None:
+    """The slot stays taken until the thread ends: it cannot be killed."""
+    context: Any = engine.activity_context.get(None)
+    if context is not None:
+        with contextlib.suppress(AttributeError):
+            context.thread = call
+
+
+def why() -> ActivityCancellationDetails:
+    """Why the attempt that runs here is asked to end."""
+    told = engine.cancellation_details()
+    if told is None:
+        return ActivityCancellationDetails(cancel_requested=True)
+    return ActivityCancellationDetails(
+        told.not_found, told.cancel_requested, told.paused, told.reset, told.timed_out, told.worker_shutdown
+    )
+
+
+def info_of(facts: engine.Info) -> Info:
+    """The facts of an attempt as Temporal's programs read them."""
+    started = facts.in_workflow
+    return Info(
+        activity_id=facts.activity_id,
+        activity_type=facts.activity,
+        attempt=facts.attempt,
+        current_attempt_scheduled_time=facts.scheduled_at,
+        heartbeat_details=list(facts.heartbeat_details),
+        heartbeat_timeout=facts.heartbeat_timeout,
+        is_local=bool(facts.is_local),
+        namespace=facts.namespace,
+        schedule_to_close_timeout=facts.schedule_to_close_timeout,
+        scheduled_time=facts.scheduled_at,
+        start_to_close_timeout=facts.start_to_close_timeout,
+        started_time=facts.started_at,
+        task_queue=facts.task_queue,
+        task_token=facts.task_token,
+        workflow_id=facts.workflow_id if started else None,
+        workflow_namespace=facts.namespace if started else None,
+        workflow_run_id=facts.run_id if started else None,
+        workflow_type=facts.workflow if started else None,
+        priority=Priority.default,
+        retry_policy=policy_of(facts.retry),
+        activity_run_id=None if started else facts.run_id,
+    )

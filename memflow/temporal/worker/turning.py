@@ -1,0 +1,86 @@
+"""Temporal's definitions as memflow's: a decorated class becomes a `Definition`, a decorated function an activity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from memflow.core.definition import Definition
+from memflow.errors import FailureError
+from memflow.names import check_name
+from memflow.payload import Payload as Stored
+from memflow.temporal.common import VersioningBehavior
+from memflow.temporal.interception import Interceptor, WorkflowInterceptorClassInput
+from memflow.temporal.metrics import MetricMeter
+from memflow.temporal.stored import Raw
+from memflow.temporal.workflow.define import WorkflowDefinition
+from memflow.temporal.workflow.running import Running, Settings, engine_handler
+
+_VERSIONING = {
+    VersioningBehavior.UNSPECIFIED: None,
+    VersioningBehavior.PINNED: "pinned",
+    VersioningBehavior.AUTO_UPGRADE: "auto_upgrade",
+}
+
+DYNAMIC = "*"
+"""The name under which a worker lists the workflow, or activity, that takes every type without one of its own."""
+
+
+def settings_of(
+    interceptors: Sequence[Interceptor],
+    failure_exception_types: Sequence[type[BaseException]],
+    *,
+    disable_eager_activity_execution: bool,
+    meter: MetricMeter,
+    build_id: str,
+) -> Settings:
+    """What a worker says of all its workflows."""
+    extern: dict[str, Callable[..., Any]] = {}
+    classes = [
+        cls
+        for each in interceptors
+        if (cls := each.workflow_interceptor_class(WorkflowInterceptorClassInput(unsafe_extern_functions=extern))) is not None
+    ]
+    return Settings(
+        tuple(classes), extern, tuple(failure_exception_types), disable_eager_activity_execution, meter, build_id
+    )
+
+
+def workflow_definition(definition: WorkflowDefinition, settings: Settings) -> Definition:
+    """A workflow as memflow's worker knows it."""
+
+    def make(input: Stored) -> Running:
+        return Running(definition, settings, input)
+
+    def run(running: Running, input: Stored) -> Any:
+        return running.run()
+
+    return Definition(
+        name=DYNAMIC if definition.name is None else check_name(definition.name, what="workflow name"),
+        run=run,
+        argument_types=(Raw,),
+        required_arguments=1,
+        result_type=Any,
+        fails_on=(FailureError, TimeoutError, *definition.failure_exception_types, *settings.failure_exception_types),
+        make=make,
+        handlers=tuple(engine_handler(each) for each in definition.handlers.values()),
+        versioning=_VERSIONING[definition.versioning_behavior],
+    )
+
+
+def workflow_definitions(classes: Sequence[type[Any]], settings: Settings) -> Mapping[str, Definition]:
+    """All workflows of a worker, by name.
+
+    Raises:
+        ValueError: a class is not decorated, or two have one name.
+    """
+    found: dict[str, Definition] = {}
+    for cls in classes:
+        definition = WorkflowDefinition.must_from_class(cls)
+        made = workflow_definition(definition, settings)
+        if made.name in found:
+            if definition.name is None:
+                raise TypeError("More than one dynamic workflow")
+            raise ValueError(f"More than one workflow named {definition.name}")
+        found[made.name] = made
+    return found

@@ -1,0 +1,446 @@
+"""Calling activities from workflow code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
+
+from typing_extensions import TypedDict, Unpack
+
+from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut
+from memflow.core.interrupts import CancelActivity, ScheduleActivity
+from memflow.core.loop import TurnLoop
+from memflow.core.ordering import WorkflowTask
+from memflow.errors import ConfigurationError
+from memflow.failure import exception_of
+from memflow.names import check_name
+from memflow.options import ActivityOptions, CancellationType
+from memflow.retry import DEFAULT_RETRY
+from memflow.temporal.activity import name_and_types
+from memflow.temporal.arguments import UNSET, arg_or_args, checked, with_options
+from memflow.temporal.common import Priority, RetryPolicy, engine_policy
+from memflow.temporal.exceptions import ActivityError, CancelledError, RetryState
+from memflow.temporal.interception import StartActivityInput, StartLocalActivityInput
+from memflow.temporal.workflow.running import Running, current
+from memflow.temporal.workflow.words import ACTIVITY_WORDS, ActivityCancellationType, VersioningIntent
+from memflow.workflow.local_activities import DEFAULT_THRESHOLD
+
+P = TypeVar("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+class ActivityConfig(TypedDict, total=False):
+    """Options of an activity, to be kept and given as `**config`."""
+
+    task_queue: str | None
+    schedule_to_close_timeout: timedelta | None
+    schedule_to_start_timeout: timedelta | None
+    start_to_close_timeout: timedelta | None
+    heartbeat_timeout: timedelta | None
+    retry_policy: RetryPolicy | None
+    cancellation_type: ActivityCancellationType
+    activity_id: str | None
+    versioning_intent: VersioningIntent | None
+    summary: str | None
+    event_groups: Sequence[Any] | None
+    priority: Priority
+
+
+class LocalActivityConfig(TypedDict, total=False):
+    """Options of a local activity, to be kept and given as `**config`."""
+
+    schedule_to_close_timeout: timedelta | None
+    schedule_to_start_timeout: timedelta | None
+    start_to_close_timeout: timedelta | None
+    retry_policy: RetryPolicy | None
+    local_retry_threshold: timedelta | None
+    cancellation_type: ActivityCancellationType
+    activity_id: str | None
+    summary: str | None
+    event_groups: Sequence[Any] | None
+
+
+OPTIONS: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(ActivityConfig.__annotations__),
+    "cancellation_type": ActivityCancellationType.TRY_CANCEL,
+    "priority": Priority.default,
+}
+LOCAL_OPTIONS: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(LocalActivityConfig.__annotations__),
+    "cancellation_type": ActivityCancellationType.TRY_CANCEL,
+}
+
+
+class Operation:
+    """An activity that was scheduled, and how its end is told."""
+
+    __slots__ = ("_activity", "_codec", "_how", "_result", "_running", "begun", "cancelled", "op")
+
+    def __init__(self, running: Running, op: int, activity: str, how: CancellationType, result: Any) -> None:
+        self._running = running
+        self._codec = running.codec
+        self._activity = activity
+        self._how = how
+        self._result = result
+        self.op = op
+        self.begun = False
+        self.cancelled = False
+
+    def cancel(self) -> CancelActivity | None:
+        """What is asked when nobody wants it any more."""
+        self.cancelled = True
+        return None if self._how is CancellationType.ABANDON else CancelActivity(self.op)
+
+    async def outcome(self) -> Any:
+        """The result.
+
+        Raises:
+            ActivityError: it failed for good, or was cancelled; the reason is its cause.
+        """
+        self.begun = True
+        replay = self._running.replay
+        patient = self._how is CancellationType.WAIT_CANCELLATION_COMPLETED
+        if self.cancelled and not patient:       # cancelled before its task ran
+            replay.forget(self.op)
+            raise self._cancelled()
+        try:
+            answer = await replay.answer(self.op, on_cancel=self.cancel, wait=patient)
+        except asyncio.CancelledError:
+            if not self.cancelled or replay.refusing:
+                raise
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()                  # the cancellation has become the activity's
+            raise self._cancelled() from None
+        match answer:
+            case ActivityCompleted(result=result):
+                return self._codec.decode(result, self._result)
+            case ActivityCancelled(failure=failure):
+                raise self._cancelled(exception_of(failure, self._codec))
+            case ActivityFailed(failure=failure) | ActivityTimedOut(failure=failure):
+                raise exception_of(failure, self._codec)
+            case _:
+                raise AssertionError(f"{answer} does not answer an activity")
+
+    def _cancelled(self, cause: BaseException | None = None) -> ActivityError:
+        error = ActivityError(
+            "Activity cancelled",
+            scheduled_event_id=0,
+            started_event_id=0,
+            identity="",
+            activity_type=self._activity,
+            activity_id=str(self.op),
+            retry_state=RetryState.CANCEL_REQUESTED,
+        )
+        error.__cause__ = CancelledError("Cancelled") if cause is None else cause
+        return error
+
+
+if TYPE_CHECKING:
+    _Task = asyncio.Task[R]
+else:
+
+    class _Task(WorkflowTask):
+        """A task; its type parameter matters to checkers alone."""
+
+        def __class_getitem__(cls, item):
+            return cls
+
+
+class ActivityHandle(_Task[R]):
+    """An activity that was started: a task to await, cancel or gather."""
+
+    operation: Operation
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Ask the activity to stop. What awaiting it yields then tells its cancellation type."""
+        operation = self.operation
+        if operation.begun or self.done():
+            return super().cancel(msg)
+        if not operation.cancelled:              # its task has not run yet, and would never come to ask
+            asked = operation.cancel()
+            if asked is not None:
+                current().replay.ask(asked)
+        return True
+
+
+def schedule(running: Running, input: StartActivityInput | StartLocalActivityInput) -> Operation:
+    """Ask for an activity."""
+    if input.start_to_close_timeout is None and input.schedule_to_close_timeout is None:
+        raise ValueError("Activity must have start_to_close_timeout or schedule_to_close_timeout")
+    replay = running.replay
+    how = ACTIVITY_WORDS[input.cancellation_type]
+    policy = engine_policy(input.retry_policy)
+    remote = input if isinstance(input, StartActivityInput) else None
+    options = ActivityOptions(
+        None if remote is None else remote.task_queue,
+        input.start_to_close_timeout,
+        input.schedule_to_close_timeout,
+        input.schedule_to_start_timeout,
+        None if remote is None else remote.heartbeat_timeout,
+        DEFAULT_RETRY if policy is None else policy,
+        how,
+        input.activity_id,
+        None if remote is not None else _threshold(input),
+    )
+    payload = running.codec.write_arguments(input.args, input.headers)
+    if input.activity_id is not None:
+        _check_free(running, input.activity_id)
+    op = replay.next_op()
+    replay.ask(ScheduleActivity(op, input.activity, payload, options))
+    return Operation(running, op, input.activity, how, Any if input.ret_type is None else input.ret_type)
+
+
+def _threshold(input: StartActivityInput | StartLocalActivityInput) -> timedelta:
+    asked = input.local_retry_threshold if isinstance(input, StartLocalActivityInput) else None
+    return DEFAULT_THRESHOLD if asked is None else asked
+
+
+def _check_free(running: Running, activity_id: str) -> None:
+    check_name(activity_id, what="activity_id")
+    if any(each.options.activity_id == activity_id for each in running.replay.open_activities.values()):
+        raise ConfigurationError(f"activity_id: {activity_id!r} is the id of another activity that this run waits for")
+
+
+def begin(operation: Operation, name: str) -> ActivityHandle[Any]:
+    """A task that waits for an activity."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, TurnLoop), "workflow code runs on the loop of its run"
+    handle = loop.create_task_of(cast("Any", ActivityHandle), operation.outcome(), f"activity {name}")
+    handle.operation = operation
+    return cast("ActivityHandle[Any]", handle)
+
+
+def _input(activity: Any, arg: Any, args: Sequence[Any], result_type: Any, given: Mapping[str, Any]) -> StartActivityInput:
+    options = checked("start_activity", given, OPTIONS)
+    name, types, ret_type = name_and_types(activity)
+    return StartActivityInput(
+        activity=name,
+        args=arg_or_args(arg, args),
+        activity_id=options["activity_id"],
+        task_queue=options["task_queue"],
+        schedule_to_close_timeout=options["schedule_to_close_timeout"],
+        schedule_to_start_timeout=options["schedule_to_start_timeout"],
+        start_to_close_timeout=options["start_to_close_timeout"],
+        heartbeat_timeout=options["heartbeat_timeout"],
+        retry_policy=options["retry_policy"],
+        cancellation_type=options["cancellation_type"],
+        headers={},
+        disable_eager_execution=False,
+        versioning_intent=options["versioning_intent"],
+        summary=options["summary"],
+        priority=options["priority"],
+        arg_types=types,
+        ret_type=ret_type if result_type is None else result_type,
+        event_groups=options["event_groups"],
+    )
+
+
+def _local_input(
+    activity: Any, arg: Any, args: Sequence[Any], result_type: Any, given: Mapping[str, Any]
+) -> StartLocalActivityInput:
+    options = checked("start_local_activity", given, LOCAL_OPTIONS)
+    name, types, ret_type = name_and_types(activity)
+    return StartLocalActivityInput(
+        activity=name,
+        args=arg_or_args(arg, args),
+        activity_id=options["activity_id"],
+        schedule_to_close_timeout=options["schedule_to_close_timeout"],
+        schedule_to_start_timeout=options["schedule_to_start_timeout"],
+        start_to_close_timeout=options["start_to_close_timeout"],
+        retry_policy=options["retry_policy"],
+        local_retry_threshold=options["local_retry_threshold"],
+        cancellation_type=options["cancellation_type"],
+        headers={},
+        summary=options["summary"],
+        event_groups=options["event_groups"],
+        arg_types=types,
+        ret_type=ret_type if result_type is None else result_type,
+    )
+
+
+def _start(activity: Any, arg: Any, args: Sequence[Any], result_type: Any, given: Mapping[str, Any]) -> ActivityHandle[Any]:
+    running = current()
+    input = _input(activity, arg, args, result_type, given)
+    if running.outbound is not None:
+        return running.outbound.start_activity(input)
+    return begin(schedule(running, input), input.activity)
+
+
+async def _execute(activity: Any, arg: Any, args: Sequence[Any], result_type: Any, given: Mapping[str, Any]) -> Any:
+    running = current()
+    input = _input(activity, arg, args, result_type, given)
+    if running.outbound is not None:
+        return await running.outbound.start_activity(input)
+    # No task of its own: whoever awaits is the one task that waits.
+    return await schedule(running, input).outcome()
+
+
+def _start_local(
+    activity: Any, arg: Any, args: Sequence[Any], result_type: Any, given: Mapping[str, Any]
+) -> ActivityHandle[Any]:
+    running = current()
+    input = _local_input(activity, arg, args, result_type, given)
+    if running.outbound is not None:
+        return running.outbound.start_local_activity(input)
+    return begin(schedule(running, input), input.activity)
+
+
+# ------------------------------------------------------------------------------------------------- functions
+
+
+@overload
+def start_activity(activity: Callable[[], Awaitable[R]], **options: Unpack[ActivityConfig]) -> ActivityHandle[R]: ...
+@overload
+def start_activity(activity: Callable[[], R], **options: Unpack[ActivityConfig]) -> ActivityHandle[R]: ...
+@overload
+def start_activity(activity: Callable[[P], Awaitable[R]], arg: P, **options: Unpack[ActivityConfig]) -> ActivityHandle[R]: ...
+@overload
+def start_activity(activity: Callable[[P], R], arg: P, **options: Unpack[ActivityConfig]) -> ActivityHandle[R]: ...
+@overload
+def start_activity(
+    activity: Callable[..., Awaitable[R]], *, args: Sequence[Any], **options: Unpack[ActivityConfig]
+) -> ActivityHandle[R]: ...
+@overload
+def start_activity(
+    activity: Callable[..., R], *, args: Sequence[Any], **options: Unpack[ActivityConfig]
+) -> ActivityHandle[R]: ...
+@overload
+def start_activity(
+    activity: str,
+    arg: Any = ...,
+    *,
+    args: Sequence[Any] = ...,
+    result_type: type | None = None,
+    **options: Unpack[ActivityConfig],
+) -> ActivityHandle[Any]: ...
+@with_options(OPTIONS)
+def start_activity(
+    activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any
+) -> Any:
+    """Start an activity. The handle is a task.
+
+    Raises:
+        ValueError: there is no timeout, or both `arg` and `args`.
+    """
+    return _start(activity, arg, args, result_type, options)
+
+
+@overload
+async def execute_activity(activity: Callable[[], Awaitable[R]], **options: Unpack[ActivityConfig]) -> R: ...
+@overload
+async def execute_activity(activity: Callable[[], R], **options: Unpack[ActivityConfig]) -> R: ...
+@overload
+async def execute_activity(activity: Callable[[P], Awaitable[R]], arg: P, **options: Unpack[ActivityConfig]) -> R: ...
+@overload
+async def execute_activity(activity: Callable[[P], R], arg: P, **options: Unpack[ActivityConfig]) -> R: ...
+@overload
+async def execute_activity(
+    activity: Callable[..., Awaitable[R]], *, args: Sequence[Any], **options: Unpack[ActivityConfig]
+) -> R: ...
+@overload
+async def execute_activity(activity: Callable[..., R], *, args: Sequence[Any], **options: Unpack[ActivityConfig]) -> R: ...
+@overload
+async def execute_activity(
+    activity: str,
+    arg: Any = ...,
+    *,
+    args: Sequence[Any] = ...,
+    result_type: type | None = None,
+    **options: Unpack[ActivityConfig],
+) -> Any: ...
+@with_options(OPTIONS)
+async def execute_activity(
+    activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any
+) -> Any:
+    """Run an activity and give its result.
+
+    Raises:
+        ActivityError: it failed for good, or was cancelled; the reason is its cause.
+        ValueError: there is no timeout, or both `arg` and `args`.
+    """
+    return await _execute(activity, arg, args, result_type, options)
+
+
+@overload
+def start_local_activity(
+    activity: Callable[[], Awaitable[R]], **options: Unpack[LocalActivityConfig]
+) -> ActivityHandle[R]: ...
+@overload
+def start_local_activity(activity: Callable[[], R], **options: Unpack[LocalActivityConfig]) -> ActivityHandle[R]: ...
+@overload
+def start_local_activity(
+    activity: Callable[[P], Awaitable[R]], arg: P, **options: Unpack[LocalActivityConfig]
+) -> ActivityHandle[R]: ...
+@overload
+def start_local_activity(activity: Callable[[P], R], arg: P, **options: Unpack[LocalActivityConfig]) -> ActivityHandle[R]: ...
+@overload
+def start_local_activity(
+    activity: Callable[..., Awaitable[R]], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
+) -> ActivityHandle[R]: ...
+@overload
+def start_local_activity(
+    activity: Callable[..., R], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
+) -> ActivityHandle[R]: ...
+@overload
+def start_local_activity(
+    activity: str,
+    arg: Any = ...,
+    *,
+    args: Sequence[Any] = ...,
+    result_type: type | None = None,
+    **options: Unpack[LocalActivityConfig],
+) -> ActivityHandle[Any]: ...
+@with_options(LOCAL_OPTIONS)
+def start_local_activity(
+    activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any
+) -> Any:
+    """Start an activity on the worker that runs this workflow.
+
+    Raises:
+        ValueError: there is no timeout, or both `arg` and `args`.
+    """
+    return _start_local(activity, arg, args, result_type, options)
+
+
+@overload
+async def execute_local_activity(activity: Callable[[], Awaitable[R]], **options: Unpack[LocalActivityConfig]) -> R: ...
+@overload
+async def execute_local_activity(activity: Callable[[], R], **options: Unpack[LocalActivityConfig]) -> R: ...
+@overload
+async def execute_local_activity(
+    activity: Callable[[P], Awaitable[R]], arg: P, **options: Unpack[LocalActivityConfig]
+) -> R: ...
+@overload
+async def execute_local_activity(activity: Callable[[P], R], arg: P, **options: Unpack[LocalActivityConfig]) -> R: ...
+@overload
+async def execute_local_activity(
+    activity: Callable[..., Awaitable[R]], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
+) -> R: ...
+@overload
+async def execute_local_activity(
+    activity: Callable[..., R], *, args: Sequence[Any], **options: Unpack[LocalActivityConfig]
+) -> R: ...
+@overload
+async def execute_local_activity(
+    activity: str,
+    arg: Any = ...,
+    *,
+    args: Sequence[Any] = ...,
+    result_type: type | None = None,
+    **options: Unpack[LocalActivityConfig],
+) -> Any: ...
+@with_options(LOCAL_OPTIONS)
+async def execute_local_activity(
+    activity: Any, arg: Any = UNSET, *, args: Sequence[Any] = [], result_type: Any = None, **options: Any
+) -> Any:
+    """Run an activity on the worker that runs this workflow, and give its result.
+
+    Raises:
+        ActivityError: it failed for good, or was cancelled; the reason is its cause.
+        ValueError: there is no timeout, or both `arg` and `args`.
+    """
+    return await _start_local(activity, arg, args, result_type, options)

@@ -1,0 +1,134 @@
+"""Enums and small values of `workflow`, and memflow's words for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+from memflow import options
+from memflow.core.chain import ContinueAsNewError
+from memflow.errors import NotInWorkflowError, ReadOnlyError
+from memflow.temporal.exceptions import TemporalError
+
+__all__ = ["ContinueAsNewError"]
+
+
+class HandlerUnfinishedPolicy(Enum):
+    """Whether a workflow's end while a handler is running is worth a warning."""
+
+    WARN_AND_ABANDON = 1
+    ABANDON = 2
+
+
+class ActivityCancellationType(IntEnum):
+    """What awaiting a cancelled activity yields."""
+
+    TRY_CANCEL = 0
+    WAIT_CANCELLATION_COMPLETED = 1
+    ABANDON = 2
+
+
+class ChildWorkflowCancellationType(IntEnum):
+    """What awaiting a cancelled child yields."""
+
+    ABANDON = 0
+    TRY_CANCEL = 1
+    WAIT_CANCELLATION_COMPLETED = 2
+    WAIT_CANCELLATION_REQUESTED = 3
+
+
+class ParentClosePolicy(IntEnum):
+    """What happens to an open child when its parent closes."""
+
+    UNSPECIFIED = 0
+    TERMINATE = 1
+    ABANDON = 2
+    REQUEST_CANCEL = 3
+
+
+class VersioningIntent(Enum):
+    """Which workers may run something new. Accepted; the queue's workers of the run's version do."""
+
+    COMPATIBLE = 1
+    DEFAULT = 2
+
+
+class ContinueAsNewVersioningBehavior(Enum):
+    """Which version the next run begins on. Accepted; it is this run's."""
+
+    UNSPECIFIED = 0
+    AUTO_UPGRADE = 1
+    USE_RAMPING_VERSION = 2
+
+
+ACTIVITY_WORDS: Mapping[ActivityCancellationType, options.CancellationType] = {
+    ActivityCancellationType.TRY_CANCEL: options.CancellationType.TRY_CANCEL,
+    ActivityCancellationType.WAIT_CANCELLATION_COMPLETED: options.CancellationType.WAIT_CANCELLATION_COMPLETED,
+    ActivityCancellationType.ABANDON: options.CancellationType.ABANDON,
+}
+CHILD_WORDS: Mapping[ChildWorkflowCancellationType, options.CancellationType] = {
+    ChildWorkflowCancellationType.ABANDON: options.CancellationType.ABANDON,
+    ChildWorkflowCancellationType.TRY_CANCEL: options.CancellationType.TRY_CANCEL,
+    ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED: options.CancellationType.WAIT_CANCELLATION_COMPLETED,
+    # The request commits with the turn that makes it, so there is nothing to wait for.
+    ChildWorkflowCancellationType.WAIT_CANCELLATION_REQUESTED: options.CancellationType.TRY_CANCEL,
+}
+CLOSE_WORDS: Mapping[ParentClosePolicy, options.ParentClosePolicy] = {
+    ParentClosePolicy.UNSPECIFIED: options.ParentClosePolicy.TERMINATE,
+    ParentClosePolicy.TERMINATE: options.ParentClosePolicy.TERMINATE,
+    ParentClosePolicy.ABANDON: options.ParentClosePolicy.ABANDON,
+    ParentClosePolicy.REQUEST_CANCEL: options.ParentClosePolicy.REQUEST_CANCEL,
+}
+
+
+class NondeterminismError(TemporalError):
+    """The code asked for something other than the history holds, or for something that no replay could repeat."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ReadOnlyContextError(TemporalError, ReadOnlyError):
+    """Something durable in a query, validator or condition, which may only look."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class NotInWorkflowEventLoopError(TemporalError, NotInWorkflowError):
+    """A verb of workflows outside a workflow."""
+
+    def __init__(self, message: str = "Not in workflow event loop") -> None:
+        super().__init__(message)
+
+
+class UnfinishedSignalHandlersWarning(RuntimeWarning):
+    """A workflow ended while handlers of signals were running."""
+
+
+class UnfinishedUpdateHandlersWarning(RuntimeWarning):
+    """A workflow ended while handlers of updates were running."""
+
+
+@dataclass(frozen=True)
+class UpdateInfo:
+    """Which update the calling code answers."""
+
+    id: str
+    name: str
+
+
+class EventGroup:
+    """Groups events for display. Accepted, and without effect."""
+
+
+class SandboxImportNotificationPolicy(Enum):
+    """What a sandbox says of imports. Accepted: there are no imports to tell of."""
+
+    SILENT = 0
+    WARN_ON_DYNAMIC_IMPORT = 1
+    WARN_ON_UNINTENTIONAL_PASSTHROUGH = 2
+    RAISE_ON_UNINTENTIONAL_PASSTHROUGH = 3

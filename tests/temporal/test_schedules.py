@@ -1,0 +1,185 @@
+"""Schedules with their whole spec, and cron."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from memflow.temporal import workflow
+from memflow.temporal.client import (
+    Client,
+    RPCError,
+    RPCStatusCode,
+    Schedule,
+    ScheduleActionExecutionStartWorkflow,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleBackfill,
+    ScheduleCalendarSpec,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleRange,
+    ScheduleSpec,
+    ScheduleState,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from memflow.temporal.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from memflow.temporal.testing import WorkflowEnvironment
+from memflow.temporal.worker import Worker
+from tests.polling import until
+
+OWNER = SearchAttributeKey.for_keyword("Owner")
+
+
+@workflow.defn
+class Report:
+    @workflow.run
+    async def run(self, region: str = "all") -> str:
+        return f"{region}"
+
+
+def of(queue: str, spec: ScheduleSpec, **more: object) -> Schedule:
+    action = ScheduleActionStartWorkflow(
+        Report.run, "eu", id="report", task_queue=queue, static_summary="the report", run_timeout=timedelta(minutes=5)
+    )
+    return Schedule(action, spec, **more)  # type: ignore[arg-type]
+
+
+async def test_a_schedule_is_created_described_changed_and_deleted(client: Client, queue: str) -> None:
+    spec = ScheduleSpec(
+        calendars=[
+            ScheduleCalendarSpec(
+                hour=(ScheduleRange(9),),
+                day_of_week=(ScheduleRange(1, 5),),
+                minute=(ScheduleRange(0, 30, 30),),
+                comment="work",
+            )
+        ],
+        intervals=[ScheduleIntervalSpec(every=timedelta(hours=12), offset=timedelta(hours=1))],
+        cron_expressions=["0 4 * * SUN"],
+        skip=[
+            ScheduleCalendarSpec(month=(ScheduleRange(12),), day_of_month=(ScheduleRange(25),), hour=(ScheduleRange(0, 23),))
+        ],
+        start_at=datetime(2026, 1, 1, tzinfo=UTC),
+        jitter=timedelta(seconds=10),
+        time_zone_name="Europe/Berlin",
+    )
+    handle = await client.create_schedule(
+        "whole",
+        of(
+            queue,
+            spec,
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=timedelta(minutes=5)),
+            state=ScheduleState(note="quiet", paused=True, limited_actions=True, remaining_actions=30),
+        ),
+        memo={"why": "because"},
+        search_attributes=TypedSearchAttributes([SearchAttributePair(OWNER, "ann")]),
+    )
+    found = await handle.describe()
+    assert found.id == "whole" and found.schedule.spec == spec
+    assert found.schedule.policy == SchedulePolicy(ScheduleOverlapPolicy.BUFFER_ONE, timedelta(minutes=5), False)
+    assert found.schedule.state == ScheduleState("quiet", True, True, 30)
+    action = found.schedule.action
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    assert (action.workflow, action.id, action.task_queue) == ("Report", "report", queue)
+    assert (action.static_summary, action.run_timeout) == ("the report", timedelta(minutes=5))
+    assert await client.data_converter.decode([action.args[0].payload], [str]) == ["eu"]
+    assert await found.memo() == {"why": "because"}
+    assert found.typed_search_attributes[OWNER] == "ann"
+    assert len(found.info.next_action_times) > 3
+
+    with pytest.raises(ScheduleAlreadyRunningError):
+        await client.create_schedule("whole", of(queue, spec))
+
+    async def change(input: ScheduleUpdateInput) -> ScheduleUpdate:
+        schedule = input.description.schedule
+        schedule.spec = ScheduleSpec(intervals=[ScheduleIntervalSpec(timedelta(days=1))])
+        schedule.state.note = "changed"
+        return ScheduleUpdate(schedule=schedule)
+
+    await handle.update(change)
+    changed = await handle.describe()
+    assert changed.schedule.spec == ScheduleSpec(intervals=[ScheduleIntervalSpec(timedelta(days=1))])
+    assert changed.schedule.state.note == "changed" and changed.schedule.state.paused
+    assert await changed.memo() == {"why": "because"}
+    await handle.unpause(note="go")
+    assert (await handle.describe()).schedule.state.paused is False
+    await handle.pause()
+    assert (await handle.describe()).schedule.state.paused is True
+    listed = [each async for each in await client.list_schedules()]
+    assert [each.id for each in listed] == ["whole"]
+    assert listed[0].schedule is not None and listed[0].schedule.state.paused
+    await handle.delete()
+    with pytest.raises(RPCError) as missing:
+        await handle.describe()
+    assert missing.value.status == RPCStatusCode.NOT_FOUND
+
+
+async def test_a_schedule_is_triggered_and_backfilled(client: Client, queue: str) -> None:
+    spec = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(days=1))])
+    now = datetime.now(UTC)
+    async with Worker(client, task_queue=queue, workflows=[Report]):
+        handle = await client.create_schedule(
+            "acting", of(queue, spec, state=ScheduleState(paused=True)), trigger_immediately=True
+        )
+        await handle.backfill(
+            ScheduleBackfill(now - timedelta(days=3), now - timedelta(hours=1), ScheduleOverlapPolicy.ALLOW_ALL)
+        )
+        await handle.trigger(overlap=ScheduleOverlapPolicy.ALLOW_ALL)
+
+        async def acted() -> bool:
+            return (await handle.describe()).info.num_actions >= 4
+
+        await until(acted, seconds=20)
+        action = (await handle.describe()).info.recent_actions[-1].action
+        assert isinstance(action, ScheduleActionExecutionStartWorkflow)
+        result = await client.get_workflow_handle(action.workflow_id, result_type=str).result()
+        assert result == "eu"
+
+
+@workflow.defn
+class Recurring:
+    @workflow.run
+    async def run(self) -> int:
+        before = workflow.get_last_completion_result(int)
+        assert workflow.has_last_completion_result() == (before is not None)
+        if before == 2 and workflow.get_last_failure() is None:
+            raise workflow_error()
+        return (before or 0) + 1
+
+
+def workflow_error() -> Exception:
+    from memflow.temporal.exceptions import ApplicationError
+
+    return ApplicationError("the third time")
+
+
+@pytest.fixture
+async def env(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WorkflowEnvironment]:
+    monkeypatch.setenv("MEMFLOW_TEST_DSN", dsn)
+    async with await WorkflowEnvironment.start_time_skipping() as made:
+        yield made
+
+
+async def test_cron_runs_again_and_again_with_what_was_before(env: WorkflowEnvironment) -> None:
+    client = env.client
+    async with Worker(client, task_queue="q", workflows=[Recurring]):
+        handle = await client.start_workflow(Recurring.run, id="cron", task_queue="q", cron_schedule="0 * * * *")
+        await env.sleep(timedelta(hours=5, minutes=30))
+        runs = [each async for each in client.list_workflows("WorkflowId = 'cron'")]
+        statuses = [each.status.name for each in reversed(runs) if each.status is not None]
+        assert statuses[:4] == ["COMPLETED", "COMPLETED", "FAILED", "COMPLETED"]
+        assert len(statuses) >= 5 and statuses[-1] == "RUNNING"
+        first = await handle.result(follow_runs=False)
+        assert first == 1
+        assert (await client.get_workflow_handle("cron", run_id=runs[-4].run_id).result(follow_runs=False)) == 3
+        await client.get_workflow_handle("cron").terminate()
+    with pytest.raises(RPCError) as wrong:
+        await client.start_workflow(Recurring.run, id="wrong", task_queue="q", cron_schedule="every full moon")
+    assert wrong.value.status == RPCStatusCode.INVALID_ARGUMENT
+    await asyncio.sleep(0)
