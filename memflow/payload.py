@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from memflow.quick import quick
 
+
+@quick
 @dataclass(frozen=True, slots=True)
 class Payload:
     """A value as it is stored. `encoding` is None for JSON as `JsonCodec` writes it, else a tag a codec knows."""
@@ -13,6 +16,7 @@ class Payload:
     encoding: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Unreadable(Payload):
     """A payload that could not be opened (an unknown key, bytes that were moved or changed), still as it is stored."""

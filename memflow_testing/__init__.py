@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from memflow.client.histories import WorkflowHistory
     from memflow_testing.activities import ActivityEnvironment
+    from memflow_testing.crash_reports import CrashError, CrashFinding, CrashReport
+    from memflow_testing.crashing import crash_everywhere
     from memflow_testing.environment import WorkflowEnvironment
+    from memflow_testing.exploring import ExplorationError, Explored, explore
     from memflow_testing.fakes import replacing
     from memflow_testing.replayer import Replayer, WorkflowReplayResult, WorkflowReplayResults
     from memflow_testing.script import Script
@@ -22,6 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActivityEnvironment",
+    "CrashError",
+    "CrashFinding",
+    "CrashReport",
+    "ExplorationError",
+    "Explored",
     "ForgottenWarning",
     "NeverEndsError",
     "Replayer",
@@ -30,11 +38,18 @@ __all__ = [
     "WorkflowHistory",
     "WorkflowReplayResult",
     "WorkflowReplayResults",
+    "crash_everywhere",
+    "explore",
     "replacing",
 ]
 
 _HOMES = {
     "ActivityEnvironment": "memflow_testing.activities",
+    "CrashError": "memflow_testing.crash_reports",
+    "CrashFinding": "memflow_testing.crash_reports",
+    "CrashReport": "memflow_testing.crash_reports",
+    "ExplorationError": "memflow_testing.exploring",
+    "Explored": "memflow_testing.exploring",
     "ForgottenWarning": "memflow_testing.waiting",
     "NeverEndsError": "memflow_testing.waiting",
     "Replayer": "memflow_testing.replayer",
@@ -43,6 +58,8 @@ _HOMES = {
     "WorkflowHistory": "memflow.client.histories",
     "WorkflowReplayResult": "memflow_testing.replayer",
     "WorkflowReplayResults": "memflow_testing.replayer",
+    "crash_everywhere": "memflow_testing.crashing",
+    "explore": "memflow_testing.exploring",
     "replacing": "memflow_testing.fakes",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -59,6 +59,7 @@ class WorkflowEnvironment:
         self._watched = watched
         self._clients: list[EnvironmentClient] = [client]
         self._workers: list[EnvironmentWorker] = []
+        self._make_worker: Callable[..., EnvironmentWorker] = EnvironmentWorker
         self._closed = False
         self.failed = False
         """Set by the pytest plugin when the test has failed."""
@@ -82,12 +83,13 @@ class WorkflowEnvironment:
     ) -> WorkflowEnvironment:
         """An environment whose time is skipped while the test awaits a result.
 
-        `store` is one of `grounds.STORES`. `dsn` None means $MEMFLOW_TEST_DSN, else the embedded Postgres of the project's
-        tests (extra `dev`). `patience` is how long nothing may happen before an awaited result fails with what each run
+        `store` is `memory`, the default: nothing to install, and a start costs less than a millisecond; or `postgres`, as it
+        is where a `dsn` is given. `postgres` without a `dsn` means $MEMFLOW_TEST_DSN, else the embedded Postgres of the
+        project's tests (extra `dev`). `patience` is how long nothing may happen before an awaited result fails with what each run
         waits for. The other options are those of the client, as for `Client.connect`: `codec` and the like.
 
         Raises:
-            ConfigurationError: there is no Postgres to be had, or no such store.
+            ConfigurationError: there is no Postgres to be had, no such store, or a `dsn` for the one in memory.
             DatabaseError: Postgres cannot be reached or refuses.
         """
         return await cls._begin(await ground(store, dsn, skipping=True), patience=patience, **options)
@@ -115,7 +117,7 @@ class WorkflowEnvironment:
         return cls(EnvironmentClient(client.store, codec=client.codec), ground=None, watched=None, patience=timedelta())
 
     @classmethod
-    def on(cls, place: Ground, *, patience: Duration = PATIENCE, **options: Any) -> WorkflowEnvironment:
+    def on(cls, place: Ground, *, patience: Duration = PATIENCE, **options: Any) -> Self:
         """An environment on any store that fits; see `clock.Ground`. It is closed with the environment."""
         term = to_timedelta(patience, what="patience")
         watched = WatchedStore(place.store)
@@ -161,7 +163,7 @@ class WorkflowEnvironment:
         Raises:
             ConfigurationError: an option cannot work, what is to be replaced is not among `activities`, or a fake does not fit.
         """
-        worker = EnvironmentWorker(
+        worker = self._make_worker(
             self._client,
             task_queue=task_queue or self.task_queue,
             workflows=workflows,
@@ -231,10 +233,10 @@ class WorkflowEnvironment:
         """The workers of this environment that run now."""
         return [id for worker in self._workers if (id := worker.id) is not None]
 
-    def tell(self, now: datetime) -> None:
-        """Tell them that the clock was moved."""
+    def tell(self, now: datetime, due: Collection[str] | None = None) -> None:
+        """Tell them that the clock was moved, and what has fallen due; None: nobody knows."""
         for worker in self._workers:
-            worker.hear(now)
+            worker.hear(now, due)
 
     async def give_up(self, why: str) -> Exception:
         """Fail those who await results, with what each open run waits for."""

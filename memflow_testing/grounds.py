@@ -8,21 +8,28 @@ from __future__ import annotations
 from memflow.errors import ConfigurationError
 from memflow_testing.clock import Ground
 
-DEFAULT = "postgres"
-"""Where nobody says anything."""
+DEFAULT = "memory"
+"""Where nobody says anything, not even which Postgres."""
 
-STORES = ("postgres",)
-"""Stores there are. `memory` is to come."""
+STORES = ("memory", "postgres")
+"""Stores there are."""
 
 
 async def ground(store: str | None, dsn: str | None, *, skipping: bool) -> Ground:
-    """A place for one environment. `store` None: the default; `dsn` is for Postgres.
+    """A place for one environment. `store` None: where `dsn` leads, else the default.
 
     Raises:
-        ConfigurationError: there is no such store.
+        ConfigurationError: there is no such store, or it has no use for a DSN.
         DatabaseError: Postgres cannot be reached.
     """
-    check_store(store or DEFAULT)
+    chosen = store or (DEFAULT if dsn is None else "postgres")
+    check_store(chosen)
+    if chosen == "memory":
+        if dsn is not None:
+            raise ConfigurationError("a DSN is of no use to store='memory'; leave it out, or say store='postgres'")
+        from memflow_testing.memory.skipping import MemoryGround
+
+        return MemoryGround(skipping=skipping)
     from memflow_testing.postgres import PostgresGround  # here: another store need not pay for its driver
 
     return await PostgresGround.take(dsn, skipping=skipping)
@@ -34,7 +41,5 @@ def check_store(store: str) -> None:
     Raises:
         ConfigurationError: the message says which there are.
     """
-    if store == "memory":
-        raise ConfigurationError("the in-memory store is not part of this version; use store='postgres', the default")
     if store not in STORES:
         raise ConfigurationError(f"store: {store!r} is not one of {', '.join(STORES)}")

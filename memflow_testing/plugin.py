@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STORES = ("memory", "postgres", "both")
-MARK = 'memflow(store="postgres", time="skipped", isolation="schema"): how the environment of this test is made'
+MARK = 'memflow(store="memory", time="skipped", isolation="schema"): how the environment of this test is made'
 ALLOWED = {"store": STORES, "time": ("skipped", "real"), "isolation": ("schema", "database")}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("memflow")
     group.addoption("--memflow-dsn", help="Postgres for tests (else $MEMFLOW_TEST_DSN, else an embedded one)")
-    group.addoption("--memflow-store", choices=STORES, help="which store memflow_env stands on")
+    group.addoption("--memflow-store", choices=STORES, help="which store memflow_env stands on (memory)")
     group.addoption("--memflow-keep", action="store_true", help="keep the runs of failed tests, and say how to look at them")
     group.addoption("--memflow-update", action="store_true", help="write the snapshots of memflow_journal anew")
 
@@ -63,7 +63,9 @@ def settings_of(node: pytest.Item) -> dict[str, str]:
     if found["store"] is None:
         from memflow_testing.grounds import DEFAULT
 
-        found["store"] = DEFAULT
+        found["store"] = DEFAULT if found["isolation"] == "schema" else "postgres"
+    elif found["store"] == "memory" and found["isolation"] == "database":
+        raise pytest.UsageError('isolation="database" is for Postgres: leave out store="memory"')
     return {name: str(value) for name, value in found.items()}
 
 

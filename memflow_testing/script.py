@@ -14,7 +14,7 @@ from typing import Any, Self
 from memflow.client.histories import WorkflowHistory
 from memflow.codec import Codec, JsonCodec
 from memflow.core.arrivals import Arrival, RunStarted, TimerFired, Turn
-from memflow.core.definition import RunInfo
+from memflow.core.definition import Definition, RunInfo
 from memflow.core.entries import JournalEntry, from_row, to_row
 from memflow.core.handlers import journaled
 from memflow.core.interrupts import Cancelled, Complete, ContinueAsNew, Fail, Interrupt
@@ -128,6 +128,25 @@ class Script:
         entries = [JournalEntry(each.seq, each.turn, each.at, from_row(to_row(each.entry))) for each in self.journal]
         definition = self._definition if workflow is None else definition_of(workflow)
         return rebuild(definition, self._info, self._codec, entries)
+
+    def expects(self, arrival: Arrival) -> bool:
+        """Whether the code can still notice this: an answer to what it gave up is none."""
+        return self._replay.expects(arrival)
+
+    @property
+    def definition(self) -> Definition:
+        """The workflow."""
+        return self._definition
+
+    @property
+    def workflow_id(self) -> str:
+        """What the run is told to be."""
+        return self._info.workflow_id
+
+    @property
+    def run_id(self) -> str:
+        """What the run is told to be."""
+        return self._info.run_id
 
     def payload(self, value: Any) -> Payload:
         """A value as arrivals carry it."""

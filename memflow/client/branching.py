@@ -8,15 +8,17 @@ from datetime import datetime
 from typing import Any
 
 from memflow.client.link import Link
+from memflow.codec import Codec
 from memflow.core.definition import Origin
 from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import WriteMemo, WriteRecord
 from memflow.core.points import Left, Point, find_point, left_at
 from memflow.core.record import Document, folding
-from memflow.errors import ConfigurationError, WorkflowAlreadyStartedError, WorkflowNotFoundError
+from memflow.errors import ConfigurationError, PayloadError, WorkflowAlreadyStartedError, WorkflowNotFoundError
 from memflow.names import new_id
 from memflow.payload import Payload
 from memflow.store.base import ActivityRow, Branch, RunRow
+from memflow.workflow import standalone
 
 
 async def branch(
@@ -33,11 +35,18 @@ async def branch(
     """Begin a run with the journal of `row` up to a point. Its workflow id, run id and row.
 
     Raises:
-        ConfigurationError: no such point, or a child is open there that cannot be shared.
+        ConfigurationError: no such point, or a child or a hook is under way there that cannot be shared.
         WorkflowAlreadyStartedError: the fork's id is taken.
         WorkflowNotFoundError: the run is gone.
+        PayloadError: what is to be written anew cannot be read here.
     """
     what = "fork(from_=)" if fork else "reset(to=)"
+    activity = standalone.activity_of(row.workflow)
+    if fork and activity is not None:
+        raise ConfigurationError(
+            f"{what}: {row.workflow_id!r} is the activity {activity!r}, started without a workflow;"
+            " start it again under another id"
+        )
     journal = await link.store.history(row.run)
     point = find_point(journal, wanted, what=what)
     base = await link.store.branch_base(row.run)
@@ -61,10 +70,11 @@ async def branch(
         reapply=reapply,
         memo=_folded(link, base.memo, kept, WriteMemo),
         record=_folded(link, base.record, kept, WriteRecord) or base.record,
-        activities=_activities(left, row, await link.store.now()),
+        activities=_activities(left, row, await link.store.now(), link.codec),
         cancelled=left.cancelled,
-        waits={op: wait.signal_id for op, wait in left.opened.waits.items()},
-        children=list(left.opened.children),
+        waits=left.opened.waits,
+        children=left.opened.children,
+        hooks=left.opened.hooks,
         reason=reason,
     )
     branched = await link.store.branch(made)
@@ -77,6 +87,11 @@ async def branch(
             raise ConfigurationError(
                 f"{what}: at entry {point.seq} the run waits for children that have not ended ({branched.about}), and a child"
                 " answers one parent; fork before they were started, or wait for them"
+            )
+        case "hooks":
+            raise ConfigurationError(
+                f"{what}: at entry {point.seq} the run waits for hooks that have not ended ({branched.about}), and a hook answers"
+                " one run; fork before they were sent, or wait for them"
             )
         case "not_found":
             raise WorkflowNotFoundError(row.workflow_id, run_id=row.run_id, namespace=link.namespace)
@@ -95,10 +110,19 @@ def _origins(before: Sequence[Origin], point: Point, row: RunRow) -> list[Origin
     return [Origin(0, row.workflow_id, row.run_id, row.first_run_id), *older, replace(cut[0], turn=point.turn)]
 
 
-def _activities(left: Left, row: RunRow, now: datetime) -> list[ActivityRow]:
+def _activities(left: Left, row: RunRow, now: datetime, codec: Codec) -> list[ActivityRow]:
     """Activities without an answer, to be run anew: their time begins now."""
     rows: list[ActivityRow] = []
     for op, asked in left.opened.activities.items():
+        if asked.options.is_local:                       # no row: whoever takes the run begins it
+            continue
+        try:
+            codec.decode(asked.input)
+        except PayloadError as error:
+            raise PayloadError(
+                f"activity {asked.name!r} would be run anew, and its arguments cannot be read here ({error});"
+                " use a client with the codec that they were written with"
+            ) from error
         limit = asked.options.schedule_to_close_timeout
         queue = asked.options.task_queue or row.task_queue
         close_by = None if limit is None else now + limit

@@ -165,8 +165,8 @@ def description_of(row: RunRow, activities: list[Mapping[str, Any]], codec: Code
     failed = row.status not in (Status.COMPLETED, Status.RUNNING)
     return RunDescription(
         **_shared(row, codec, waiting),
-        arguments=_shown(row.input, codec),
-        result=None if row.result is None or failed else _shown(row.result, codec),
+        arguments=shown(row.input, codec),
+        result=None if row.result is None or failed else shown(row.result, codec),
         failure=failure_in(row.result, codec) if failed else None,
         waiting=waiting,
         activities=tuple(_pending(activity, codec) for activity in activities) if row.status.is_open else (),
@@ -232,7 +232,7 @@ def _shared(row: RunRow, codec: Codec, waiting: tuple[WaitingFor, ...]) -> dict[
             " handle.update_options(version=...)"
         )
         detail = f"stuck: {why}" if row.due or not waiting else f"{detail}; {why}"
-    memo: Any = None if row.memo is None else _shown(row.memo, codec)
+    memo: Any = None if row.memo is None else shown(row.memo, codec)
     progress: Any = None if not isinstance(memo, dict) else cast("dict[str, Any]", memo).pop(PROGRESS, None)
     return {
         "id": row.workflow_id,
@@ -257,7 +257,7 @@ def _shared(row: RunRow, codec: Codec, waiting: tuple[WaitingFor, ...]) -> dict[
     }
 
 
-def _shown(payload: Payload, codec: Codec, *, many: bool = False) -> Any:
+def shown(payload: Payload, codec: Codec, *, many: bool = False) -> Any:
     """A value for people: one that nobody here can read says so, and hides no other."""
     try:
         return codec.decode(payload)
@@ -276,7 +276,7 @@ def _pending(row: Mapping[str, Any], codec: Codec) -> PendingActivity:
         attempt=row["attempt"],
         next_attempt_at=row["next_attempt_at"],
         last_failure=failure_in(row["last_failure"], codec),
-        heartbeat_details=() if heartbeat is None else tuple(_shown(heartbeat, codec, many=True)),
+        heartbeat_details=() if heartbeat is None else tuple(shown(heartbeat, codec, many=True)),
         activity_id=row["activity_id"],
         paused=row["paused"],
     )
@@ -285,7 +285,7 @@ def _pending(row: Mapping[str, Any], codec: Codec) -> PendingActivity:
 def _readable(value: Any, codec: Codec) -> Any:
     match value:
         case Payload():
-            return failure_in(value, codec) if value.encoding == ENCODING else _shown(value, codec)
+            return failure_in(value, codec) if value.encoding == ENCODING else shown(value, codec)
         case Failure():
             return exception_of(value, codec)
         case Mapping():

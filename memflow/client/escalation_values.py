@@ -10,6 +10,7 @@ from uuid import UUID
 
 from typing_extensions import TypedDict
 
+from memflow.client.describe import shown
 from memflow.codec import Codec
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError, EscalationError
@@ -157,7 +158,7 @@ def escalation_from(row: EscalationRow, codec: Codec) -> Escalation:
         id=str(row.id),
         status=cast("Status", row.status),
         workflow_type=row.workflow,
-        payload=None if row.payload is None else codec.decode(row.payload),
+        payload=None if row.payload is None else shown(row.payload, codec),
         **{name: getattr(row, name) for name in SAME},
     )
 

@@ -35,6 +35,7 @@ from memflow.errors import (
 )
 from memflow.interceptors import (
     DescribeWorkflowInput,
+    HookWorkflowInput,
     QueryWorkflowInput,
     SignalWorkflowInput,
     StartUpdateInput,
@@ -43,6 +44,7 @@ from memflow.names import check_name
 from memflow.runs import Status
 from memflow.store.base import Outcome, RunRow, Sent, ToRun
 from memflow.workflow.handlers import handler_name
+from memflow.workflow.hooks import hook_of
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -299,6 +301,22 @@ class Handle(Steering[R_co]):
             PayloadError: an argument cannot be stored.
             OutcomeUnknownError: the connection broke meanwhile; with a `request_id` a repeat is safe.
         """
+        if self._link.outbound is None:
+            return await self.start_hook(target, arguments, search, request_id, connection)
+        name = check_name(target, what="hook name") if isinstance(target, str) else hook_of(target).name
+        return await self._link.outbound.hook_workflow(
+            HookWorkflowInput(self._id, self._run_id, name, arguments, search, request_id, connection, target)
+        )
+
+    async def start_hook(
+        self,
+        target: Any,
+        arguments: Sequence[Any],
+        search: Mapping[str, Any] | None,
+        request_id: str | None,
+        connection: Any,
+    ) -> str:
+        """`hook`, behind interceptors."""
         arrival = hook_received(target, arguments, search, self._link.codec)
         if request_id is not None:
             request_id = f"hook:{check_name(request_id, what='request id')}"

@@ -1,6 +1,7 @@
 """A run's journal as `handle.history()` gives it, and as JSON: to keep, to send, and to replay against other code.
 
-The JSON holds payloads as they are stored, byte for byte: an encrypted one stays encrypted, and needs its codec to be replayed.
+The JSON holds payloads as the client reads them: one with the keys writes in clear what is encrypted in the database. What it
+cannot read stays as it is stored, and cannot be replayed.
 One object per run; several are one per line (JSONL). Fields that a newer version adds are left aside by an older one.
 """
 
@@ -14,7 +15,7 @@ from typing import Any, cast
 
 from memflow.client.describe import HistoryEntry, history_of
 from memflow.codec import Codec, JsonCodec
-from memflow.core.definition import RunInfo
+from memflow.core.definition import Origin, RunInfo
 from memflow.core.entries import JournalEntry, Row, from_row, to_row
 from memflow.errors import ConfigurationError, MemflowError
 from memflow.payload import Payload
@@ -67,6 +68,8 @@ class WorkflowHistory(list[HistoryEntry]):
         found["headers"] = dict(info.headers or {})
         found["record"] = None if info.given_record is None else _plain(info.given_record)
         found["memo"] = None if info.given_memo is None else _plain(info.given_memo)
+        if info.origins:
+            found["origins"] = [[each.turn, each.workflow_id, each.run_id] for each in info.origins]
         found["entries"] = [_entry(each) for each in self.journal]
         return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
@@ -94,6 +97,7 @@ class WorkflowHistory(list[HistoryEntry]):
                 headers=dict(facts["headers"]),
                 given_record=_payload(facts["record"]),
                 given_memo=_payload(facts["memo"]),
+                origins=tuple(Origin(turn, workflow_id, run_id) for turn, workflow_id, run_id in facts.get("origins", ())),
             )
             journal = [_journal_entry(each) for each in facts["entries"]]
             status = Status(facts["status"])
@@ -121,6 +125,7 @@ def history_from(row: RunRow, facts: RunFacts, journal: Iterable[JournalEntry], 
         facts.continued_run_id,
         facts.record,
         facts.memo,
+        tuple(facts.origins),
     )
     return WorkflowHistory(journal, info, row.status, codec)
 

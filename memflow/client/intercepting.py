@@ -10,15 +10,19 @@ from memflow.client.link import Link
 from memflow.client.values import check_headers
 from memflow.errors import ConfigurationError
 from memflow.interceptors import (
+    ActOnActivityInput,
     CancelWorkflowInput,
     ClientInterceptor,
     CountWorkflowsInput,
+    CreateScheduleInput,
     DescribeWorkflowInput,
+    HookWorkflowInput,
     ListWorkflowsInput,
     OutboundClient,
     QueryWorkflowInput,
     SignalInput,
     SignalWorkflowInput,
+    StartStandaloneActivityInput,
     StartUpdateInput,
     StartWorkflowInput,
     TerminateWorkflowInput,
@@ -93,6 +97,29 @@ class _Calls(OutboundClient):
         return await handle.put(
             input.update, input.target or input.update, input.args, headers, input.update_id, input.result_type
         )
+
+    async def hook_workflow(self, input: HookWorkflowInput) -> str:
+        handle = self._handle(input.id, input.run_id)
+        known = input.target is not None and not isinstance(input.target, str)
+        target = input.target if known else input.hook
+        return await handle.start_hook(target, input.args, input.search, input.request_id, input.connection)
+
+    async def create_schedule(self, input: CreateScheduleInput) -> Any:
+        known = input.target is not None and not isinstance(input.target, str)
+        target, options = input.target if known else input.workflow, {**input.options, "headers": input.headers}
+        return await self._client.schedule.put(input.id, target, input.args, options, or_update=input.or_update)
+
+    async def start_activity(self, input: StartStandaloneActivityInput) -> Any:
+        options = {**input.options, "id": input.id, "headers": input.headers}
+        if input.task_queue is not None:
+            options["task_queue"] = input.task_queue
+        known = input.target is not None and not isinstance(input.target, str)
+        return await self._client.activity.begin(
+            input.target if known else input.activity, input.args, input.result_type, options
+        )
+
+    async def act_on_activity(self, input: ActOnActivityInput) -> Any:
+        return await input.act(input.args, input.keywords)
 
     async def cancel_workflow(self, input: CancelWorkflowInput) -> None:
         await self._handle(input.id, input.run_id).ask_to_cancel(input.reason)

@@ -6,10 +6,12 @@ An activity that runs in memory alone has no row yet; it gets one within some 10
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 from memflow.attempts import CancellationDetails
 from memflow.client.link import Link
@@ -18,6 +20,7 @@ from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, Activity
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import ActivityNotFoundError, AsyncActivityCancelledError, ConfigurationError, WorkflowNotFoundError
 from memflow.failure import Failure, encode_failure, failure_of
+from memflow.interceptors import ActOnActivityInput, OutboundClient
 from memflow.judging import judge_attempt
 from memflow.names import check_name, read_task_token
 from memflow.options import ActivityOptions
@@ -28,8 +31,36 @@ from memflow.store.base import ActivityKey, ActOnActivity, FoundActivity
 APPEARS_WITHIN_SECONDS = 5.0
 """How long an activity may take to get its row: 100 ms in memory, and a commit, on a worker that may be busy."""
 
+P = ParamSpec("P")
+R = TypeVar("R")
+H = TypeVar("H", bound="PendingActivityHandle")
+
 KEEP: Final = object()
 """An option that is left as it is."""
+
+
+def _intercepted(
+    verb: Callable[Concatenate[H, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[H, P], Coroutine[Any, Any, R]]:
+    """Through the interceptors of the client, if there are any. `ActOnActivityInput` names the verb."""
+
+    @functools.wraps(verb)
+    async def call(handle: H, /, *args: P.args, **keywords: P.kwargs) -> R:
+        outbound = handle.outbound
+        if outbound is None:
+            return await verb(handle, *args, **keywords)
+
+        async def act(args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+            again = cast("Callable[..., Coroutine[Any, Any, R]]", verb)   # an interceptor may have changed them
+            return await again(handle, *args, **keywords)
+
+        key = handle.key
+        found: R = await outbound.act_on_activity(
+            ActOnActivityInput(verb.__name__, key.workflow_id, key.run_id, key.activity_id, args, keywords, act)
+        )
+        return found
+
+    return call
 
 
 class PendingActivityHandle:
@@ -43,11 +74,22 @@ class PendingActivityHandle:
         self._link = link
         self._key = key
 
+    @property
+    def key(self) -> ActivityKey:
+        """Which activity it is."""
+        return self._key
+
+    @property
+    def outbound(self) -> OutboundClient | None:
+        """What its calls go through."""
+        return self._link.outbound
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._named()})"
 
     # -- completing from outside
 
+    @_intercepted
     async def complete(self, result: Any = None) -> None:
         """End the activity with `result`, which its caller reads by the declared type.
 
@@ -61,6 +103,7 @@ class PendingActivityHandle:
         found = await self._found()
         await self._finish(found, ActivityCompleted(found.op, payload))
 
+    @_intercepted
     async def fail(self, error: BaseException, last_heartbeat_details: Any = ()) -> None:
         """End this attempt with an error. As with an error raised in the activity, its retry policy says what follows.
 
@@ -77,6 +120,7 @@ class PendingActivityHandle:
             await self._link.store.beat_activity(found, self._link.codec.encode(list(details)))
         await self._judge(found, failure)
 
+    @_intercepted
     async def report_cancellation(self, *details: Any) -> None:
         """End the activity as cancelled, once that was asked for.
 
@@ -90,6 +134,7 @@ class PendingActivityHandle:
             raise ConfigurationError(f"{self._named()}: nobody asked to cancel it; end it with fail()")
         await self._finish(found, ActivityCancelled(found.op, Failure("cancelled", "cancelled", details=encoded)))
 
+    @_intercepted
     async def heartbeat(self, *details: Any) -> None:
         """Say that the attempt goes on; `details` (plain JSON values) are kept for the next one.
 
@@ -137,6 +182,7 @@ class PendingActivityHandle:
 
     # -- operators
 
+    @_intercepted
     async def pause(self) -> None:
         """Let no further attempt begin. One that runs goes on; one that sends heartbeats is told to stop, and does not count.
 
@@ -145,6 +191,7 @@ class PendingActivityHandle:
         """
         await self._act(ActOnActivity("pause"))
 
+    @_intercepted
     async def resume(self, *, jitter: Duration | None = None) -> None:
         """Let attempts begin again: when the next one is due, and not before a random part of `jitter`. Also `unpause`.
 
@@ -155,6 +202,7 @@ class PendingActivityHandle:
 
     unpause = resume
 
+    @_intercepted
     async def reset(
         self, *, keep_paused: bool = False, reset_heartbeats: bool = False, jitter: Duration | None = None
     ) -> None:
@@ -170,6 +218,7 @@ class PendingActivityHandle:
             ActOnActivity("reset", _random_part(jitter), keep_paused=keep_paused, forget_heartbeats=reset_heartbeats)
         )
 
+    @_intercepted
     async def update_options(
         self,
         *,

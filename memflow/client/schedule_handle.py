@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Unpack
 
+from memflow.client.describe import shown
 from memflow.client.link import Link
 from memflow.client.schedule_options import (
     TIMING,
@@ -179,6 +180,7 @@ class ScheduleHandle:
         def apply(row: ScheduleRow) -> ScheduleRow:
             if change is None:
                 return updated(self._link, row, given)
+            self._link.codec.decode(row.action.input)    # `change` must not take words about bytes for arguments
             wanted = {**change(description_of(self._link, row, row.state.running)), **given}
             check_options("update", wanted, TIMING | {"args"})
             return updated(self._link, row, wanted)
@@ -230,7 +232,7 @@ def description_of(link: Link, row: ScheduleRow, running: Sequence[Action], *, t
         id=row.id,
         workflow=row.action.workflow,
         task_queue=row.action.task_queue,
-        arguments=link.codec.decode(row.action.input),
+        arguments=shown(row.action.input, link.codec),
         spec=row.spec,
         overlap=row.policy.overlap,
         catchup=row.policy.catchup,
@@ -250,7 +252,7 @@ def description_of(link: Link, row: ScheduleRow, running: Sequence[Action], *, t
         remaining_actions=state.remaining,
         created_at=row.created_at,
         updated_at=row.updated_at,
-        memo=None if row.action.memo is None else link.codec.decode(row.action.memo),
+        memo=None if row.action.memo is None else shown(row.action.memo, link.codec),
     )
 
 

@@ -24,7 +24,11 @@ from memflow.client.schedule_options import (
     schedule_id,
     spec_of,
 )
+from memflow.client.starting import definition_for
+from memflow.client.values import check_headers
 from memflow.errors import ConfigurationError, ScheduleAlreadyExistsError
+from memflow.interceptors import CreateScheduleInput
+from memflow.names import check_name
 from memflow.store.schedule_values import ScheduleRow
 
 R = TypeVar("R")
@@ -68,10 +72,7 @@ class Schedules:
             PayloadError: an argument cannot be stored.
             TypeError: too few or too many arguments, or an unknown option.
         """
-        row = await self._new_row(id, workflow, arguments, args, options)
-        if not await self._link.store.create_schedule(row):
-            raise ScheduleAlreadyExistsError(row.id, namespace=self._link.namespace)
-        return ScheduleHandle(self._link, row.id)
+        return await self._asked(id, workflow, arguments, args, options, or_update=False)
 
     @overload
     async def create_or_update(
@@ -100,7 +101,43 @@ class Schedules:
         Raises:
             ConfigurationError, PayloadError, TypeError: as for `create`.
         """
-        row = await self._new_row(id, workflow, arguments, args, options)
+        return await self._asked(id, workflow, arguments, args, options, or_update=True)
+
+    async def _asked(
+        self,
+        id: str,
+        workflow: Any,
+        arguments: tuple[Any, ...],
+        args: Sequence[Any] | None,
+        options: Mapping[str, Any],
+        *,
+        or_update: bool,
+    ) -> ScheduleHandle:
+        check_options("create", options, ALL)
+        if args is not None:
+            if arguments:
+                raise TypeError("arguments are given either one by one or as `args`, not both")
+            arguments = tuple(args)
+        if self._link.outbound is None:
+            return await self.put(id, workflow, arguments, options, or_update=or_update)
+        definition = definition_for(workflow)
+        name = check_name(workflow, what="workflow type") if definition is None else definition.name
+        rest = {name: value for name, value in options.items() if name != "headers"}
+        headers = check_headers(options.get("headers"))
+        made: ScheduleHandle = await self._link.outbound.create_schedule(
+            CreateScheduleInput(schedule_id(id), name, arguments, headers, rest, or_update, workflow)
+        )
+        return made
+
+    async def put(
+        self, id: str, workflow: Any, arguments: Sequence[Any], options: Mapping[str, Any], *, or_update: bool
+    ) -> ScheduleHandle:
+        """`create` and `create_or_update`, behind interceptors."""
+        row = await self._new_row(id, workflow, arguments, options)
+        if not or_update:
+            if not await self._link.store.create_schedule(row):
+                raise ScheduleAlreadyExistsError(row.id, namespace=self._link.namespace)
+            return ScheduleHandle(self._link, row.id)
 
         def renew(old: ScheduleRow) -> ScheduleRow:
             state = replace(old.state, note=row.state.note or old.state.note)
@@ -116,13 +153,8 @@ class Schedules:
         return ScheduleHandle(self._link, row.id)
 
     async def _new_row(
-        self, id: str, workflow: Any, arguments: tuple[Any, ...], args: Sequence[Any] | None, options: Mapping[str, Any]
+        self, id: str, workflow: Any, arguments: Sequence[Any], options: Mapping[str, Any]
     ) -> ScheduleRow:
-        check_options("create", options, ALL)
-        if args is not None:
-            if arguments:
-                raise TypeError("arguments are given either one by one or as `args`, not both")
-            arguments = tuple(args)
         name, spec, policy = schedule_id(id), spec_of(options), policy_of(options)
         action = action_of(self._link, workflow, arguments, options)
         now = await self._link.store.now()

@@ -13,6 +13,7 @@ from memflow.client.handle import Handle
 from memflow.client.link import Link
 from memflow.client.pending import PendingActivityHandle
 from memflow.client.starting import OnConflict, Reuse, new_run
+from memflow.client.values import check_headers
 from memflow.client.workflows import Workflows
 from memflow.core.options_json import activity_options_to_json
 from memflow.duration import Duration
@@ -27,6 +28,7 @@ from memflow.errors import (
     WorkflowFailedError,
     WorkflowNotFoundError,
 )
+from memflow.interceptors import StartStandaloneActivityInput
 from memflow.names import DEFAULT_QUEUE, check_name, new_id
 from memflow.options import CancellationType
 from memflow.retry import RetryPolicy
@@ -173,7 +175,7 @@ class ActivityHandle(PendingActivityHandle, Generic[R_co]):
             detail=run.detail,
             started_at=run.started_at,
             closed_at=run.closed_at,
-            arguments=run.arguments[0],
+            arguments=run.arguments if isinstance(run.arguments, str) else run.arguments[0],  # text: it cannot be read
             result=run.result,
             failure=run.failure,
             record=run.record,
@@ -290,6 +292,28 @@ class Activities:
             if arguments:
                 raise ConfigurationError("start: give the arguments one by one or as args=[...], not both")
             arguments = tuple(args)
+        if self._link.outbound is None:
+            return await self.begin(activity, arguments, result_type, options)
+        known = None if isinstance(activity, str) else as_activity(activity)
+        queue = options.get("task_queue")
+        rest = {name: value for name, value in options.items() if name not in ("id", "task_queue", "headers")}
+        return await self._link.outbound.start_activity(
+            StartStandaloneActivityInput(
+                check_name(activity, what="activity name") if known is None else known.name,
+                arguments,
+                options.get("id"),
+                queue,
+                check_headers(options.get("headers")),
+                rest,
+                activity,
+                result_type,
+            )
+        )
+
+    async def begin(
+        self, activity: Any, arguments: Sequence[Any], result_type: Any, options: Mapping[str, Any]
+    ) -> ActivityHandle[Any]:
+        """`start`, behind interceptors."""
         codec = self._link.codec
         keywords = cast("ActivityKeywords", {name: value for name, value in options.items() if name in _OF_THE_ACTIVITY})
         if isinstance(activity, str):

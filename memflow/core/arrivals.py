@@ -11,6 +11,7 @@ from datetime import datetime
 
 from memflow.failure import Failure
 from memflow.payload import NO_ARGUMENTS, Payload
+from memflow.quick import quick
 
 
 def no_headers() -> dict[str, str]:
@@ -18,6 +19,7 @@ def no_headers() -> dict[str, str]:
     return {}
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RunStarted:
     """The first arrival of every run. Its input lies on the run's row, not a second time in the journal."""
@@ -25,6 +27,7 @@ class RunStarted:
     input: Payload = NO_ARGUMENTS
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ActivityCompleted:
     """An activity returned."""
@@ -33,6 +36,7 @@ class ActivityCompleted:
     result: Payload
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ActivityFailed:
     """An activity failed, and there is no further attempt."""
@@ -41,6 +45,7 @@ class ActivityFailed:
     failure: Failure
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ActivityTimedOut:
     """An activity's time was up, and there is no further attempt."""
@@ -49,6 +54,7 @@ class ActivityTimedOut:
     failure: Failure
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ActivityCancelled:
     """An activity ended because its cancellation was asked for."""
@@ -57,6 +63,7 @@ class ActivityCancelled:
     failure: Failure
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TimerFired:
     """A timer's time has come. Never early by the database's clock."""
@@ -64,6 +71,7 @@ class TimerFired:
     op: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SignalReceived:
     """A signal. With `op` it answers `AwaitSignal`; without, it was sent to this run by `name`."""
@@ -74,6 +82,7 @@ class SignalReceived:
     headers: Mapping[str, str] = field(default_factory=no_headers)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class UpdateReceived:
     """An update: a request that one of the run's handlers answers, once per `update_id`. `input` is a list of arguments."""
@@ -84,6 +93,7 @@ class UpdateReceived:
     headers: Mapping[str, str] = field(default_factory=no_headers)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class WaitCancelled:
     """Somebody cancelled the escalation of a wait: nobody will answer it. `name` is the signal id."""
@@ -92,6 +102,7 @@ class WaitCancelled:
     name: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class HookReceived:
     """Start a hook in this run: a function that its worker knows by `name`. `search` goes into the run's record first.
@@ -108,6 +119,7 @@ class HookReceived:
     reply_op: int | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class HookDelivered:
     """Another run has the hook in its inbox."""
@@ -115,6 +127,7 @@ class HookDelivered:
     op: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class HookNotDelivered:
     """The run that a hook was sent to has ended (with `status`), or is not there (None)."""
@@ -124,6 +137,7 @@ class HookNotDelivered:
     status: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class HookCompleted:
     """A hook in another run returned."""
@@ -132,6 +146,7 @@ class HookCompleted:
     result: Payload
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class HookFailed:
     """A hook in another run failed, or that run ended before it."""
@@ -140,6 +155,7 @@ class HookFailed:
     failure: Failure
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ChildStarted:
     """A child's run row exists. Only asked for by `start_child`; `execute_child` waits for the end alone."""
@@ -147,6 +163,7 @@ class ChildStarted:
     op: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ChildNotStarted:
     """The child's workflow id is taken by another run."""
@@ -156,6 +173,7 @@ class ChildNotStarted:
     run_id: str | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ChildCompleted:
     """A child run completed."""
@@ -164,6 +182,7 @@ class ChildCompleted:
     result: Payload
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ChildFailed:
     """A child run failed, timed out or was terminated; the failure says which."""
@@ -172,6 +191,7 @@ class ChildFailed:
     failure: Failure
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ChildCancelled:
     """A child run ended as cancelled."""
@@ -180,6 +200,7 @@ class ChildCancelled:
     failure: Failure
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
     """Somebody asks this run to cancel itself."""
@@ -187,6 +208,7 @@ class CancelRequested:
     reason: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RunTerminated:
     """The run was ended from outside, at once. Written by whoever terminated it; no code sees it."""
@@ -194,6 +216,7 @@ class RunTerminated:
     reason: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RunTimedOut:
     """The run's own time was up (`kind` is `run` or `execution`). No code sees it."""
@@ -233,6 +256,7 @@ Arrival = (
 """Whatever the world can bring a run."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Turn:
     """Arrivals delivered together, and the time they bring. `at` is aware UTC and never before the turn before it."""

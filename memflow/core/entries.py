@@ -77,10 +77,12 @@ from memflow.errors import SchemaError
 from memflow.failure import Failure, decode_failure, encode_failure
 from memflow.options import ActivityOptions
 from memflow.payload import NO_ARGUMENTS, NOTHING, Payload
+from memflow.quick import quick
 
 Entry = Arrival | Interrupt
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Row:
     """An entry as it is stored. `attributes` is a JSON object as text, or None when there is nothing to say."""
@@ -92,6 +94,7 @@ class Row:
     data: bytes | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
     """One entry at its place: `seq` is dense from 1, `turn` numbers the turn it belongs to, `at` is that turn's time."""

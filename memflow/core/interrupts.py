@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from memflow.failure import Failure
 from memflow.options import ActivityOptions, ChildOptions
 from memflow.payload import Payload
+from memflow.quick import quick
 from memflow.retry import RetryPolicy
 
 
@@ -20,6 +21,7 @@ def no_headers() -> dict[str, str]:
     return {}
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ScheduleActivity:
     """Run an activity. `options.task_queue` None means the run's own queue."""
@@ -31,6 +33,7 @@ class ScheduleActivity:
     headers: Mapping[str, str] = field(default_factory=no_headers)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CancelActivity:
     """Stop an activity that this run scheduled."""
@@ -38,6 +41,7 @@ class CancelActivity:
     op: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class StartTimer:
     """Wake this run at `due`, by the database's clock."""
@@ -46,6 +50,7 @@ class StartTimer:
     due: datetime
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CancelTimer:
     """The timer is no longer waited for."""
@@ -53,6 +58,7 @@ class CancelTimer:
     op: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class AwaitSignal:
     """Wait for a signal by id. A signal sent before is taken in the same commit.
@@ -65,6 +71,7 @@ class AwaitSignal:
     escalation: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CancelWait:
     """The signal is no longer waited for. One that comes all the same goes back to its id.
@@ -79,6 +86,7 @@ class CancelWait:
     payload: Payload | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SendSignal:
     """Send a signal: by id to whoever waits (`workflow_id` None), or by name to one run."""
@@ -91,6 +99,7 @@ class SendSignal:
     headers: Mapping[str, str] = field(default_factory=no_headers)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class StartChild:
     """Start a child run. Ids are derived from this run, so that a repeat is the same child.
@@ -108,6 +117,7 @@ class StartChild:
     headers: Mapping[str, str] = field(default_factory=no_headers)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class StopOther:
     """Cancel or terminate another run (`how` is `cancel` or `terminate`); a child of ours, when `child_op` is set."""
@@ -120,6 +130,7 @@ class StopOther:
     child_op: int | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class StartHook:
     """Start a hook: another coroutine of this run. Nothing leaves the run."""
@@ -129,6 +140,7 @@ class StartHook:
     input: Payload
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SendHook:
     """Start a hook in another run. With `answer` its end is to come back, else only whether that run took it."""
@@ -143,6 +155,7 @@ class SendHook:
     answer: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class AnswerHook:
     """What a hook returned, or how it failed, for operation `caller_op` of the run that sent it."""
@@ -155,6 +168,7 @@ class AnswerHook:
     failure: Failure | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class WriteRecord:
     """Change the run's searchable record. `verb` is one of `record.VERBS`, `arguments` a JSON array."""
@@ -164,6 +178,7 @@ class WriteRecord:
     arguments: Payload
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class WriteMemo:
     """Set facts of the run's memo. `fields` is a JSON object; null removes one."""
@@ -172,6 +187,7 @@ class WriteMemo:
     fields: Payload
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Emit:
     """Publish events: topic to payload."""
@@ -180,6 +196,7 @@ class Emit:
     events: Mapping[str, Payload]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Trace:
     """Send attributes to the tracing sink. `attributes` is a JSON object."""
@@ -188,6 +205,7 @@ class Trace:
     attributes: Payload
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class MarkPatch:
     """The code took the path of patch `patch_id`. Without an op, so that the call may go away again.
@@ -199,6 +217,7 @@ class MarkPatch:
     deprecated: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class AnswerUpdate:
     """What became of an update: `accepted`, then `completed` with a result or `failed`; or `rejected`, by its validator.
@@ -212,6 +231,7 @@ class AnswerUpdate:
     failure: Failure | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Complete:
     """The run returned. Its result lies on the run's row, not a second time in the journal."""
@@ -219,6 +239,7 @@ class Complete:
     result: Payload
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Fail:
     """The run failed for good. The failure lies on the run's row."""
@@ -226,6 +247,7 @@ class Fail:
     failure: Failure
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Cancelled:
     """The run ended because it was cancelled. The failure lies on the run's row."""
@@ -233,6 +255,7 @@ class Cancelled:
     failure: Failure
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ContinueAsNew:
     """The run ends, and the next of its chain begins in the same commit. None: as this run has it."""

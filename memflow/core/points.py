@@ -19,13 +19,18 @@ from memflow.core.arrivals import (
     ChildCompleted,
     ChildFailed,
     ChildNotStarted,
+    HookCompleted,
+    HookDelivered,
+    HookFailed,
+    HookNotDelivered,
     RunTerminated,
     RunTimedOut,
     SignalReceived,
     TimerFired,
+    WaitCancelled,
 )
 from memflow.core.entries import JournalEntry
-from memflow.core.interrupts import AwaitSignal, CancelActivity, Closing, ScheduleActivity, StartChild, StartTimer
+from memflow.core.interrupts import AwaitSignal, CancelActivity, Closing, ScheduleActivity, SendHook, StartChild, StartTimer
 from memflow.core.opened import OpenOps
 from memflow.errors import ConfigurationError
 
@@ -119,7 +124,7 @@ def _before_op(journal: Sequence[JournalEntry], points: Sequence[Point], op: int
     entries = [e for e in journal if getattr(e.entry, "op", None) == op]
     asked = entries[0].turn
     # What waits for an answer stays asked, and is asked of the world anew. Anything else goes with the whole of its turn.
-    if isinstance(entries[0].entry, ScheduleActivity | StartTimer | AwaitSignal | StartChild):
+    if isinstance(entries[0].entry, ScheduleActivity | StartTimer | AwaitSignal | StartChild | SendHook):
         later = [e.turn for e in entries if e.turn > asked]
         if later:
             return _before(points, later[0], what)
@@ -156,8 +161,10 @@ def left_at(journal: Sequence[JournalEntry], point: Point) -> Left:
                 opened.timers.pop(op, None)
             case ChildNotStarted(op=op) | ChildCompleted(op=op) | ChildFailed(op=op) | ChildCancelled(op=op):
                 opened.children.pop(op, None)
-            case SignalReceived(op=int(op)):
+            case SignalReceived(op=int(op)) | WaitCancelled(op=op):
                 opened.waits.pop(op, None)
+            case HookDelivered(op=op) | HookNotDelivered(op=op) | HookCompleted(op=op) | HookFailed(op=op):
+                opened.hooks.pop(op, None)
             case CancelActivity(op=op):
                 if opened.activities.pop(op, None) is not None:
                     cancelled[op] = None

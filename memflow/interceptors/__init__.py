@@ -25,15 +25,19 @@ Without interceptors none of this is on any path.
 from __future__ import annotations
 
 from memflow.interceptors.client import (
+    ActOnActivityInput,
     CancelWorkflowInput,
     ClientInterceptor,
     CountWorkflowsInput,
+    CreateScheduleInput,
     DescribeWorkflowInput,
+    HookWorkflowInput,
     ListWorkflowsInput,
     OutboundClient,
     QueryWorkflowInput,
     SignalInput,
     SignalWorkflowInput,
+    StartStandaloneActivityInput,
     StartUpdateInput,
     StartWorkflowInput,
     TerminateWorkflowInput,
@@ -65,6 +69,7 @@ from memflow.interceptors.worker import chained as chained
 from memflow.interceptors.worker import overrides as overrides
 
 __all__ = [
+    "ActOnActivityInput",
     "ActivityInbound",
     "ActivityOutbound",
     "CancelWorkflowInput",
@@ -72,6 +77,7 @@ __all__ = [
     "ContextPropagator",
     "ContinueAsNewInput",
     "CountWorkflowsInput",
+    "CreateScheduleInput",
     "DescribeWorkflowInput",
     "EmitInput",
     "ExecuteActivityInput",
@@ -79,6 +85,7 @@ __all__ = [
     "HandleQueryInput",
     "HandleSignalInput",
     "HandleUpdateInput",
+    "HookWorkflowInput",
     "Interceptor",
     "ListWorkflowsInput",
     "OutboundClient",
@@ -89,6 +96,7 @@ __all__ = [
     "SleepInput",
     "StartActivityInput",
     "StartChildWorkflowInput",
+    "StartStandaloneActivityInput",
     "StartUpdateInput",
     "StartWorkflowInput",
     "TerminateWorkflowInput",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,6 +125,60 @@ class CountWorkflowsInput:
     where: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class HookWorkflowInput:
+    """A hook to start in a run. `target` is what was given: the name or a function."""
+
+    id: str
+    run_id: str | None
+    hook: str
+    args: Sequence[Any]
+    search: Mapping[str, Any] | None = None
+    request_id: str | None = None
+    connection: Any = None
+    target: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateScheduleInput:
+    """A new schedule, or with `or_update` one that changes. `headers` are for its runs, `options` the other keywords."""
+
+    id: str
+    workflow: str
+    args: Sequence[Any]
+    headers: Headers = field(default_factory=no_headers)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    or_update: bool = False
+    target: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartStandaloneActivityInput:
+    """The start of an activity without a workflow. `target` is the name or function; `task_queue` None: as it declares."""
+
+    activity: str
+    args: Sequence[Any]
+    id: str | None
+    task_queue: str | None
+    headers: Headers = field(default_factory=no_headers)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    target: Any = None
+    result_type: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActOnActivityInput:
+    """What a handle does to a pending activity; `verb` is its method: `complete`, `pause`. By a token there are no ids."""
+
+    verb: str
+    workflow_id: str | None
+    run_id: str | None
+    activity_id: str | None
+    args: Sequence[Any]
+    keywords: Mapping[str, Any]
+    act: Callable[[Sequence[Any], Mapping[str, Any]], Awaitable[Any]]
+
+
 class OutboundClient:
     """Every call of a client and its handles. Override what you want to see; the rest goes on to `next`."""
 
@@ -150,6 +204,22 @@ class OutboundClient:
     async def start_update(self, input: StartUpdateInput) -> Any:
         """Send an update; gives its handle, before it is accepted."""
         return await self.next.start_update(input)
+
+    async def hook_workflow(self, input: HookWorkflowInput) -> str:
+        """Start a hook; gives its id."""
+        return await self.next.hook_workflow(input)
+
+    async def create_schedule(self, input: CreateScheduleInput) -> Any:
+        """Create a schedule; gives its handle."""
+        return await self.next.create_schedule(input)
+
+    async def start_activity(self, input: StartStandaloneActivityInput) -> Any:
+        """Start an activity without a workflow; gives its handle."""
+        return await self.next.start_activity(input)
+
+    async def act_on_activity(self, input: ActOnActivityInput) -> Any:
+        """Complete a pending activity from outside, or act on it."""
+        return await self.next.act_on_activity(input)
 
     async def cancel_workflow(self, input: CancelWorkflowInput) -> None:
         """Ask a run to cancel itself."""

@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from memflow.interceptors.client import (
+    CreateScheduleInput,
     OutboundClient,
     QueryWorkflowInput,
     SignalWorkflowInput,
+    StartStandaloneActivityInput,
     StartUpdateInput,
     StartWorkflowInput,
 )
@@ -82,6 +84,12 @@ class _PropagatingClient(OutboundClient):
     async def query_workflow(self, input: QueryWorkflowInput) -> Any:
         return await self.next.query_workflow(self._propagator.outgoing(input))
 
+    async def create_schedule(self, input: CreateScheduleInput) -> Any:
+        return await self.next.create_schedule(self._propagator.outgoing(input))
+
+    async def start_activity(self, input: StartStandaloneActivityInput) -> Any:
+        return await self.next.start_activity(self._propagator.outgoing(input))
+
     async def start_update(self, input: StartUpdateInput) -> Any:
         return await self.next.start_update(self._propagator.outgoing(input))
 
@@ -130,6 +138,9 @@ class _PropagatingOutbound(WorkflowOutbound):
 
     def start_activity(self, input: StartActivityInput) -> Awaitable[Any]:
         return self.next.start_activity(self._propagator.outgoing(input))
+
+    def start_local_activity(self, input: StartActivityInput) -> Awaitable[Any]:
+        return self.next.start_local_activity(self._propagator.outgoing(input))
 
     async def start_child_workflow(self, input: StartChildWorkflowInput) -> Any:
         return await self.next.start_child_workflow(self._propagator.outgoing(input))

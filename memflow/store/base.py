@@ -32,6 +32,7 @@ from memflow.filters import Filter
 from memflow.firing import Action, ScheduleState
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
+from memflow.quick import quick
 from memflow.retry import RetryPolicy
 from memflow.runs import Status
 from memflow.store.escalations import EscalationRows
@@ -40,6 +41,7 @@ from memflow.store.schedule_values import ScheduleRow, Served
 # ------------------------------------------------------------------------------------------------- client to store
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class NewRun:
     """A run to start. `search` goes into its record, `signal` is delivered with its first turn."""
@@ -66,6 +68,7 @@ class NewRun:
     task_timeout: timedelta | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Started:
     """What became of a NewRun. `created` is False when `use_existing`, or a repeated request id, found a run."""
@@ -76,6 +79,7 @@ class Started:
     conflict: str | None = None        # why it was refused; then `run` and `run_id` name the run that holds the id
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ToRun:
     """A message to one run, for its inbox. `kind` and the rest are an arrival's row."""
@@ -87,6 +91,7 @@ class ToRun:
     request_id: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ToSignalId:
     """A signal for whoever waits for `signal_id`, kept for the first who will."""
@@ -98,6 +103,7 @@ class ToSignalId:
     request_id: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Sent:
     """What became of a message: `delivered`, `kept` (early signal), `duplicate`, `closed`, or `not_found`; `busy` if the run is
@@ -111,6 +117,7 @@ class Sent:
     chain: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class UpdateKey:
     """An update: to whom, in which chain of runs (its first run id), and its id."""
@@ -120,6 +127,7 @@ class UpdateKey:
     update_id: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Reply:
     """How far an update is: None (not taken up), `accepted`, `completed`, `failed` or `rejected`, with the result or failure.
@@ -132,6 +140,7 @@ class Reply:
     open: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a query: `answered` with the result, or `failed` with the failure."""
@@ -141,6 +150,7 @@ class Answer:
     payload: Payload | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Question:
     """A query that a worker has taken, and the run it asks: enough to rebuild it."""
@@ -168,6 +178,7 @@ class Question:
     handed_on: Mapping[str, Payload] | None = None                             # what sealed headers of the run hold
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RunRow:
     """A run as its row tells. `waiting_at` is the JSON text of `Replay.waiting()` at the last commit."""
@@ -213,6 +224,7 @@ class RunRow:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])   # of one that was looked up, not of lists
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Branch:
     """A run that begins with a copy of another's journal up to `seq`, the end of turn `turn`: a reset, or a fork.
@@ -236,20 +248,25 @@ class Branch:
     record: Payload | None
     activities: Sequence[ActivityRow]
     cancelled: Sequence[int]           # activities whose cancellation was asked for and not answered
-    waits: Mapping[int, str]
-    children: Sequence[int]
+    waits: Mapping[int, AwaitSignal]
+    children: Mapping[int, StartChild]
+    hooks: Mapping[int, SendHook]      # sent to other runs
     reason: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Branched:
-    """`done`; or `not_found`, `taken` (a fork's id, by the run `about`), `children` (those in `about` have not ended)."""
+    """`done`; or `not_found`, `taken` (a fork's id, by the run `about`), `children` (those in `about` have not ended), `hooks`
+    (those sent to the workflows in `about` have not).
+    """
 
     outcome: str
     about: str | None
     run: int | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class BranchBase:
     """What a branch needs to know of a run besides its row and journal: what it was given, and its own origins."""
@@ -259,6 +276,7 @@ class BranchBase:
     origins: Sequence[Origin]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RunIds:
     """What names a run. Its headers name the schedule that started it."""
@@ -271,6 +289,7 @@ class RunIds:
     origins: Sequence[Origin] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RunFacts:
     """What a rebuild needs of a run besides its row and its journal. `record` and `memo` are as given at its start."""
@@ -279,8 +298,10 @@ class RunFacts:
     continued_run_id: str | None
     record: Payload | None
     memo: Payload | None
+    origins: Sequence[Origin] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended. `next_run_id` follows a chain (continued as new, retried)."""
@@ -291,6 +312,7 @@ class Outcome:
     next_run_id: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Event:
     """One published event. `position` orders events and is what a subscriber remembers."""
@@ -305,6 +327,7 @@ class Event:
 # ------------------------------------------------------------------------------------------------- worker and store
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A run now owned by this worker, under a fresh token.
@@ -350,6 +373,7 @@ class Claim:
     origins: Sequence[Origin] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Claims:
     """What a claim found, the database's time then, and when the next run of these queues falls due (None: unknown or none)."""
@@ -359,6 +383,7 @@ class Claims:
     next_due: datetime | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Mail:
     """One inbox row."""
@@ -369,6 +394,7 @@ class Mail:
     unreadable: str | None = None      # why its payload cannot be read
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ActivityRow:
     """A durable activity to be written with a commit. `owner` and `token` set: it is running here already."""
@@ -392,6 +418,7 @@ Effect = StartChild | SendSignal | StopOther | AwaitSignal | CancelWait | Emit |
 """Interrupts that the commit turns into rows elsewhere, in the order asked."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class NextRun:
     """The run of a chain that begins in the commit that ends the one before.
@@ -443,13 +470,15 @@ class TurnCommit:
                                                # False: let it go even over unread mail, due at `wake_at` for anybody
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Committed:
     """What became of a TurnCommit.
 
     `outcome` is `won`; `fenced` (the run is no longer ours: drop it); `unread` (it tried to close over unread mail, or to leave
     a wait whose escalation somebody has just answered) or `paused` (it may not go on: let go of it), where nothing of it was
-    written and it is still ours; or `refused` (Postgres cannot take one of its values; still ours).
+    written and it is still ours; `busy` (it sends to a run that is just ending: the same commit is to come again, still ours); or
+    `refused` (Postgres cannot take one of its values; still ours).
     `arrived` is the inbox position now. A commit that asked for release but found mail (arrived > consumed) keeps the run
     owned, `released` False: read the mail and go on.
     """
@@ -461,6 +490,7 @@ class Committed:
     reason: str | None = None          # of a refusal
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ActivityClaim:
     """A durable activity now owned by this worker. `attempt` is the one to run now (1, 2, ...)."""
@@ -486,6 +516,7 @@ class ActivityClaim:
     late: str | None = None            # which time of an open attempt was up: it is to be judged, not run
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ActivityClaims:
     claims: Sequence[ActivityClaim]
@@ -493,6 +524,7 @@ class ActivityClaims:
     next_due: datetime | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Settle:
     """The end of a durable activity: its row goes, the arrival goes into the run's inbox, if the token still fits."""
@@ -503,6 +535,7 @@ class Settle:
     arrival: Arrival
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Retry:
     """A failed attempt that is tried again at `delay` after now, if the token still fits."""
@@ -515,6 +548,7 @@ class Retry:
     counts: bool = True                # False: handed back without having run, the attempt is not counted
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Beat:
     """A heartbeat of a running durable activity; `details` None leaves the last ones."""
@@ -525,6 +559,7 @@ class Beat:
     details: Payload | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Beaten:
     """`lost`: the row is gone or somebody else's: stop. `cancel_requested`: the run asks it to stop.
@@ -540,6 +575,7 @@ class Beaten:
     reset: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Open:
     """An attempt whose function returned without a result: somebody outside ends it, until `attempt_by` at the latest."""
@@ -550,6 +586,7 @@ class Open:
     attempt_by: datetime | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ActivityKey:
     """Which activity: by workflow and activity id, or by the token of one attempt (then `run` and `op` are set)."""
@@ -562,6 +599,7 @@ class ActivityKey:
     token: UUID | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class FoundActivity:
     """A pending activity. `token` None: nobody runs it, and `attempt` attempts have been begun."""
@@ -581,6 +619,7 @@ class FoundActivity:
     reset: bool
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ActOnActivity:
     """What an operator does: `pause`, `resume`, `reset` or `update`. `delay`: not to begin before that long from now."""

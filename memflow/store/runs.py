@@ -174,6 +174,7 @@ async def facts_of(database: Database, run: int) -> RunFacts | None:
         row["continued_run_id"],
         payload(row["search"], row["search_encoding"]),
         payload(row["memo"], row["memo_encoding"]),
+        origins_of(row["origins"]),
     )
 
 

@@ -11,7 +11,7 @@ both ends know:
 | input, memo of a schedule's runs | the schedule's id |
 | what a hook is given; what it returns | workflow id, hook id; the caller's run id, op |
 | what an escalation is resolved with | the signal id of its wait, or its own id |
-| a journal entry | run id, seq, kind; but signals, updates and ends of children as in the inbox |
+| a journal entry | run id, seq, kind; but what is mail as in the inbox |
 | a signal by name, an update | workflow id, and the name or update id |
 | a signal by id | signal id |
 | an activity's input, last failure, heartbeat, answer | run id, op |
@@ -38,6 +38,8 @@ from memflow.core.arrivals import (
     ChildCancelled,
     ChildCompleted,
     ChildFailed,
+    HookCompleted,
+    HookFailed,
     HookReceived,
     RunStarted,
     SignalReceived,
@@ -120,7 +122,10 @@ _FIELDS = {kind: _payload_fields(kind) for kind in CLASSES}
 _ON_THE_RUN: Mapping[type[Entry], str] = {RunStarted: "input", Complete: "result", Fail: "result", Cancelled: "result"}
 """Entries whose payload lies on the run's row."""
 
-_MAILED = (SignalReceived, UpdateReceived, ChildCompleted, ChildFailed, ChildCancelled)
+_MAILED = (
+    *(SignalReceived, UpdateReceived, ChildCompleted, ChildFailed, ChildCancelled),
+    *(HookReceived, HookCompleted, HookFailed),
+)
 """Arrivals that a reset or fork takes from the journal and puts into an inbox again: they are bound to the same in both."""
 
 

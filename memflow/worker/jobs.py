@@ -15,9 +15,11 @@ from memflow.failure import Failure
 from memflow.names import task_token
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
+from memflow.quick import quick
 from memflow.worker.clock import Timer
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TryAgain:
     """The attempt failed and the policy allows another one `delay` from now."""
@@ -26,6 +28,7 @@ class TryAgain:
     failure: Failure
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class HandBack:
     """The attempt was stopped because this worker stops; it is due again at once. One that had not begun does not count."""
@@ -34,6 +37,7 @@ class HandBack:
     begun: bool = True
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Opened:
     """The function returned without a result: somebody outside completes the attempt, until `by` at the latest."""
@@ -41,6 +45,7 @@ class Opened:
     by: datetime | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Settled:
     """A transactional activity whose result went into its own transaction: nothing is left to report."""
@@ -49,6 +54,7 @@ class Settled:
 Ending = ActivityCompleted | ActivityFailed | ActivityTimedOut | ActivityCancelled | TryAgain | HandBack | Opened | Settled
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Errand:
     """What is to be run: the same for each attempt."""

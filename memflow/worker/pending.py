@@ -239,6 +239,13 @@ class Pending:
         self._becoming = []
         return due, late
 
+    def give_up(self) -> list[Job]:
+        """The run is nobody's business here any more: what of it runs here without a row, to be stopped."""
+        jobs = [*self.memory.values(), *self._becoming]
+        self.memory.clear()
+        self._becoming = []
+        return jobs
+
     def not_sent(self) -> None:
         """The commit did not take place: its rows go with the next one."""
         self._rows[:0] = self._in_flight

@@ -178,9 +178,11 @@ class Queued:
             self._ring()
 
     def ask_about_all(self) -> None:
-        """Beat for every durable job that runs here: the answer says which to stop."""
+        """Beat for every durable job that runs here: the answer says which to stop.
+
+        One whose row is being written has its token already; asked about too early, it would seem to be lost.
+        """
         for job in self._runner.jobs:
-            # One whose row is only being written is not there yet, and would pass for lost.
             if job.token is not None and not job.becoming_a_row:
                 self._beats.setdefault(job.key, Beat(job.errand.run, job.errand.op, job.token, None))
         if self._beats:

@@ -25,6 +25,7 @@ begin
       from memflow.workers k
       cross join lateral (
         select 'queue:' || q from unnest(k.queues) q
+        union all select 'queue:' || q || '/activities' from unnest(k.queues) q
         union all select 'activities:' || q from unnest(k.queues) q
         union all select 'worker:' || k.id
         union all select 'schedules') e(ear)
@@ -36,7 +37,14 @@ begin
 end
 $body$;
 
--- When the next schedule is to be looked at; now, if one has not been told of a run's end.
+-- Whether a worker of these queues takes runs of this one: activities that were started without a workflow have one of their own.
+create or replace function memflow.test_serves(p_queues text[], p_queue text) returns boolean
+language sql immutable
+as $body$
+  select p_queue = any(p_queues) or (right(p_queue, 11) = '/activities' and left(p_queue, -11) = any(p_queues))
+$body$;
+
+-- When the next schedule is to be looked at; now, if a run has ended for whose end one waits.
 create or replace function memflow.test_schedules_due() returns timestamptz
 language plpgsql
 as $body$
@@ -47,7 +55,11 @@ begin
     return null;                                     -- a library without schedules
   end if;
   select min(s.look_at) into v_due from memflow.schedules s where s.look_at is not null;
-  if exists (select 1 from memflow.schedule_ends) then
+  if exists (
+    select 1
+      from memflow.schedule_ends e
+      join memflow.schedules s on s.namespace = e.namespace and s.id = e.schedule
+     where memflow.minds_ends(s)) then
     v_due := least(v_due, memflow.now());
   end if;
   return v_due;
@@ -67,14 +79,18 @@ $body$;
 
 -- If nothing is under way, move the clock to what falls due next, but not past p_until. `state` is
 --   busy     something is under way: a run or an activity in a worker's hands, a question, or the end of a run that a caller
---            waits for (p_awaited) and has not heard of yet
---   due      nothing is under way, but something is due (unread mail makes due), and there is a worker on its queue
+--            waits for (p_awaited) and has not heard of yet. An activity that waits to be completed from outside is not.
+--   due      nothing is under way, but something is due (unread mail makes due), and there is a worker on its queue, of the version
+--            that a run is pinned to
 --   skipped  the clock was moved to `at`
 --   reached  p_until has come, and all that fell due before is done
 --   nothing  nothing will ever fall due
--- `progress` grows with whatever any run does. What is due where no worker serves the queue is not waited for.
-create or replace function memflow.test_skip(
-  p_awaited bigint[], p_until timestamptz, p_told bigint[], out state text, out at timestamptz, out progress bigint
+-- `progress` grows with whatever any run does, `kinds` say what has fallen due: runs, activities, schedules. What is due where no
+-- worker serves the queue is not waited for, nor is what never falls due: an activity paused by hand.
+drop function if exists memflow.test_skip(bigint[], timestamptz, bigint[]);
+create function memflow.test_skip(
+  p_awaited bigint[], p_until timestamptz, p_told bigint[],
+  out state text, out at timestamptz, out progress bigint, out kinds text[]
 )
 language plpgsql
 as $body$
@@ -95,7 +111,7 @@ begin
   v_now := memflow.now();
   at := v_now;
   if exists (select 1 from memflow.wakes w where w.owner is not null)
-     or exists (select 1 from memflow.activities a where a.owner is not null)
+     or exists (select 1 from memflow.activities a where a.owner > 0)
      or exists (select 1 from memflow.questions q where q.outcome is null and q.asked_at > v_now - interval '1 minute')
      or exists (select 1 from memflow.runs r where r.id = any(p_awaited) and r.status not in ('running', 'paused'))
   then
@@ -105,10 +121,11 @@ begin
   if exists (
        select 1 from memflow.wakes w
         where w.wake_at <= v_now
-          and exists (select 1 from memflow.workers k where k.namespace = w.namespace and w.queue = any(k.queues)))
+          and exists (select 1 from memflow.workers k where k.namespace = w.namespace and memflow.test_serves(k.queues, w.queue)
+                                                        and w.version in ('', k.version)))
      or exists (
        select 1 from memflow.activities a
-        where a.due <= v_now
+        where a.due <= v_now and coalesce(a.owner, 0) = 0
           and exists (select 1 from memflow.workers k where k.namespace = a.namespace and a.queue = any(k.queues)))
      or (v_schedules <= v_now and exists (select 1 from memflow.workers))
   then
@@ -122,7 +139,7 @@ begin
   select least(p_until, min(x.due)) into v_due
     from (select w.wake_at from memflow.wakes w where w.wake_at > v_now
           union all
-          select a.due from memflow.activities a where a.due > v_now
+          select a.due from memflow.activities a where a.due > v_now and a.due < 'infinity'
           union all
           select v_schedules where v_schedules > v_now) x(due);
   select coalesce(sum(r.length), 0) into progress from memflow.runs r;
@@ -130,6 +147,10 @@ begin
     state := 'nothing';
     return;
   end if;
+  kinds := array_remove(array[
+    case when exists (select 1 from memflow.wakes w where w.wake_at <= v_due) then 'runs' end,
+    case when exists (select 1 from memflow.activities a where a.due <= v_due) then 'activities' end,
+    case when v_schedules <= v_due then 'schedules' end], null);
   at := memflow.test_advance(extract(epoch from v_due - v_now)::double precision, p_told);
   state := 'skipped';
 end
@@ -143,10 +164,11 @@ as $body$
            select 1 from memflow.wakes w
             where w.owner is not null
                or (w.wake_at <= memflow.now()
-                   and exists (select 1 from memflow.workers k where k.namespace = w.namespace and w.queue = any(k.queues))))
+                   and exists (select 1 from memflow.workers k where k.namespace = w.namespace and memflow.test_serves(k.queues, w.queue)
+                                                                 and w.version in ('', k.version))))
      and not exists (
            select 1 from memflow.activities a
-            where a.owner is null and a.due <= memflow.now()
+            where coalesce(a.owner, 0) = 0 and a.due <= memflow.now()
               and exists (select 1 from memflow.workers k where k.namespace = a.namespace and a.queue = any(k.queues)))
      and not (coalesce(memflow.test_schedules_due() <= memflow.now(), false) and exists (select 1 from memflow.workers))
 $body$;

@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from memflow import Client, Worker, activity, workflow
+from memflow.worker import engine
 
 WRITES = (
     "start_runs", "commit_turns", "claim_runs", "claim_activities", "settle_activities", "retry_activities", "send", "signal",
@@ -87,6 +90,13 @@ async def waiter(signal_id: str) -> str:
     return str(await workflow.wait_for(signal_id))
 
 
+@pytest.fixture
+def no_slow_activity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An activity that runs for 100 ms is shown by a commit of its own; on a busy machine any may."""
+    monkeypatch.setattr(engine, "FLUSH_SECONDS", 60.0)
+
+
+@pytest.mark.usefixtures("no_slow_activity")
 async def test_k_activities_in_sequence_cost_k_commits(dsn: str, schema: str) -> None:
     async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=[sequence], activities=[echo]):
         with counted(client) as counts:
@@ -97,6 +107,7 @@ async def test_k_activities_in_sequence_cost_k_commits(dsn: str, schema: str) ->
     assert counts["settle_activities"] == counts["retry_activities"] == 0
 
 
+@pytest.mark.usefixtures("no_slow_activity")
 async def test_one_activity_costs_one_start_one_claim_with_work_and_one_commit(dsn: str, schema: str) -> None:
     async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=[sequence], activities=[echo]):
         with counted(client) as counts:

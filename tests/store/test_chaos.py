@@ -17,7 +17,7 @@ from memflow.core.interrupts import AwaitSignal
 from memflow.payload import Payload
 from memflow.store.base import Claim, ToSignalId, TurnCommit
 from memflow.store.postgres import PostgresStore
-from tests.store.making import T0, a_run, a_signal, claim
+from memflow_testing.conformance.making import T0, a_run, a_signal, claim
 
 RUNS, SENDS, WORKERS = 20, 40, 5
 LEASE = timedelta(milliseconds=150)

@@ -15,7 +15,7 @@ from memflow.errors import DatabaseError, SchemaError
 from memflow.store.migrate import library_version
 from memflow.store.postgres import PostgresStore
 from memflow.store.sql import Statements, digest
-from tests.store.making import a_run, a_worker, an_end, started_and_claimed
+from memflow_testing.conformance.making import a_run, a_worker, an_end, started_and_claimed
 
 VERSIONS = [each.version for each in Statements("memflow").migrations()]
 

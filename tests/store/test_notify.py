@@ -9,66 +9,14 @@ from typing import Any
 import asyncpg
 import pytest
 
-from memflow.core.arrivals import RunStarted
-from memflow.core.interrupts import Emit
-from memflow.payload import Payload
 from memflow.store.postgres import PostgresStore
-from tests.polling import until
-from tests.store.making import MINUTE, a_run, a_signal, a_turn, a_worker, an_activity, an_end, claim, started_and_claimed
-
-
-class Ears:
-    """Counts rings by ear."""
-
-    def __init__(self) -> None:
-        self.rung: set[str] = set()
-
-    async def listen(self, store: PostgresStore, *ears: str) -> None:
-        for ear in ears:
-            await store.listen(ear, lambda ear=ear: self.rung.add(ear))  # type: ignore[misc]
-        self.rung.clear()
-
-    async def heard(self, *ears: str) -> None:
-        async def all_of_them() -> bool:
-            return self.rung >= set(ears)
-
-        await until(all_of_them)
-        assert self.rung == set(ears)
-        self.rung.clear()
-
-
-async def test_each_cause_rings_its_ears_and_no_other(store: PostgresStore, other: PostgresStore) -> None:
-    worker, ears = await a_worker(store), Ears()
-    await ears.listen(other, "queue:q", "queue:else", "activities:q", f"worker:{worker}", "done", "event")
-    [mine] = await started_and_claimed(store, worker, a_run("a"))
-    await ears.heard("queue:q")
-    await store.send([a_signal("a")])
-    await ears.heard(f"worker:{worker}")
-    emit = Emit(1, {"t": Payload(b"1")})
-    [mail] = await store.read_inbox([(mine.run, 0)], limit=1)
-    first = a_turn(mine, RunStarted(), mail.arrival, emit, effects=[emit], activities=[an_activity()], consumed=1)
-    await store.commit_turns(worker, [first])
-    await ears.heard("activities:q", "event")
-    await store.send([a_signal("a")])
-    await ears.heard("queue:q")
-    [again] = await claim(store, worker)
-    await store.commit_turns(worker, [an_end(again)])
-    await ears.heard("done")
-
-
-async def test_a_stopped_ear_is_not_rung(store: PostgresStore) -> None:
-    calls: list[str] = []
-    stop = await store.listen("queue:q", lambda: calls.append("stopped"))
-    await store.listen("queue:q", lambda: calls.append("other"))
-    stop()
-    stop()
-    await store.start_runs([a_run()])
-
-    async def rung() -> bool:
-        return "other" in calls
-
-    await until(rung)
-    assert "stopped" not in calls
+from memflow_testing.conformance.doorbells import Ears
+from memflow_testing.conformance.making import (
+    MINUTE,
+    a_run,
+    a_worker,
+    started_and_claimed,
+)
 
 
 async def test_after_a_lost_connection_all_ears_are_rung_and_hear_again(store: PostgresStore, sql: Any) -> None:

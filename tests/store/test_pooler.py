@@ -21,8 +21,8 @@ from memflow.errors import ConfigurationError
 from memflow.payload import Payload
 from memflow.runs import Status
 from memflow.store.postgres import PostgresStore
+from memflow_testing.conformance.making import a_run, a_signal, a_turn, a_worker, an_activity, an_end, claim, started_and_claimed
 from tests.polling import until
-from tests.store.making import a_run, a_signal, a_turn, a_worker, an_activity, an_end, claim, started_and_claimed
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 

@@ -10,67 +10,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from memflow.core.arrivals import RunStarted, SignalReceived, TimerFired
+from memflow.core.arrivals import RunStarted, SignalReceived
 from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import AwaitSignal, Emit, SendSignal
 from memflow.payload import Payload
 from memflow.store.base import Claim, ToSignalId, TurnCommit
 from memflow.store.postgres import PostgresStore
-from tests.store.making import MINUTE, T0, a_run, a_signal, a_turn, a_worker, an_end, claim, started_and_claimed
-
-
-async def test_no_wake_up_is_lost_between_load_and_release(store: PostgresStore, other: PostgresStore) -> None:
-    """A signal that comes while its run is being put to rest must keep it awake or wake it again."""
-    worker = await a_worker(store)
-    await store.start_runs([a_run("x")])
-    sent = 200
-
-    async def send() -> None:
-        for n in range(sent):
-            await other.send([a_signal("x", data=str(n).encode())])
-
-    got: list[int] = []
-
-    async def work() -> None:
-        while len(got) < sent:
-            for mine in await claim(store, worker):
-                length, turn, consumed = mine.length, mine.turn, mine.consumed
-                while True:
-                    mail = await store.read_inbox([(mine.run, consumed)], limit=7)
-                    arrivals = [each.arrival for each in mail] or [TimerFired(1)]
-                    got.extend(int(each.payload.data) for each in arrivals if isinstance(each, SignalReceived))
-                    consumed = mail[-1].position if mail else consumed
-                    turn += 1
-                    entries = [JournalEntry(length + n, turn, T0, entry) for n, entry in enumerate(arrivals, start=1)]
-                    share = TurnCommit(mine.run, mine.token, length, entries, consumed, True)
-                    [answer] = await store.commit_turns(worker, [share])
-                    assert answer.outcome == "won"
-                    length += len(entries)
-                    if answer.released:
-                        break
-
-    async with asyncio.timeout(30):
-        await asyncio.gather(send(), work())
-    assert got == list(range(sent))
-
-
-async def test_a_claim_and_a_send_at_once_leave_a_mark_or_the_mail_in_the_claim(
-    store: PostgresStore, other: PostgresStore
-) -> None:
-    """The claim takes the mark of due runs away: mail it does not tell of must still be marked."""
-    worker = await a_worker(store)
-    await store.start_runs([a_run(str(n)) for n in range(60)])
-
-    async def send(n: int) -> None:
-        await other.send([a_signal(str(n))])
-
-    sending = asyncio.gather(*(send(n) for n in range(60)))
-    found = await claim(store, worker, limit=30)
-    await sending
-    found += await claim(store, worker)
-    marked = set(await store.owned_with_mail(worker))
-    assert len(found) == 60
-    assert {each.run for each in found if each.arrived == 0} <= marked
+from memflow_testing.conformance.making import MINUTE, T0, a_run, a_signal, a_turn, a_worker, an_end, claim, started_and_claimed
 
 
 async def test_batches_over_the_same_runs_do_not_deadlock(store: PostgresStore, other: PostgresStore, sql: Any) -> None:
@@ -162,17 +108,6 @@ async def test_a_claim_takes_no_more_than_asked_for_whatever_the_plan(
         await theirs.close()
 
 
-async def test_claims_at_once_share_the_work_and_take_nothing_twice(store: PostgresStore, other: PostgresStore) -> None:
-    workers = [(each, await a_worker(each)) for each in (store, other) for _ in range(4)]
-    await store.start_runs([a_run() for _ in range(200)])
-    taken: list[Claim] = []
-    async with asyncio.timeout(20):
-        while len(taken) < 200:
-            for some in await asyncio.gather(*(claim(each, worker, limit=20) for each, worker in workers)):
-                taken.extend(some)
-    assert len({each.run for each in taken}) == len({(each.run, each.token) for each in taken}) == 200
-
-
 async def test_a_million_sleepers_cost_a_claim_nothing(store: PostgresStore, sql: Any) -> None:
     """Sleepers lie behind the edge of the index. 100,000 stand for the million: a scan would show in what is read."""
     worker = await a_worker(store)
@@ -192,20 +127,6 @@ async def test_a_million_sleepers_cost_a_claim_nothing(store: PostgresStore, sql
     assert blocks < 1500, "100,000 sleepers fill more than that"
     found = await store.claim_runs(worker, task_queues=["q"], limit=9)
     assert found.next_due is not None and found.next_due > found.now + timedelta(hours=23)
-
-
-async def test_a_timer_is_never_early_by_the_databases_clock(store: PostgresStore) -> None:
-    worker = await a_worker(store)
-    [mine] = await started_and_claimed(store, worker, a_run("x"))
-    due = await store.now() + timedelta(milliseconds=300)
-    await store.commit_turns(worker, [a_turn(mine, wake_at=due)])
-    async with asyncio.timeout(10):
-        while True:
-            found = await store.claim_runs(worker, task_queues=["q"], limit=1)
-            if found.claims:
-                break
-            assert found.next_due == due
-    assert found.now >= due
 
 
 async def test_a_run_is_left_to_the_worker_that_remembers_it_for_half_a_second(store: PostgresStore, sql: Any) -> None:
@@ -235,27 +156,6 @@ async def test_a_run_that_somebody_holds_locked_is_no_reason_to_look_again_at_on
         await sql.execute("select 1 from wakes for update")
         found = await store.claim_runs(stranger, task_queues=["q"], limit=9)
         assert (found.claims, found.next_due) == ([], None)
-
-
-async def test_a_request_id_counts_once_among_fifty(store: PostgresStore, other: PostgresStore) -> None:
-    [started] = await store.start_runs([a_run("x")])
-    sent = await asyncio.gather(
-        *((store if n % 2 else other).send([a_signal("x", data=str(n).encode(), request_id="r")]) for n in range(50))
-    )
-    assert sorted(each.outcome for [each] in sent) == ["delivered"] + ["duplicate"] * 49
-    assert len(await store.read_inbox([(started.run, 0)], limit=99)) == 1
-
-
-async def test_what_cannot_be_delivered_says_why(store: PostgresStore) -> None:
-    await store.start_runs([a_run("x", run_id="first")])
-    await store.terminate("x", None, "because")
-    [second] = await store.start_runs([a_run("x", run_id="second")])
-    messages = [a_signal("nobody"), *(a_signal("x", run_id=each) for each in ("first", "none", None, "second"))]
-    outcomes = [each.outcome for each in await store.send(messages)]
-    assert outcomes == ["not_found", "closed", "not_found", "delivered", "delivered"]
-    assert len(await store.read_inbox([(second.run, 0)], limit=9)) == 2
-    assert (await store.terminate("x", "first", None)).outcome == "closed"
-    assert (await store.terminate("nobody", None, None)).outcome == "not_found"
 
 
 async def test_ended_runs_are_pruned_when_their_time_has_come(store: PostgresStore, sql: Any) -> None:

@@ -12,7 +12,7 @@ import memflow.store
 from memflow.errors import ConfigurationError
 from memflow.store.postgres import PostgresStore
 from memflow.store.sql import Statements, queries
-from tests.store.making import a_run, a_worker, an_end, claim
+from memflow_testing.conformance.making import a_run, a_worker, an_end, claim
 
 NASTY = 'Ev"il $1 \'; drop\\ schéma.x'
 

@@ -17,8 +17,8 @@ from memflow.payload import Payload
 from memflow.runs import Status
 from memflow.store.base import Settle, ToSignalId
 from memflow.store.postgres import PostgresStore
+from memflow_testing.conformance.making import a_run, a_signal, a_turn, a_worker, an_activity, an_end, claim, started_and_claimed
 from tests.polling import until
-from tests.store.making import a_run, a_signal, a_turn, a_worker, an_activity, an_end, claim, started_and_claimed
 from tests.store.wire import Break, Wire
 
 BREAKS: list[Break] = ["lose_request", "lose_answer"]

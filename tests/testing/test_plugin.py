@@ -202,7 +202,7 @@ def test_kept_runs_can_be_looked_at_after_a_failure(project: pytest.Pytester) ->
             assert False, "on purpose"
         """
     )
-    result = run(project, "-o", "asyncio_mode=auto", "--memflow-keep")
+    result = run(project, "-o", "asyncio_mode=auto", "--memflow-store", "postgres", "--memflow-keep")
     result.assert_outcomes(failed=1)
     [line] = [line for line in result.outlines if line.startswith("kept; look with: ")]
     command = line.partition(": ")[2].replace("'", "").split()
@@ -210,7 +210,7 @@ def test_kept_runs_can_be_looked_at_after_a_failure(project: pytest.Pytester) ->
     shown = subprocess.run([sys.executable, "-c", cli, *command[1:]], capture_output=True, text=True)
     assert "printing" in shown.stdout, shown.stderr
     project.makepyfile(test_it="async def test_it(memflow_env):\n    print('IN', memflow_env.ground.schema)\n")
-    again = run(project, "-o", "asyncio_mode=auto", "-s")
+    again = run(project, "-o", "asyncio_mode=auto", "--memflow-store", "postgres", "-s")
     schema = command[command.index("--schema") + 1]
     assert not any(line.endswith(f"IN {schema}") for line in again.outlines)
 
@@ -232,7 +232,7 @@ def test_a_database_of_ones_own_and_real_time_by_marker(project: pytest.Pytester
 @pytest.mark.parametrize(
     ("mark", "said"),
     [
-        ('store="memory"', "*the in-memory store is not part of this version*"),
+        ('store="memory", isolation="database"', "*is for Postgres: leave out*"),
         ('time="fast"', "*time is one of skipped, real*"),
         ('clock="real"', "*isolation is one of schema, database*"),
     ],

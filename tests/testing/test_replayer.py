@@ -139,3 +139,45 @@ async def test_wrong_uses_are_refused(history: WorkflowHistory) -> None:
         await Replayer(workflows=[part]).replay_workflow(history)
     with pytest.raises(ConfigurationError, match="this is int"):
         await Replayer(workflows=[part]).replay_workflow(5)  # type: ignore[arg-type]
+
+
+@workflow.defn(name="draws")
+async def draws() -> list[str]:
+    found = [str(workflow.uuid4())]
+    for name in ("first", "second", "third"):
+        await workflow.wait_for(name)
+        found.append(await workflow.execute_child(part, f"{name} {workflow.uuid4()}"))
+        await workflow.enrich({"seen": workflow.info().workflow_id})
+    return found
+
+
+async def test_reset_and_forked_runs_replay_by_whose_turns_they_copied(dsn: str) -> None:
+    """Ids and chance of copied turns come from the runs that wrote them; an export that forgot them did not replay."""
+    async with (
+        await WorkflowEnvironment.start_time_skipping(dsn) as env,
+        env.worker(draws, part),
+    ):
+        old = await env.client.workflow.start(draws, id="d", task_queue=env.task_queue)
+        await old.signal("first")
+        while "child_completed" not in [entry.kind for entry in await old.history()]:
+            await env.sleep(1)
+        fork = await old.fork(from_="last", id="fork")
+        await fork.signal("second")
+        while [entry.kind for entry in await fork.history()].count("child_completed") < 2:
+            await env.sleep(1)
+        reset = await fork.reset(to="last")
+        for each in (old, reset):
+            await each.signal("second")
+            await each.signal("third")
+            await each.result()
+        replayer = Replayer(workflows=[draws, part])
+        for each in (old, fork, reset):
+            history = await each.history()
+            text = history.to_json()
+            assert ("origins" in json.loads(text)) == (each.id != "d")
+            assert (await replayer.replay_workflow(text)).replay_failure is None
+            assert (await replayer.replay_workflow(history)).replay_failure is None
+        plain = json.loads((await reset.history()).to_json())
+        assert [len(plain["origins"]), plain["origins"][0][1]] == [2, "d"]
+        del plain["origins"]
+        assert (await replayer.replay_workflow(plain, raise_on_replay_failure=False)).replay_failure is not None

@@ -29,6 +29,12 @@ def no_attempts() -> None:
     ATTEMPTS.clear()
 
 
+@pytest.fixture(params=["memory", "postgres"])
+def place(request: pytest.FixtureRequest) -> str | None:
+    """Where the environment is: None in memory, else a DSN."""
+    return None if request.param == "memory" else str(request.getfixturevalue("dsn"))
+
+
 @activity.defn(retry=RetryPolicy(initial_interval="10 seconds", maximum_interval="1 hour", maximum_attempts=11))
 async def eleventh_time() -> int:
     ATTEMPTS.append(activity.info().attempt)
@@ -53,8 +59,8 @@ async def waits_for_a_signal() -> str:
     return str(await workflow.wait_for("never-sent"))
 
 
-async def test_a_month_passes_while_its_result_is_awaited(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_a_month_passes_while_its_result_is_awaited(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         before = await env.get_current_time()
         async with env.worker(month):
             handle = await env.client.workflow.start(month, task_queue=env.task_queue)
@@ -65,8 +71,8 @@ async def test_a_month_passes_while_its_result_is_awaited(dsn: str) -> None:
         assert timedelta(days=30) <= passed < timedelta(days=30, minutes=1)
 
 
-async def test_ten_retries_with_backoff_to_an_hour_take_no_time(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_ten_retries_with_backoff_to_an_hour_take_no_time(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         before = await env.get_current_time()
         async with env.worker(patient, activities=[eleventh_time]):
             began = time.monotonic()
@@ -77,8 +83,8 @@ async def test_ten_retries_with_backoff_to_an_hour_take_no_time(dsn: str) -> Non
         assert backoff <= await env.get_current_time() - before < backoff + timedelta(minutes=1)
 
 
-async def test_a_result_that_cannot_come_is_refused_with_what_each_run_waits_for(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn, patience=0.3) as env:
+async def test_a_result_that_cannot_come_is_refused_with_what_each_run_waits_for(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place, patience=0.3) as env:
         async with env.worker(waits_for_a_signal):
             handle = await env.client.workflow.start(waits_for_a_signal, id="order-1", task_queue=env.task_queue)
             with pytest.raises(NeverEndsError, match=r"(?s)order-1.*signal 'never-sent' at .*test_time.py:\d+"):
@@ -104,8 +110,8 @@ async def races_an_activity() -> str:
     return "activity" if work in done else "timer"
 
 
-async def test_time_stands_still_while_an_activity_runs(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_time_stands_still_while_an_activity_runs(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         async with env.worker(races_an_activity, activities=[takes_real_time]):
             assert await env.client.workflow.execute(races_an_activity, task_queue=env.task_queue) == "activity"
 
@@ -117,9 +123,9 @@ async def sleeper(name: str, days: int) -> str:
     return name
 
 
-async def test_sleep_lets_everything_happen_in_order_and_at_its_time(dsn: str) -> None:
+async def test_sleep_lets_everything_happen_in_order_and_at_its_time(place: str | None) -> None:
     SEEN.clear()
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         async with env.worker(sleeper):
             late = await env.client.workflow.start(sleeper, "late", 40, task_queue=env.task_queue)
             for name, days in (("c", 3), ("a", 1), ("b", 2)):
@@ -130,8 +136,8 @@ async def test_sleep_lets_everything_happen_in_order_and_at_its_time(dsn: str) -
             await late.terminate()
 
 
-async def test_time_moves_only_while_a_result_is_awaited(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_time_moves_only_while_a_result_is_awaited(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         before = await env.get_current_time()
         async with env.worker(sleeper):
             handle = await env.client.workflow.start(sleeper, "x", 1, task_queue=env.task_queue)
@@ -142,8 +148,8 @@ async def test_time_moves_only_while_a_result_is_awaited(dsn: str) -> None:
             assert await env.get_current_time() - before < timedelta(days=1, minutes=1)
 
 
-async def test_the_first_of_two_results_does_not_skip_to_the_second(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_the_first_of_two_results_does_not_skip_to_the_second(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         before = await env.get_current_time()
         async with env.worker(sleeper):
             far = await env.client.workflow.start(sleeper, "far", 30, task_queue=env.task_queue)
@@ -154,10 +160,10 @@ async def test_the_first_of_two_results_does_not_skip_to_the_second(dsn: str) ->
             assert await asyncio.gather(far.result(), near.result()) == ["far", "near"]
 
 
-async def test_two_environments_see_neither_each_others_time_nor_runs(dsn: str) -> None:
+async def test_two_environments_see_neither_each_others_time_nor_runs(place: str | None) -> None:
     async with (
-        await WorkflowEnvironment.start_time_skipping(dsn) as one,
-        await WorkflowEnvironment.start_time_skipping(dsn) as other,
+        await WorkflowEnvironment.start_time_skipping(place) as one,
+        await WorkflowEnvironment.start_time_skipping(place) as other,
     ):
         before = await other.get_current_time()
         async with one.worker(sleeper), other.worker(sleeper):
@@ -170,8 +176,8 @@ async def test_two_environments_see_neither_each_others_time_nor_runs(dsn: str) 
             assert [run.id async for run in one.client.workflow.list()] == ["same"]
 
 
-async def test_without_automatic_skipping_a_result_takes_its_time(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_without_automatic_skipping_a_result_takes_its_time(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         async with env.worker(sleeper):
             handle = await env.client.workflow.start(sleeper, "x", 1, task_queue=env.task_queue)
             with env.auto_time_skipping_disabled():
@@ -189,8 +195,8 @@ async def waits_a_month_for_approval() -> str:
     return str(await workflow.wait_for("approval", timeout="30 days", default="expired"))
 
 
-async def test_a_wait_with_a_timeout_expires_or_is_answered(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_a_wait_with_a_timeout_expires_or_is_answered(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         async with env.worker(waits_a_month_for_approval):
             assert await env.client.workflow.execute(waits_a_month_for_approval, task_queue=env.task_queue) == "expired"
             handle = await env.client.workflow.start(waits_a_month_for_approval, task_queue=env.task_queue)
@@ -199,8 +205,8 @@ async def test_a_wait_with_a_timeout_expires_or_is_answered(dsn: str) -> None:
             assert await handle.result() == "yes"
 
 
-async def test_start_delays_and_run_timeouts_pass(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_start_delays_and_run_timeouts_pass(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         before = await env.get_current_time()
         async with env.worker(sleeper):
             handle = await env.client.workflow.start(sleeper, "x", 1, task_queue=env.task_queue, start_delay="7 days")
@@ -233,8 +239,8 @@ class Cooling:
         return self.cooled
 
 
-async def test_an_awaited_update_skips_time_and_a_query_does_not(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_an_awaited_update_skips_time_and_a_query_does_not(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         before = await env.get_current_time()
         async with env.worker(Cooling):
             handle = await env.client.workflow.start(Cooling.run, task_queue=env.task_queue)
@@ -255,8 +261,8 @@ async def year_of_children() -> int:
     return count
 
 
-async def test_a_year_of_a_chain_of_children_passes(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_a_year_of_a_chain_of_children_passes(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         async with env.worker(year_of_children, sleeper):
             assert await env.client.workflow.execute(year_of_children, task_queue=env.task_queue) == 36
 
@@ -286,8 +292,8 @@ async def endless() -> None:
     await never_ends()
 
 
-async def test_an_activity_that_sleeps_past_its_heartbeat_timeout_is_timed_out(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_an_activity_that_sleeps_past_its_heartbeat_timeout_is_timed_out(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         ENVIRONMENT[:] = [env]
         async with env.worker(oversleeping, activities=[oversleeps]):
             with pytest.raises(WorkflowFailedError) as failed:
@@ -295,9 +301,9 @@ async def test_an_activity_that_sleeps_past_its_heartbeat_timeout_is_timed_out(d
     assert "heartbeat" in str(chain(failed.value))
 
 
-async def test_an_advance_passes_the_timeouts_of_running_activities(dsn: str) -> None:
+async def test_an_advance_passes_the_timeouts_of_running_activities(place: str | None) -> None:
     SEEN.clear()
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         async with env.worker(endless, activities=[never_ends]):
             handle = await env.client.workflow.start(endless, task_queue=env.task_queue)
             await until(lambda: told("began"))
@@ -331,8 +337,8 @@ async def test_a_run_whose_worker_is_killed_is_waited_for(dsn: str, tmp_path: Pa
             assert await handle.result() == "activity"
 
 
-async def test_a_worker_of_the_plain_kind_sees_jumps_too(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_a_worker_of_the_plain_kind_sees_jumps_too(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         async with Worker(env.client, task_queue="plain", workflows=[month]):
             began = time.monotonic()
             assert await env.client.workflow.execute(month, task_queue="plain") == "rested"
@@ -403,8 +409,8 @@ async def always_fails() -> None:
     raise RuntimeError("no such table")
 
 
-async def test_time_moves_forward_only(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_time_moves_forward_only(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         with pytest.raises(ConfigurationError, match="backwards"):
             await env.sleep(-1)
         with pytest.raises(ConfigurationError, match="backwards"):
@@ -415,14 +421,14 @@ async def test_time_moves_forward_only(dsn: str) -> None:
             await env.advance()
 
 
-async def test_a_run_on_a_queue_that_nobody_serves_is_named(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn, patience=0.3) as env:
+async def test_a_run_on_a_queue_that_nobody_serves_is_named(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place, patience=0.3) as env:
         with pytest.raises(NeverEndsError, match="has not begun; does a worker serve its task queue 'typo'"):
             await env.client.workflow.execute(month, task_queue="typo")
 
 
-async def test_an_activity_that_fails_for_ever_is_told_after_a_hundred_attempts(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_an_activity_that_fails_for_ever_is_told_after_a_hundred_attempts(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         async with env.worker(ever_again, activities=[always_fails]):
             handle = await env.client.workflow.start(ever_again, task_queue=env.task_queue)
             with pytest.raises(NeverEndsError, match=r"(?s)no run got on.*always_fails.*no such table"):
@@ -456,16 +462,16 @@ async def test_a_run_that_is_stuck_on_a_bug_is_told_with_the_bug(dsn: str) -> No
                 await handle.result()
 
 
-async def test_a_workflow_that_no_worker_knows_is_named(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_a_workflow_that_no_worker_knows_is_named(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         async with env.worker(month):
             handle = await env.client.workflow.start("moth", task_queue=env.task_queue)
             with pytest.raises(NeverEndsError, match=r"(?s)workflow type 'moth' is not known.*knows month"):
                 await handle.result()
 
 
-async def test_a_real_time_environment_cannot_be_moved(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_local(dsn) as env:
+async def test_a_real_time_environment_cannot_be_moved(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_local(place) as env:
         assert not env.supports_time_skipping
         began = time.monotonic()
         await env.sleep(0.05)
@@ -487,8 +493,8 @@ async def quick() -> int:
     return 1
 
 
-async def test_what_was_forgotten_is_named_when_the_environment_closes(dsn: str) -> None:
-    env = await WorkflowEnvironment.start_time_skipping(dsn)
+async def test_what_was_forgotten_is_named_when_the_environment_closes(place: str | None) -> None:
+    env = await WorkflowEnvironment.start_time_skipping(place)
     env.worker(month)
     await env.client.workflow.start(month, id="left-behind", task_queue=env.task_queue)
     with pytest.warns(ForgottenWarning) as warned:
@@ -498,15 +504,15 @@ async def test_what_was_forgotten_is_named_when_the_environment_closes(dsn: str)
     assert any("'left-behind' was started and is still running" in each for each in said)
 
 
-async def test_a_client_that_the_test_closed_is_no_trouble(dsn: str) -> None:
-    async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+async def test_a_client_that_the_test_closed_is_no_trouble(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
         await env.client.workflow.start(month, task_queue=env.task_queue)
         await env.client.close()
 
 
-async def test_a_sleeper_is_woken_when_its_environment_closes(dsn: str) -> None:
+async def test_a_sleeper_is_woken_when_its_environment_closes(place: str | None) -> None:
     SEEN.clear()
-    env = await WorkflowEnvironment.start_time_skipping(dsn)
+    env = await WorkflowEnvironment.start_time_skipping(place)
     await env.worker(endless, activities=[never_ends], graceful_shutdown_timeout=0).__aenter__()
     await env.client.workflow.start(endless, task_queue=env.task_queue)
     await until(lambda: told("began"))

@@ -27,7 +27,16 @@ from memflow.client.handle import Handle
 from memflow.client.updates import UpdateHandle
 from memflow.codec import Compression, Encryption, JsonCodec, Payload
 from memflow.interceptors import ActivityInbound, ContextPropagator, ExecuteActivityInput, Interceptor, WorkerInterceptor
-from memflow_testing import ActivityEnvironment, Replayer, WorkflowEnvironment, replacing
+from memflow_testing import (
+    ActivityEnvironment,
+    CrashReport,
+    Explored,
+    Replayer,
+    WorkflowEnvironment,
+    crash_everywhere,
+    explore,
+    replacing,
+)
 from tests.typing import shop
 
 
@@ -399,6 +408,31 @@ def fake_charge_at_once(order: Order, cents: int = 100) -> bool:
 
 async def fake_weigh(item: str) -> float:
     return 2.0
+
+
+@crash_everywhere
+async def crashing(memflow_env: WorkflowEnvironment, more: int) -> str:
+    return "compared"
+
+
+@crash_everywhere(ignore=[charge, "weigh"], limit=None, seed=3, timeout="10 seconds")
+async def crashing_with_options(memflow_env: WorkflowEnvironment) -> None: ...
+
+
+async def crashed(env: WorkflowEnvironment) -> str:
+    return "compared"
+
+
+def judge(one: Explored[str]) -> None:
+    assert_type(one.result, str | None)
+
+
+async def crashes(env: WorkflowEnvironment) -> None:
+    assert_type(await crashing(env, 5), None)
+    assert_type(await crashing_with_options(env), None)
+    assert_type(await crash_everywhere(crashed, env=env, ignore="all"), CrashReport)
+    assert_type(await explore(in_a_chain, Order("a"), 1, activities=[charge], signals={"x": 1}), list[Explored[str]])
+    await explore(in_a_chain, Order("a"), 1, activities=lambda: [charge], check=judge, seeds=[1], longest="1 hour")
 
 
 async def testing(memflow_env: WorkflowEnvironment) -> None:

@@ -7,7 +7,7 @@ from memflow.client import Client, ScheduleCalendar, ScheduleHandle, ScheduleSpe
 from memflow.client.handle import Handle
 from memflow.codec import Compression, Encryption
 from memflow.interceptors import ContextPropagator
-from memflow_testing import ActivityEnvironment, WorkflowEnvironment, replacing
+from memflow_testing import ActivityEnvironment, WorkflowEnvironment, crash_everywhere, explore, replacing
 from tests.typing.right_uses import Cart, Elsewhere, Mail, Order, Ship, charge, child, in_a_chain, undecorated, weigh
 
 
@@ -155,3 +155,8 @@ async def testing(env: WorkflowEnvironment) -> None:
     replacing(charge, gives_text)  # wrong
     await env.sleep([1])  # wrong
     await ActivityEnvironment().run(charge, "a")  # wrong
+    crash_everywhere(ignore=charge)  # wrong
+    crash_everywhere(limits=5)  # wrong
+    crash_everywhere(not_async)  # wrong
+    await explore(in_a_chain, "a", 1)  # wrong
+    await explore(in_a_chain, Order("a"), 1, seeds=5)  # wrong

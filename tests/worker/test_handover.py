@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from memflow import Client, RetryPolicy, Worker, activity, workflow
+from memflow.store.base import Committed, TurnCommit
+from tests.polling import until
 
 BEGUN = asyncio.Event()
 RAN: list[str] = []
@@ -70,3 +75,47 @@ async def test_an_activity_that_never_got_a_slot_has_no_attempt_behind_it(dsn: s
         async with Worker(client, workflows=[one_after_the_other], activities=activities):
             assert await handle.result(timeout=20) == ["held", "ran"]
     assert RAN == ["ran"]
+
+
+async def test_an_activity_whose_row_is_being_written_is_not_asked_about_and_so_not_taken_for_lost(
+    dsn: str, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row is there with the commit. Asked about before that, it seemed to be somebody else's, and its result was dropped."""
+    go = asyncio.Event()
+    begun: list[int] = []
+
+    @activity.defn
+    async def is_slow() -> str:
+        begun.append(activity.info().attempt)
+        await go.wait()
+        return "done"
+
+    @workflow.defn
+    async def waits_for_it() -> str:
+        return await is_slow()
+
+    async with (
+        await Client.connect(dsn, schema=schema) as client,
+        Worker(client, workflows=[waits_for_it], activities=[is_slow]) as worker,
+    ):
+        engine = worker._engine  # pyright: ignore[reportPrivateUsage]
+        assert engine is not None
+        queued = engine._queued  # pyright: ignore[reportPrivateUsage]
+        commit = client.store.commit_turns
+
+        async def late(number: int, turns: Sequence[TurnCommit]) -> list[Committed]:
+            if any(turn.activities for turn in turns):
+                queued.ask_about_all()
+                await queued.reported()
+            return await commit(number, turns)
+
+        monkeypatch.setattr(client.store, "commit_turns", late)
+        handle = await client.workflow.start(waits_for_it)
+
+        async def is_a_row() -> bool:
+            return bool((await handle.describe()).activities)
+
+        await until(is_a_row)
+        go.set()
+        assert await handle.result(20) == "done"
+        assert begun == [1]

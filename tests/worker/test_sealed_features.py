@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -10,7 +12,8 @@ import pytest
 
 from memflow import ApplicationError, Client, RetryPolicy, Worker, activity, workflow
 from memflow.client import Escalation
-from memflow.errors import ActivityError, HookError, WorkflowNotFoundError
+from memflow.core.interrupts import StartChild
+from memflow.errors import ActivityError, ConfigurationError, HookError, PayloadError, WorkflowNotFoundError
 from tests.polling import until
 from tests.worker.test_sealed import SECRET, dump, encryption
 
@@ -18,6 +21,9 @@ FAR = "0 0 1 1 *"
 """A spec that is not due while a test runs (but on New Year's Eve)."""
 
 TOKENS: list[bytes] = []
+OTHER: dict[str, Any] = {}
+"""How to connect once more."""
+
 AGAIN = RetryPolicy(initial_interval=0.01, maximum_attempts=2)
 
 
@@ -156,7 +162,8 @@ def worker_of(client: Client) -> Worker:
 @pytest.fixture
 async def client(dsn: str, schema: str) -> AsyncIterator[Client]:
     TOKENS.clear()
-    async with Client.connect(dsn, schema=schema, codec=encryption()) as client:
+    OTHER.update(dsn=dsn, schema=schema, codec=encryption())
+    async with Client.connect(**OTHER) as client:
         yield client
     tables = await dump(dsn, schema)
     assert [name for name, data in tables.items() if SECRET.encode() in data] == []
@@ -185,6 +192,27 @@ async def test_hooks(client: Client) -> None:
 
         await until_true(is_shown)
         await client.signal("unhook", SECRET)
+        assert await other.result(timeout=30) == SECRET
+
+
+@workflow.defn
+async def sends(other: str, text: str) -> list[str]:
+    found = await workflow.exec_hook(remind, text, workflow_id=other)
+    return [found, await workflow.wait_for("on", type=str)]
+
+
+async def test_resets_over_hooks(client: Client) -> None:
+    async with Worker(client, task_queue="sealed", workflows=[hooked, sends], activities=[echo], hooks=[remind]):
+        other = await client.workflow.start(hooked, id="other", task_queue="sealed")
+        caller = await client.workflow.start(sends, "other", SECRET, id="caller", task_queue="sealed")
+        await waits(client, "caller", "'on'")
+        caller = await caller.reset("op:1")              # its answer has come by now, and is handed over
+        await waits(client, "caller", "'on'")
+        other = await other.reset("first")               # runs the hook again, which nobody waits for
+        await waits(client, "other", "unhook")
+        await client.signal("on", SECRET)
+        await client.signal("unhook", SECRET)
+        assert await caller.result(timeout=30) == [f"{SECRET} echoed in other", SECRET]
         assert await other.result(timeout=30) == SECRET
 
 
@@ -257,15 +285,19 @@ async def test_activities_that_are_ended_from_outside(client: Client) -> None:
         assert SECRET in f"{failed.value.__cause__} {failed.value.__cause__.__cause__ if failed.value.__cause__ else ''}"
 
 
-@pytest.mark.parametrize("how", ["reset", "fork", "fork of a fork"])
+@pytest.mark.parametrize("how", ["reset", "reset at op:2", "reset at op:4", "fork", "fork at op:4", "fork of a fork"])
 async def test_runs_that_begin_with_a_copied_journal(client: Client, how: str) -> None:
     async with worker_of(client):
         first = await client.workflow.start(Branching.run, SECRET, id="b", task_queue="sealed", memo={"given": SECRET})
         await first.signal(Branching.note, f"one {SECRET}")
         assert await first.update(Branching.add, f"two {SECRET}") == f"two {SECRET} added"
         await waits(client, "b", "'go'")
-        if how == "reset":
-            again, id = await first.reset("first"), "b"
+        children = [each.entry.op for each in await first.history() if isinstance(each.entry, StartChild)]
+        assert children == [2, 4], "one that completed, one that failed"
+        if how.startswith("reset"):
+            again, id = await first.reset(how.removeprefix("reset at ") if " at " in how else "first"), "b"
+        elif how == "fork at op:4":
+            again, id = await first.fork("op:4", id="c", reapply=True), "c"
         elif how == "fork":
             again, id = await first.fork("last", id="c", reapply=True), "c"
         else:
@@ -292,6 +324,33 @@ async def test_runs_that_begin_with_a_copied_journal(client: Client, how: str) -
 
 async def _has(handle: Any, text: str) -> bool:
     return any(text in each for each in await handle.query(Branching.all))
+
+
+@workflow.defn
+async def second_time(text: str) -> list[Any]:
+    await workflow.wait_for("try")
+    if workflow.info().attempt < 2:
+        raise ApplicationError("again")
+    return [text, dict(workflow.memo())]
+
+
+async def test_a_fork_that_is_tried_again_reads_what_the_copied_run_was_given(client: Client) -> None:
+    async with Worker(client, task_queue="sealed", workflows=[second_time]):
+        first = await client.workflow.start(
+            second_time, SECRET, id="first", task_queue="sealed", memo={"of": SECRET}, retry=AGAIN
+        )
+        await waits(client, "first", "try")
+        fork = await first.fork("last", id="fork")
+        await waits(client, "fork", "try")
+        await first.terminate()
+        await client.signal("try", None)
+        await client.signal("try", None)                 # kept for the second attempt
+        assert await fork.result(timeout=30) == [SECRET, {"of": SECRET}]
+        latest = client.get_handle("fork")
+        assert (await latest.describe()).arguments == [SECRET] and (await latest.describe()).memo == {"of": SECRET}
+    async with Client.connect(**OTHER) as other:
+        assert (await other.get_handle("fork").describe()).arguments == [SECRET]
+        assert [run.memo async for run in other.workflow.list('id = "fork"')] == [{"of": SECRET}] * 2
 
 
 async def test_schedules(client: Client) -> None:
@@ -348,3 +407,40 @@ async def ended(handle: Any) -> None:
         return not row.state.running
 
     await until_true(none)
+
+
+async def test_who_lacks_the_key_sees_that_and_breaks_nothing(client: Client) -> None:
+    schedule = await client.schedule.create("s", hooked, args=[], spec=FAR, task_queue="sealed", memo={"of": SECRET})
+    alone = await client.escalations.create(role="manager")
+    await client.escalations.resolve(alone.id, SECRET)
+    done = await client.activity.start(echo, SECRET, id="alone", task_queue="sealed")
+    waiting = await client.workflow.start(outside, SECRET, id="outside", task_queue="sealed")
+    async with worker_of(client):
+        await done.result(timeout=30)
+        await waits(client, "outside", "asks_somebody")
+        without: dict[str, Any] = {**OTHER, "codec": None}
+        async with Client.connect(**without) as plain:
+            seen = plain.schedule.get_handle("s")
+            assert "unreadable" in str((await seen.describe()).memo)
+            assert [each.id async for each in plain.schedule.list()] == ["s"]
+            await seen.pause(note="for now")
+            with pytest.raises(PayloadError, match="not one of this codec"):
+                await seen.update(lambda now: {"args": now.arguments})
+            assert "unreadable" in str([each.payload for each in await plain.escalations.list()])
+            assert "unreadable" in str((await plain.activity.get_handle("alone").describe()).arguments)
+            with pytest.raises(PayloadError, match="'asks_somebody' would be run anew, and its arguments cannot be read here"):
+                await plain.get_handle("outside").reset("last")
+        described = await schedule.describe()
+        assert (described.memo, described.arguments, described.paused) == ({"of": SECRET}, [], True)
+        await client.get_activity_handle(workflow_id="outside", activity_id="q").complete("fine")
+        assert await waiting.result(timeout=30) == "fine"
+
+
+async def test_changes_of_a_schedule_that_race_are_all_made(client: Client) -> None:
+    handle = await client.schedule.create("s", counts, SECRET, spec=FAR, task_queue="sealed")
+    await asyncio.gather(*(handle.update(lambda now: {"args": [f"{now.arguments[0]}."]}) for _ in range(5)))
+    assert (await handle.describe()).arguments == [f"{SECRET}....."]
+    drawn = itertools.count()
+    with pytest.raises(ConfigurationError, match="gives other arguments each time it is called"):
+        await handle.update(lambda now: {"args": [f"{SECRET} {next(drawn)}"]})
+    assert (await handle.describe()).arguments == [f"{SECRET}....."]

@@ -5,7 +5,8 @@ select outcome, about, run
     $1::text, $2::text, $3::text, $4::boolean, $5::bigint, $6::int, $7::timestamptz, $8::text, $9::text, $10::text, $11::text,
     $12::boolean, $13::bytea, $14::text, $15::bytea, $16::text,
     $17::int[], $18::text[], $19::text[], $20::timestamptz[], $21::text[], $22::text[], $23::bytea[], $24::text[],
-    $25::int[], $26::int[], $27::text[], $28::int[], $29::text, $30::bytea, $31::bytea, $32::bytea);
+    $25::int[], $26::int[], $27::text[], $28::text[], $29::int[], $30::text[], $31::text[], $32::int[], $33::text[], $34::bytea[],
+    $35::text, $36::bytea, $37::bytea, $38::bytea);
 
 -- name: origins :one
 -- The JSON list of whose ids a run's copied turns were written under. $1 run

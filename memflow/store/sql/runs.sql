@@ -44,7 +44,7 @@ select r.id, r.namespace, r.workflow_id, r.run_id, r.workflow, r.task_queue, r.s
 select r.id, r.workflow_id, r.run_id, r.first_run_id, r.headers, r.origins from memflow.runs r where r.id = any($1::bigint[]);
 -- name: facts_of :one
 -- What a rebuild needs besides the row and the journal: as given at the start. $1 run
-select r.headers, r.continued_run_id, r.search, r.search_encoding, r.memo, r.memo_encoding
+select r.headers, r.continued_run_id, r.search, r.search_encoding, r.memo, r.memo_encoding, r.origins
   from memflow.runs r
  where r.id = $1::bigint;
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -13,8 +14,7 @@ from memflow.core.interrupts import Complete
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
 from memflow.runs import Status
-from memflow.store.base import ActivityRow, Claim, NewRun, ToRun, TurnCommit
-from memflow.store.postgres import PostgresStore
+from memflow.store.base import ActivityRow, Claim, NewRun, Store, ToRun, TurnCommit
 
 QUEUE = "q"
 MINUTE = timedelta(minutes=1)
@@ -36,18 +36,18 @@ def a_signal(
     return ToRun("default", workflow_id, run_id, SignalReceived(name, Payload(data)), request_id)
 
 
-async def a_worker(store: PostgresStore, *, lease: timedelta = MINUTE, queue: str = QUEUE) -> int:
+async def a_worker(store: Store, *, lease: timedelta = MINUTE, queue: str = QUEUE) -> int:
     """A registered worker."""
     return await store.register_worker(identity="w", task_queues=[queue], types=[], lease=lease, version=None)
 
 
-async def claim(store: PostgresStore, worker: int, *, limit: int = 1000, queue: str = QUEUE) -> list[Claim]:
+async def claim(store: Store, worker: int, *, limit: int = 1000, queue: str = QUEUE) -> list[Claim]:
     """What is due, in the order of runs."""
     found = await store.claim_runs(worker, task_queues=[queue], limit=limit)
     return sorted(found.claims, key=lambda each: each.run)
 
 
-async def started_and_claimed(store: PostgresStore, worker: int, *runs: NewRun) -> list[Claim]:
+async def started_and_claimed(store: Store, worker: int, *runs: NewRun) -> list[Claim]:
     """Start these runs and take them: their claims, in the same order (and of others that were due, last)."""
     await store.start_runs(runs)
     order = {run.run_id: n for n, run in enumerate(runs)}
@@ -80,3 +80,10 @@ def an_activity(op: int = 1, **more: Any) -> ActivityRow:
         "attempt": 0, "next_attempt_at": T0, "scheduled_at": T0, "close_by": None, **more,
     }
     return ActivityRow(op=op, **options)
+
+
+async def until(true: Callable[[], Awaitable[bool]], *, seconds: float = 10) -> None:
+    """Wait for something to become true, asking again and again."""
+    async with asyncio.timeout(seconds):
+        while not await true():                          # noqa: ASYNC110  # it has no bell
+            await asyncio.sleep(0.02)
