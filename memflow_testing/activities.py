@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from memflow.activity import Activity
-from memflow.attempts import ActivityContext, Info, activity_context, idempotency_key
+from memflow.attempts import ActivityContext, CancellationDetails, Info, activity_context, idempotency_key
 from memflow.codec import Codec, JsonCodec
 from memflow.errors import ConfigurationError
 
@@ -89,11 +89,11 @@ class ActivityEnvironment:
 
     def cancel(self, cancellation_details: str = "cancelled by the test") -> None:
         """Ask the running activity to end, as its workflow would: an async one is cancelled, a thread sees `is_cancelled()`."""
-        self._stop(cancellation_details)
+        self._stop(cancellation_details, CancellationDetails(cancel_requested=True))
 
     def worker_shutdown(self) -> None:
-        """Ask the running activity to end, as a worker that stops does."""
-        self._stop("the worker shuts down")
+        """Ask the running activity to end, as a worker that stops does: `is_worker_shutdown()` is true from then on."""
+        self._stop("the worker shuts down", CancellationDetails(worker_shutdown=True))
 
     @overload
     async def run(self, activity: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R: ...
@@ -126,15 +126,18 @@ class ActivityEnvironment:
         finally:
             self._context = self._task = None
 
-    def _stop(self, details: str) -> None:
+    def _stop(self, text: str, details: CancellationDetails) -> None:
         context, loop = self._context, self._loop
         if context is None or loop is None:
             raise ConfigurationError("no activity runs in this environment now")
-        self.cancellation_details = details
+        self.cancellation_details = text
+        context.details = details
+        if details.worker_shutdown:
+            context.shutdown = True
         context.cancelled = True
         task = self._task
         if task is not None:
-            loop.call_soon_threadsafe(task.cancel, details)
+            loop.call_soon_threadsafe(task.cancel, text)
 
 
 class _Context(ActivityContext):

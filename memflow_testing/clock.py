@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,6 +36,8 @@ class Look:
     state: Literal["busy", "due", "skipped", "reached", "nothing"]
     at: datetime
     progress: int = 0
+    due: Collection[str] | None = None
+    """What has fallen due with a jump: `runs`, `activities`, `schedules`. None: it is not known."""
 
 
 class Clockwork(Protocol):
@@ -100,8 +102,8 @@ class World(Protocol):
         """Workers of this process."""
         ...
 
-    def tell(self, now: datetime) -> None:
-        """Tell the workers of this process that the clock was moved."""
+    def tell(self, now: datetime, due: Collection[str] | None = None) -> None:
+        """Tell the workers of this process that the clock was moved, and what has fallen due; None: nobody knows."""
         ...
 
     async def give_up(self, why: str) -> Exception:
@@ -221,7 +223,7 @@ class SkippingClock:
                 await self._in_vain("something is due, and no worker has taken it")
             case "skipped":
                 self._idle_since = None
-                self._world.tell(look.at)
+                self._world.tell(look.at, look.due)
                 await self._count(look)
             case "reached":
                 self._wake(None, look.at)

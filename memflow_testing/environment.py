@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -233,10 +233,10 @@ class WorkflowEnvironment:
         """The workers of this environment that run now."""
         return [id for worker in self._workers if (id := worker.id) is not None]
 
-    def tell(self, now: datetime) -> None:
-        """Tell them that the clock was moved."""
+    def tell(self, now: datetime, due: Collection[str] | None = None) -> None:
+        """Tell them that the clock was moved, and what has fallen due; None: nobody knows."""
         for worker in self._workers:
-            worker.hear(now)
+            worker.hear(now, due)
 
     async def give_up(self, why: str) -> Exception:
         """Fail those who await results, with what each open run waits for."""

@@ -206,7 +206,7 @@ class PostgresClockwork:
     async def skip(self, *, awaited: Sequence[int], until: datetime | None, told: Sequence[int]) -> Look:
         async with self._alone:
             row = await self._connection.fetchrow(self._skip, list(awaited), until, list(told))
-        return Look(row["state"], row["at"], int(row["progress"] or 0))
+        return Look(row["state"], row["at"], int(row["progress"] or 0), row["kinds"])
 
     async def advance(self, by: timedelta, *, told: Sequence[int]) -> datetime:
         now: datetime = await self._ask(self._advance, by.total_seconds(), list(told))

@@ -44,6 +44,8 @@ async def _line(store: Store, row: RunRow) -> str:
     said = [f"  {row.workflow} {row.workflow_id}"]
     if row.detail is not None:
         said.append(row.detail)
+    elif row.unserved:
+        said.append(f"is pinned to version {row.version!r}; no worker of it serves its task queue {row.task_queue!r}")
     elif row.length == 0:
         said.append(f"has not begun; does a worker serve its task queue {row.task_queue!r}?")
     else:

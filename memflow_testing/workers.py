@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -49,7 +49,7 @@ class EnvironmentWorker(Worker):
         """Whether a run or an activity is in its hands."""
         return self._engine is not None and self._engine.busy
 
-    def hear(self, now: datetime) -> None:
-        """The clock was moved to `now`."""
+    def hear(self, now: datetime, due: Collection[str] | None = None) -> None:
+        """The clock was moved to `now`; see `Engine.hear`."""
         if self._engine is not None:
-            self._engine.hear(now)
+            self._engine.hear(now, due)

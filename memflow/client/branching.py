@@ -44,7 +44,8 @@ async def branch(
     activity = standalone.activity_of(row.workflow)
     if fork and activity is not None:
         raise ConfigurationError(
-            f"{what}: {row.workflow_id!r} is the activity {activity!r}, started without a workflow; start it again under another id"
+            f"{what}: {row.workflow_id!r} is the activity {activity!r}, started without a workflow;"
+            " start it again under another id"
         )
     journal = await link.store.history(row.run)
     point = find_point(journal, wanted, what=what)

@@ -257,8 +257,8 @@ class Branch:
 @quick
 @dataclass(frozen=True, slots=True)
 class Branched:
-    """`done`; or `not_found`, `taken` (a fork's id, by the run `about`), `children` (those in `about` have not ended), `hooks` (those
-    sent to the workflows in `about` have not).
+    """`done`; or `not_found`, `taken` (a fork's id, by the run `about`), `children` (those in `about` have not ended), `hooks`
+    (those sent to the workflows in `about` have not).
     """
 
     outcome: str
@@ -477,7 +477,8 @@ class Committed:
 
     `outcome` is `won`; `fenced` (the run is no longer ours: drop it); `unread` (it tried to close over unread mail, or to leave
     a wait whose escalation somebody has just answered) or `paused` (it may not go on: let go of it), where nothing of it was
-    written and it is still ours; or `refused` (Postgres cannot take one of its values; still ours).
+    written and it is still ours; `busy` (it sends to a run that is just ending: the same commit is to come again, still ours); or
+    `refused` (Postgres cannot take one of its values; still ours).
     `arrived` is the inbox position now. A commit that asked for release but found mail (arrived > consumed) keeps the run
     owned, `released` False: read the mail and go on.
     """

@@ -134,19 +134,23 @@ async def serve_schedules(database: Database, namespace: str, *, limit: int) -> 
     async def serve(conn: Any) -> None:
         records = await database.fetch("due_schedules", namespace, limit, connection=conn)
         rows = _readable(records)
-        schedules, starts = 0, 0
         if rows:
-            await database.fetch("take_schedule_ends", namespace, [row.id for row in rows], connection=conn)
-            schedules, starts = len(rows), await _serve_rows(database, namespace, rows, conn)
-        after = await database.row("next_schedule", namespace, connection=conn)
-        assert after is not None, "the statement always gives one row"
-        found.append(Served(schedules, starts, after["now"], after["look_at"]))
+            known = {row.id for row in rows}
+            ends = [end for record in records if record["id"] in known for end in record["ends"]]
+            starts, after = await _serve_rows(database, namespace, rows, ends, conn)
+        else:
+            starts, after = 0, await database.row("next_schedule", namespace, connection=conn)
+        assert after is not None, "both statements always give one row"
+        found.append(Served(len(rows), starts, after["now"], after["look_at"]))
 
     await database.in_transaction(serve, doing="serve_schedules")
     return found[-1]
 
 
-async def _serve_rows(database: Database, namespace: str, rows: Sequence[ScheduleRow], conn: Any) -> int:
+async def _serve_rows(
+    database: Database, namespace: str, rows: Sequence[ScheduleRow], ends: Sequence[int], conn: Any
+) -> tuple[int, Record | None]:
+    """Each statement is a round trip in which the rows are held, so they are few."""
     watched = [action for row in rows for action in row.state.running]
     ended = await _ended(database, namespace, watched, conn)
     most = max(LEAST_PER_SCHEDULE, INSTANTS_PER_LOOK // len(rows))
@@ -165,31 +169,26 @@ async def _serve_rows(database: Database, namespace: str, rows: Sequence[Schedul
     ]
     decisions = [replace(decision, state=row.state) for row, decision in zip(rows, decisions, strict=True)]
     runs = [run_of(namespace, rows[n], one.at) for n, one in wanted]
-    made = 0
+    marks: list[tuple[int, str, datetime]] = []
     if runs:
         answers = await start_runs(database, runs, connection=conn)
-        marks: list[tuple[int, str, datetime]] = []
         for (n, one), run, answer in zip(wanted, runs, answers, strict=True):
             row = rows[n]
             if answer.created and answer.run_id == run.run_id:
-                made += 1
                 marks.append((answer.run, row.id, one.at))
                 action: Action | None = Action(one.at, row.now, run.workflow_id, run.run_id)
             else:
                 log.info("this instant has had its run", extra={"schedule": row.id, "workflow_id": run.workflow_id})
                 action = None
             decisions[n] = firing.started(decisions[n], one, action)
-        await database.fetch("mark_scheduled", *columns(marks, 3), connection=conn)
-    await _save(
-        database,
-        namespace,
-        [
-            (replace(row, state=decision.state), decision.look_at, None)
-            for row, decision in zip(rows, decisions, strict=True)
-        ],
-        conn,
+    values = [
+        (*_columns(replace(row, state=decision.state), decision.look_at), None)
+        for row, decision in zip(rows, decisions, strict=True)
+    ]
+    after = await database.row(
+        "finish_schedules", namespace, *columns(values, COLUMNS), *columns(marks, 3), list(ends), connection=conn
     )
-    return made
+    return len(marks), after
 
 
 def run_of(namespace: str, row: ScheduleRow, at: datetime) -> NewRun:

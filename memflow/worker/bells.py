@@ -13,11 +13,13 @@ from memflow.worker.clock import DatabaseClock
 class Bell:
     """One loop's bell. A ring is a hint that may be lost, so nobody rests longer than the poll interval."""
 
-    def __init__(self, clock: DatabaseClock, poll_interval: timedelta) -> None:
+    def __init__(self, clock: DatabaseClock, poll_interval: timedelta, *, leaps: bool = True) -> None:
+        """`leaps`: it rings when the clock has leapt, since what its loop looks for falls due."""
         self._clock = clock
         self._poll_seconds = poll_interval.total_seconds()
         self._rung = asyncio.Event()
-        clock.on_leap(self._rung.set)
+        if leaps:
+            clock.on_leap(self._rung.set)
 
     def ring(self) -> None:
         """There may be something to look at."""

@@ -65,8 +65,11 @@ class DatabaseClock:
         """Call back whenever the clock has leapt: much may be due that was not expected yet."""
         self._leapt.append(callback)
 
-    def hear(self, now: datetime, *, moved: bool = False) -> None:
-        """A reply said that it is at least `now`. `moved`: the clock was moved there, however little that may be."""
+    def hear(self, now: datetime, *, moved: bool = False, quietly: bool = False) -> None:
+        """A reply said that it is at least `now`. `moved`: the clock was moved there, however little that may be.
+
+        `quietly`: whoever moved it tells those who have to look.
+        """
         heard = time.monotonic()
         ahead = (now - self._at).total_seconds() - (heard - self._heard)
         if ahead > 0 or now < self._at:
@@ -75,7 +78,7 @@ class DatabaseClock:
             if moved or abs(ahead) > LEAP_SECONDS:
                 for timer in sorted(self._timers, key=lambda each: each.due):
                     timer.arm(self.seconds_until(timer.due))
-                for callback in self._leapt:
+                for callback in () if quietly else self._leapt:
                     callback()
 
     def now(self) -> datetime:

@@ -29,6 +29,10 @@ BREATH_SECONDS = 0.005
 """Turns are computed for at most this long before activities and IO get their chance."""
 
 
+BUSY_SECONDS = 0.05
+"""How soon a commit comes again that sends to a run which is just ending. It may, ten seconds after that run last tried."""
+
+
 class Committer:
     """Advances marked residents, commits them together, then acts."""
 
@@ -51,6 +55,7 @@ class Committer:
         self._marked: deque[Resident] = deque()
         self._wake = asyncio.Event()
         self._in_flight = 0
+        self._unsent: list[tuple[Resident, TurnCommit]] = []   # refused because of a run that was just ending
         self._quiet = asyncio.Event()
         self._quiet.set()
 
@@ -75,14 +80,14 @@ class Committer:
         """Advance and commit for ever. Two of these may run: one computes while the other's commit is in flight."""
         loop = asyncio.get_running_loop()
         while True:
-            while not self._marked:
+            while not self._marked and not self._unsent:
                 self._wake.clear()
                 if not self._in_flight:
                     self._quiet.set()
                 await self._wake.wait()
             self._in_flight += 1
             try:
-                batch: list[tuple[Resident, TurnCommit]] = []
+                batch, self._unsent = self._unsent, []
                 breath = loop.time() + BREATH_SECONDS
                 while self._marked and len(batch) < BATCH:
                     resident = self._marked.popleft()
@@ -126,8 +131,12 @@ class Committer:
 
     async def _commit(self, worker: int, batch: list[tuple[Resident, TurnCommit]]) -> None:
         answers = await self._until_answered(worker, [share for _, share in batch])
-        for (resident, _), answer in zip(batch, answers, strict=True):
+        for (resident, share), answer in zip(batch, answers, strict=True):
             match answer.outcome:
+                case "busy":
+                    # It sends to a run that is just ending: the same commit comes again, and nobody waits for it meanwhile.
+                    self._later(resident, share)
+                    continue
                 case "won":
                     self._act(resident, answer, resident.won())
                 case "unread":
@@ -149,6 +158,16 @@ class Committer:
             resident.committing = False
             if resident.marked:
                 self._queue(resident)
+
+    def _later(self, resident: Resident, share: TurnCommit) -> None:
+        self._in_flight += 1                             # nothing is quiet before it has come again
+        seconds = BUSY_SECONDS * (0.5 + random.random())
+        asyncio.get_running_loop().call_later(seconds, self._again, resident, share)
+
+    def _again(self, resident: Resident, share: TurnCommit) -> None:
+        self._in_flight -= 1
+        self._unsent.append((resident, share))
+        self._wake.set()
 
     async def _until_answered(self, worker: int, shares: list[TurnCommit]) -> list[Committed]:
         delay = 0.05

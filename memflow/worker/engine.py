@@ -122,9 +122,8 @@ class Engine:
         store, settings = self._store, self._settings
         guard.install()
         self._clock = DatabaseClock(await store.now())
-        self._run_bell, self._activity_bell, self._mail_bell, self._query_bell, self._schedule_bell = (
-            Bell(self._clock, settings.poll_interval) for _ in range(5)
-        )
+        self._run_bell, self._activity_bell, self._schedule_bell = (Bell(self._clock, settings.poll_interval) for _ in range(3))
+        self._mail_bell, self._query_bell = (Bell(self._clock, settings.poll_interval, leaps=False) for _ in range(2))
         self._schedules = Schedules(store, self._clock, self._schedule_bell)
         self._runner = Runner(
             store,
@@ -334,9 +333,14 @@ class Engine:
         """Whether a run or an activity is in this worker's hands."""
         return bool(self._residents or self._runner.jobs)
 
-    def hear(self, now: datetime) -> None:
-        """The database's clock was moved to `now`: look at once at what that makes due."""
-        self._clock.hear(now, moved=True)
+    def hear(self, now: datetime, due: Collection[str] | None = None) -> None:
+        """The database's clock was moved to `now`: look at once at what that makes due, `runs`, `activities`, `schedules`; None:
+        whatever it is.
+        """
+        self._clock.hear(now, moved=True, quietly=due is not None)
+        bells = {"runs": self._run_bell, "activities": self._activity_bell, "schedules": self._schedule_bell}
+        for kind in due or ():
+            bells[kind].ring()
 
     # ------------------------------------------------------------------------------------------------- hands
 

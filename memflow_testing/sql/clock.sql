@@ -44,7 +44,7 @@ as $body$
   select p_queue = any(p_queues) or (right(p_queue, 11) = '/activities' and left(p_queue, -11) = any(p_queues))
 $body$;
 
--- When the next schedule is to be looked at; now, if one has not been told of a run's end.
+-- When the next schedule is to be looked at; now, if a run has ended for whose end one waits.
 create or replace function memflow.test_schedules_due() returns timestamptz
 language plpgsql
 as $body$
@@ -55,7 +55,11 @@ begin
     return null;                                     -- a library without schedules
   end if;
   select min(s.look_at) into v_due from memflow.schedules s where s.look_at is not null;
-  if exists (select 1 from memflow.schedule_ends) then
+  if exists (
+    select 1
+      from memflow.schedule_ends e
+      join memflow.schedules s on s.namespace = e.namespace and s.id = e.schedule
+     where memflow.minds_ends(s)) then
     v_due := least(v_due, memflow.now());
   end if;
   return v_due;
@@ -74,15 +78,19 @@ end
 $body$;
 
 -- If nothing is under way, move the clock to what falls due next, but not past p_until. `state` is
---   busy     something is under way: a run or an activity in a worker's hands (not one that is open, owner 0), a question, or the
---            end of a run that a caller waits for (p_awaited) and has not heard of yet
---   due      nothing is under way, but something is due (unread mail makes due), and there is a worker on its queue
+--   busy     something is under way: a run or an activity in a worker's hands, a question, or the end of a run that a caller
+--            waits for (p_awaited) and has not heard of yet. An activity that waits to be completed from outside is not.
+--   due      nothing is under way, but something is due (unread mail makes due), and there is a worker on its queue, of the version
+--            that a run is pinned to
 --   skipped  the clock was moved to `at`
 --   reached  p_until has come, and all that fell due before is done
 --   nothing  nothing will ever fall due
--- `progress` grows with whatever any run does. What is due where no worker serves the queue is not waited for.
-create or replace function memflow.test_skip(
-  p_awaited bigint[], p_until timestamptz, p_told bigint[], out state text, out at timestamptz, out progress bigint
+-- `progress` grows with whatever any run does, `kinds` say what has fallen due: runs, activities, schedules. What is due where no
+-- worker serves the queue is not waited for, nor is what never falls due: an activity paused by hand.
+drop function if exists memflow.test_skip(bigint[], timestamptz, bigint[]);
+create function memflow.test_skip(
+  p_awaited bigint[], p_until timestamptz, p_told bigint[],
+  out state text, out at timestamptz, out progress bigint, out kinds text[]
 )
 language plpgsql
 as $body$
@@ -113,7 +121,8 @@ begin
   if exists (
        select 1 from memflow.wakes w
         where w.wake_at <= v_now
-          and exists (select 1 from memflow.workers k where k.namespace = w.namespace and memflow.test_serves(k.queues, w.queue)))
+          and exists (select 1 from memflow.workers k where k.namespace = w.namespace and memflow.test_serves(k.queues, w.queue)
+                                                        and w.version in ('', k.version)))
      or exists (
        select 1 from memflow.activities a
         where a.due <= v_now and coalesce(a.owner, 0) = 0
@@ -138,6 +147,10 @@ begin
     state := 'nothing';
     return;
   end if;
+  kinds := array_remove(array[
+    case when exists (select 1 from memflow.wakes w where w.wake_at <= v_due) then 'runs' end,
+    case when exists (select 1 from memflow.activities a where a.due <= v_due) then 'activities' end,
+    case when v_schedules <= v_due then 'schedules' end], null);
   at := memflow.test_advance(extract(epoch from v_due - v_now)::double precision, p_told);
   state := 'skipped';
 end
@@ -151,7 +164,8 @@ as $body$
            select 1 from memflow.wakes w
             where w.owner is not null
                or (w.wake_at <= memflow.now()
-                   and exists (select 1 from memflow.workers k where k.namespace = w.namespace and memflow.test_serves(k.queues, w.queue))))
+                   and exists (select 1 from memflow.workers k where k.namespace = w.namespace and memflow.test_serves(k.queues, w.queue)
+                                                                 and w.version in ('', k.version))))
      and not exists (
            select 1 from memflow.activities a
             where coalesce(a.owner, 0) = 0 and a.due <= memflow.now()

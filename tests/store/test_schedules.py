@@ -101,7 +101,7 @@ async def test_a_connection_may_break_at_any_round_trip_of_serving(
             served = await mine.serve_schedules(limit=10)
             plan.what = None
             assert served.schedules <= 1
-    assert plan.done >= 8
+    assert plan.done >= 5, "all there are"
     rows = await sql.fetch("select schedule, count(*) from runs group by 1")
     assert {row["schedule"]: row["count"] for row in rows} == {f"s{n}": 1 for n in range(12)}
 

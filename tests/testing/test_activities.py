@@ -10,6 +10,7 @@ from datetime import datetime
 import pytest
 
 from memflow import activity
+from memflow.activity import CancellationDetails
 from memflow.errors import ConfigurationError, NotInActivityError, PayloadError
 from memflow_testing import ActivityEnvironment
 
@@ -68,6 +69,25 @@ async def test_a_shutdown_of_the_worker_stops_it_too() -> None:
     env.on_heartbeat = lambda _: env.worker_shutdown()
     assert await env.run(copies_in_a_thread, "Emma") == "stopped copying Emma"
     assert env.cancellation_details == "the worker shuts down"
+
+
+@activity.defn
+async def tells_why() -> list[object]:
+    activity.heartbeat()
+    try:
+        await asyncio.sleep(30)
+    except asyncio.CancelledError:
+        return [activity.cancellation_details(), activity.is_worker_shutdown()]
+    return []
+
+
+async def test_an_activity_sees_why_it_is_to_stop() -> None:
+    env = ActivityEnvironment()
+    env.on_heartbeat = lambda: env.cancel()
+    assert await env.run(tells_why) == [CancellationDetails(cancel_requested=True), False]
+    env = ActivityEnvironment()
+    env.on_heartbeat = lambda: env.worker_shutdown()
+    assert await env.run(tells_why) == [CancellationDetails(worker_shutdown=True), True]
 
 
 async def test_undecorated_functions_methods_and_the_logger_work(caplog: pytest.LogCaptureFixture) -> None:

@@ -138,3 +138,116 @@ async def test_a_sender_inside_a_transaction_does_not_wait(dsn: str, schema: str
             assert await handle.result(timeout=20) == "hello"
         with pytest.raises(WorkflowClosedError):
             await sent
+
+
+@workflow.defn
+async def floods(workflow_id: str, mine: int) -> list[int]:
+    """Sends until it is told to stop, once each, in turns of its own."""
+    sent: list[int] = []
+    target = workflow.get_external_handle(workflow_id)
+    for count in range(100_000):
+        await target.signal(Flooded.add, mine + count)
+        sent.append(mine + count)
+        if await workflow.wait_for("enough", timeout=0.001, default=False):
+            break
+    return sent
+
+
+async def test_it_ends_while_workflows_send_to_it_on_and_on(dsn: str, schema: str) -> None:
+    async with (
+        await Client.connect(dsn, schema=schema) as one,
+        await Client.connect(dsn, schema=schema) as two,
+        Worker(one, workflows=[Flooded], activities=[work]),
+        Worker(two, task_queue="others", workflows=[floods]),
+    ):
+        handle = await one.workflow.start(Flooded.run, id="target")
+        senders = [
+            await one.workflow.start(floods, "target", number * 1_000_000, id=f"sender-{number}", task_queue="others")
+            for number in range(8)
+        ]
+
+        async def well_under_way() -> bool:
+            return (await handle.describe()).length > 50
+
+        await until(well_under_way, seconds=30)
+        await handle.signal(Flooded.end)
+        got = await handle.result(timeout=40)
+        assert len(got) == len(set(got))
+        for sender in senders:
+            await sender.signal("enough", True)
+        for number, sender in enumerate(senders):
+            sent = await sender.result(timeout=40)
+            mine = [each for each in got if each // 1_000_000 == number]
+            assert mine == sent[: len(mine)], "in the order of its sender, and none but the last are missing"
+
+
+@workflow.defn
+async def sends_once(workflow_id: str) -> str:
+    await workflow.get_external_handle(workflow_id).signal(Flooded.add, 7)
+    await workflow.hook(noted, "here", workflow_id=workflow_id)
+    return "sent"
+
+
+async def noted(text: str) -> None:
+    await workflow.entity().append("log", text)
+
+
+async def test_a_workflow_that_sends_to_a_run_which_is_ending_waits_and_holds_up_nobody(dsn: str, schema: str) -> None:
+    async with (
+        await Client.connect(dsn, schema=schema) as client,
+        Worker(client, workflows=[Flooded, sends_once], activities=[work], hooks=[noted]),
+    ):
+        target = await client.workflow.start(Flooded.run, id="target")
+
+        async def waits() -> bool:
+            return (await target.describe()).length > 0
+
+        await until(waits)
+        async with client.store.transaction() as connection:
+            await connection.execute(
+                f'update "{schema}".runs set ending_until = now() + interval \'1 hour\' where workflow_id = \'target\''
+            )
+        sender = await client.workflow.start(sends_once, "target")
+        other = await client.workflow.start(Flooded.run, id="other")
+        await other.signal(Flooded.end)
+        assert await other.result(timeout=20) == [], "its neighbours go on"
+        assert await sender.status() == "running" and len(await sender.history()) == 0
+        async with client.store.transaction() as connection:
+            await connection.execute(f'update "{schema}".runs set ending_until = null where workflow_id = \'target\'')
+        assert await sender.result(timeout=20) == "sent"
+        await target.signal(Flooded.end)
+        assert await target.result(timeout=20) == [7]
+
+
+@workflow.defn
+async def collects_by_id(width: int) -> int:
+    """Waits for many signals at once, by their id, and ends with the first."""
+    waits = [asyncio.ensure_future(workflow.wait_for("shared")) for _ in range(width)]
+    done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    return len(done)
+
+
+async def test_signals_by_id_cannot_keep_a_run_open_since_each_takes_a_wait_away(dsn: str, schema: str) -> None:
+    async with (
+        await Client.connect(dsn, schema=schema) as client,
+        await Client.connect(dsn, schema=schema) as other,
+        Worker(client, workflows=[collects_by_id]),
+    ):
+        handle = await client.workflow.start(collects_by_id, 50)
+        stop = asyncio.Event()
+        sent = 0
+
+        async def send() -> None:
+            nonlocal sent
+            while not stop.is_set():
+                await other.signal("shared", 1)
+                sent += 1
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(20):
+                group.create_task(send())
+            taken = await handle.result(timeout=30)
+            stop.set()
+        assert 1 <= taken <= 50
+        history = await handle.history()
+        assert sum(entry.kind == "signal_received" for entry in history) <= 50

@@ -131,15 +131,15 @@ async def test_what_is_due_when_a_transaction_fails_is_done_once_by_the_next(
     """The trap: a crash between starting the run and moving on starts it twice, or never."""
     handle = await client.schedule.create("s", notes, "x", spec=FAR)
     await handle.trigger()
-    real, broken = stored._save, [True, True]
+    real, broken = stored._columns, [True, True]
 
-    async def save(*arguments: Any) -> None:
-        if broken:
+    def written(*arguments: Any) -> Any:
+        if broken:                                           # the run is started, the schedule is not written yet
             broken.pop()
             raise asyncpg.ConnectionDoesNotExistError("gone")
-        await real(*arguments)
+        return real(*arguments)
 
-    monkeypatch.setattr(stored, "_save", save)
+    monkeypatch.setattr(stored, "_columns", written)
     served = await client.store.serve_schedules(limit=10)
     assert (served.schedules, served.started, broken) == (1, 1, [])
     assert await sql.fetchval("select count(*) from runs") == 1

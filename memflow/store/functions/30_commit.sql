@@ -41,6 +41,7 @@ declare
   v_queues text[];
   v_more text[];
   v_contested int[] := '{}';                                 -- members that leave a wait whose answer they have not read
+  v_busy int[] := '{}';                                      -- members that send to a run which is just ending: they come again
   v_at bigint;
   v_status text;
   i int;
@@ -72,6 +73,12 @@ begin
   -- Somebody has just answered the escalation of a wait that a member is about to leave: it must read that first.
   if 'unescalate' = any(e_what) then
     v_contested := memflow.contested(p_run, p_consumed, e_member, e_what, e_op);
+  end if;
+
+  -- A run whose end met unread mail is about to try again: whoever sends to it waits, or a flood would keep it open for ever.
+  if e_what && array['send', 'send_early', 'hook', 'hook_early'] then
+    v_busy := memflow.busy_senders(p_namespace, p_run, e_member, e_what, e_workflow_id, e_run_id);
+    v_contested := v_contested || v_busy;
   end if;
 
   -- Fence. A closing member leaves no wake behind; a released one is nobody's, unless there is mail to be read first.
@@ -131,10 +138,10 @@ begin
         join memflow.wakes w on w.run = r.id
        where r.id = p_run[i] and r.length = p_length[i] and w.owner = p_worker and w.token = p_token[i];
       if found then
-        outcomes[i] := case v_status when 'paused' then 'paused' else 'unread' end;
+        outcomes[i] := case when v_status = 'paused' then 'paused' when i = any(v_busy) then 'busy' else 'unread' end;
         arrived[i] := v_at;
         released[i] := false;
-        if v_status = 'running' and p_closing[i] then
+        if outcomes[i] = 'unread' and p_closing[i] then
           -- Its end is tried again, with the mail. Senders wait meanwhile, or a flood of them would keep it open for ever.
           update memflow.runs r set ending_until = memflow.now() + interval '10 seconds' where r.id = p_run[i];
         end if;

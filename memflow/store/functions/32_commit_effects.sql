@@ -34,6 +34,20 @@ begin
 end
 $body$;
 
+-- Members of a commit that send something to another run which is trying to end. (Signals by id need no such care: each takes a
+-- wait away, and a run that ends opens no new one.)
+create or replace function memflow.busy_senders(
+  p_namespace text, p_run bigint[], e_member int[], e_what text[], e_workflow_id text[], e_run_id text[]
+) returns int[]
+language sql stable
+as $body$
+  select coalesce(array_agg(distinct e.member), '{}')
+    from unnest(e_member, e_what, e_workflow_id, e_run_id) e(member, what, workflow_id, run_id)
+    join memflow.runs r on r.id = memflow.find_open(p_namespace, e.workflow_id, e.run_id)
+   where e.what in ('send', 'send_early', 'hook', 'hook_early')
+     and r.status = 'running' and r.ending_until > memflow.now() and r.id <> p_run[e.member]
+$body$;
+
 -- What the winners of a commit ask of others: in the order asked, but for children, which are started together, in the order
 -- of their ids, so that two commits with the same ids do not wait for one another. What must come before a child of the same id
 -- is marked early. Tells which ears to ring.

@@ -23,6 +23,37 @@ update memflow.schedules s
          failure_encoding, edit)
  where s.namespace = $1::text and s.id = u.id;
 
+-- name: finish_schedules :one
+-- Write schedules that were served, say of new runs which of them started them, forget the ends that were seen, and tell the time
+-- and when the next schedule is due. $1 to $17 as above, but that nobody has changed them from outside; $18 runs, $19 schedules,
+-- $20 instants; $21 ends
+with saved as (
+  update memflow.schedules s
+     set spec = u.spec, zone = u.zone, plan = u.plan, policy = u.policy, start = u.start, state = u.state, paused = u.paused,
+         next_at = u.next_at, last_at = u.last_at, look_at = u.look_at, result = u.result, result_encoding = u.result_encoding,
+         failure = u.failure, failure_encoding = u.failure_encoding
+    from unnest(
+           $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::boolean[], $10::timestamptz[],
+           $11::timestamptz[], $12::timestamptz[], $13::bytea[], $14::text[], $15::bytea[], $16::text[], $17::uuid[])
+         u(id, spec, zone, plan, policy, start, state, paused, next_at, last_at, look_at, result, result_encoding, failure,
+           failure_encoding, edit)
+   where s.namespace = $1::text and s.id = u.id
+), marked as (
+  update memflow.runs r
+     set schedule = u.schedule, scheduled_at = u.at
+    from unnest($18::bigint[], $19::text[], $20::timestamptz[]) u(run, schedule, at)
+   where r.id = u.run
+), heard as (
+  delete from memflow.schedule_ends e where e.id = any($21::bigint[])
+)
+select memflow.now() as now,
+       least((select min(l.at) from unnest($12::timestamptz[]) l(at)),
+             (select s.look_at
+                from memflow.schedules s
+               where s.namespace = $1::text and s.look_at is not null and s.id <> all($2::text[])
+               order by s.look_at
+               limit 1)) as look_at;
+
 -- name: find_schedule :one
 -- $1 namespace, $2 id
 select s.id, s.spec, s.zone, s.plan, s.policy, s.start, s.state, s.paused, s.next_at, s.last_at, s.result, s.result_encoding, s.failure,
@@ -74,11 +105,15 @@ with due as materialized (
    where s.namespace = $1::text
      and s.id = any(array(select distinct e.schedule from memflow.schedule_ends e where e.namespace = $1::text limit $2::int))
      for no key update skip locked
+), held as (
+  select d.* from due d
+   union all
+  select e.* from ended e where e.id not in (select d.id from due d)
 )
-select d.* from due d
- union all
-select e.* from ended e where e.id not in (select d.id from due d)
- order by look_at, id;
+select h.*,
+       array(select e.id from memflow.schedule_ends e where e.namespace = $1::text and e.schedule = h.id) as ends
+  from held h
+ order by h.look_at, h.id;
 
 -- name: next_schedule :one
 -- The time, and when the next schedule is due. $1 namespace
@@ -89,23 +124,11 @@ select memflow.now() as now,
          order by s.look_at
          limit 1) as look_at;
 
--- name: take_schedule_ends :many
--- What has been left for these schedules. $1 namespace, $2 schedules
-delete from memflow.schedule_ends e where e.namespace = $1::text and e.schedule = any($2::text[])
-returning e.run;
-
 -- name: scheduled_runs :many
 -- How runs stand that schedules watch, each by the last run of its chain. $1 namespace, $2 workflow ids, $3 run ids
 select u.run_id, r.id as run, r.status, r.closed_at, r.result, r.result_encoding
   from unnest($2::text[], $3::text[]) u(workflow_id, run_id)
   left join memflow.runs r on r.id = memflow.find_open($1::text, u.workflow_id, u.run_id);
-
--- name: mark_scheduled :exec
--- Say of new runs which schedule started them. $1 runs, $2 schedules, $3 instants
-update memflow.runs r
-   set schedule = u.schedule, scheduled_at = u.at
-  from unnest($1::bigint[], $2::text[], $3::timestamptz[]) u(run, schedule, at)
- where r.id = u.run;
 
 -- name: ring_schedules :exec
 -- $1 namespace
