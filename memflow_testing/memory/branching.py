@@ -12,18 +12,27 @@ from memflow.core.arrivals import (
     ChildFailed,
     ChildNotStarted,
     ChildStarted,
+    HookCompleted,
+    HookDelivered,
+    HookFailed,
+    HookNotDelivered,
+    HookReceived,
     SignalReceived,
     UpdateReceived,
+    WaitCancelled,
 )
+from memflow.core.points import lost_hook
 from memflow.failure import Failure
 from memflow.store.base import Branch, Branched
 from memflow_testing.memory.ending import Endings, answer_of
 from memflow_testing.memory.rows import fields_of
 from memflow_testing.memory.signals import Signals
-from memflow_testing.memory.tables import ActivityRec, Letter, Run, Tables
+from memflow_testing.memory.tables import NEVER, ActivityRec, Letter, Run, Tables
 
 _ENDS = (ChildCompleted, ChildFailed, ChildCancelled, ChildNotStarted)
 _OF_CHILDREN = (*_ENDS, ChildStarted)
+_OF_HOOKS = (HookDelivered, HookNotDelivered, HookCompleted, HookFailed)
+_MAIL = (SignalReceived, UpdateReceived, HookReceived)
 
 
 class Branches:
@@ -45,13 +54,18 @@ class Branches:
             return Branched("done", None, again.id)      # a repeat of this very call
         last = tables.latest.get(branch.new_workflow_id)
         still_open = last is not None and last.status.is_open
-        children = [each for each in tables.by_parent.get(base.id, {}).values() if each.parent_op in branch.children]
+        found = [tables.find_open(each.workflow_id, each.run_id) for each in branch.children.values()]
+        children = [each for each in found if each is not None]
         if branch.fork:
             if last is not None and still_open:
                 return Branched("taken", last.run_id, None)
             going = [each for each in children if each.next_run_id is None and each.status.is_open]
             if going:
                 return Branched("children", ", ".join(each.workflow_id for each in going), None)
+            asked = [tables.hooks[each.hook_id] for each in branch.hooks.values() if each.hook_id in tables.hooks]
+            busy = [tables.runs[each.run] for each in asked if tables.runs[each.caller].status.is_open]
+            if busy:
+                return Branched("hooks", ", ".join(each.workflow_id for each in busy), None)
         run = self._copied(branch, base)
         if last is not None and not branch.fork:
             last.next_run_id = branch.new_run_id
@@ -63,8 +77,11 @@ class Branches:
             for child in children:
                 if child.status.is_open:
                     tables.adopt(child, run)
+        self._sent_hooks(branch, base, last, run)
+        if not branch.fork:
+            self._received_hooks(base, last, run)
         self._waits(branch, run)
-        self._activities(branch, run)
+        self._activities(branch, base, run)
         if last is not None and not branch.fork and still_open:
             self._endings.end_at_once(last, branch.reason or f"reset to entry {branch.seq}")
         return Branched("done", None, run.id)
@@ -88,6 +105,7 @@ class Branches:
             pinned=pinned, task_timeout=base.task_timeout, origin_kind="fork" if branch.fork else "reset",
             origin_workflow_id=base.workflow_id, origin_run_id=base.run_id, origin_seq=branch.seq,
             origins=tuple(branch.origins), journal=base.journal[: branch.seq],
+            schedule=None if branch.fork else base.schedule, scheduled_at=None if branch.fork else base.scheduled_at,
         )
 
     def _fill_inbox(self, branch: Branch, base: Run, last: Run | None, run: Run, children: list[Run]) -> None:
@@ -97,17 +115,22 @@ class Branches:
         letters: list[tuple[Arrival, str | None]] = []
         later = [each.entry for each in base.journal[branch.seq :]]
         for entry in later:
-            if (branch.reapply and isinstance(entry, SignalReceived | UpdateReceived)) or (
-                isinstance(entry, _OF_CHILDREN) and entry.op in branch.children
+            if (
+                (branch.reapply and isinstance(entry, _MAIL))
+                or (branch.reapply and isinstance(entry, WaitCancelled) and entry.op in branch.waits)
+                or (isinstance(entry, _OF_CHILDREN) and entry.op in branch.children)
             ):
                 letters.append((_known(entry, known), None))
         unread = base if branch.fork else last
         for each in [] if unread is None else unread.inbox:
             arrival = each.arrival
-            if (not branch.fork and isinstance(arrival, SignalReceived | UpdateReceived)) or (
-                unread is base and isinstance(arrival, _OF_CHILDREN) and arrival.op in branch.children
+            if (
+                (not branch.fork and isinstance(arrival, _MAIL))
+                or (not branch.fork and unread is base and isinstance(arrival, WaitCancelled) and arrival.op in branch.waits)
+                or (unread is base and isinstance(arrival, _OF_CHILDREN) and arrival.op in branch.children)
             ):
-                letters.append((_known(arrival, known), each.dedupe))
+                # An op of a run that is neither copied nor in this one's place means nothing here.
+                letters.append((_known(arrival, known if unread is base else set()), each.dedupe))
         answered = {entry.op for entry in later if isinstance(entry, _ENDS)}
         answered |= {each.arrival.op for each in base.inbox if isinstance(each.arrival, _ENDS)}
         for child in children:
@@ -119,21 +142,49 @@ class Branches:
 
     def _waits(self, branch: Branch, run: Run) -> None:
         """Waits that none of this answers: for a signal that was kept, or anew."""
-        for op, name in branch.waits.items():
+        for op, asked in branch.waits.items():
             if any(getattr(each.arrival, "op", None) == op for each in run.inbox):
                 continue
-            answer = self._signals.wait(run, op, name)
+            answer = self._signals.wait(run, op, asked.signal_id, asked.escalation)
             if answer is not None:
                 run.arrived += 1
                 run.inbox.append(Letter(run.arrived, self._tables.now(), answer))
 
-    def _activities(self, branch: Branch, run: Run) -> None:
+    def _sent_hooks(self, branch: Branch, base: Run, last: Run | None, run: Run) -> None:
+        """Hooks that the copied part has sent: their answers, as far as they have come; else they answer the new run now."""
+        tables = self._tables
+        for op, hook in branch.hooks.items():
+            found = tables.hooks.get(hook.hook_id)
+            if found is not None:
+                caller = tables.runs[found.caller]
+                if caller in (base, last) or not caller.status.is_open:
+                    found.caller, found.op = run.id, op
+                    continue
+            answer: Arrival | None = None
+            for each in (base, last):
+                if each is not None and any(e.entry == hook for e in each.journal):
+                    told = [*(e.entry for e in each.journal), *(letter.arrival for letter in each.inbox)]
+                    answer = next((one for one in told if isinstance(one, _OF_HOOKS) and one.op == op), answer)
+            run.arrived += 1
+            run.inbox.append(Letter(run.arrived, tables.now(), answer or HookFailed(op, lost_hook(hook))))
+
+    def _received_hooks(self, base: Run, last: Run | None, run: Run) -> None:
+        """Hooks that others have sent, and whose end they wait for: they run in the new run now, as far as it knows them."""
+        arrivals = [*(each.entry for each in run.journal), *(letter.arrival for letter in run.inbox)]
+        known = {each.hook_id for each in arrivals if isinstance(each, HookReceived)}
+        for id, hook in self._tables.hooks.items():
+            if id in known and hook.run in {base.id, None if last is None else last.id}:
+                hook.run = run.id
+
+    def _activities(self, branch: Branch, base: Run, run: Run) -> None:
         now = self._tables.now()
         for each in branch.activities:
+            before = self._tables.activities.get((base.id, each.op))
+            paused = not branch.fork and before is not None and before.paused_due is not None
             self._tables.add_activity(
                 ActivityRec(
-                    run.id, each.op, each.name, each.task_queue, each.input, each.options, dict(each.headers), now, now,
-                    each.close_by, 0,
+                    run.id, each.op, each.name, each.task_queue, each.input, each.options, dict(each.headers),
+                    NEVER if paused else now, now, each.close_by, 0, paused_due=now if paused else None,
                 )
             )
             self._tables.ring(f"activities:{each.task_queue}")

@@ -45,7 +45,8 @@ class Questions:
                 continue
             if each.taken_at is not None and each.taken_at >= now - _AGAIN_AFTER:
                 continue
-            if run.task_queue in queues and (run.workflow in types or "*" in types) and (not run.pinned or run.version == version):
+            known = run.workflow in types or "*" in types
+            if run.task_queue in queues and known and (not run.pinned or run.version == version):
                 found.append((each, run))
         found.sort(key=lambda pair: (pair[0].asked_at, pair[0].id.bytes))
         ready = [(each, run) for each, run in found[:limit] if self._is_ready(each, run, worker)]
