@@ -33,6 +33,7 @@ from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import AwaitSignal, CancelActivity, Closing, ScheduleActivity, SendHook, StartChild, StartTimer
 from memflow.core.opened import OpenOps
 from memflow.errors import ConfigurationError
+from memflow.failure import Failure
 
 _SHOWN = 10
 """Points that a refusal lists at most, those next to what was asked for."""
@@ -173,3 +174,10 @@ def left_at(journal: Sequence[JournalEntry], point: Point) -> Left:
             case other:
                 opened.asked(other)  # type: ignore[arg-type]  # of arrivals it takes no notice
     return Left(opened, tuple(cancelled))
+
+
+def lost_hook(hook: SendHook) -> Failure:
+    """What a run hears of a hook whose answer came when the run that it copies had ended."""
+    facts = {"hook": hook.name, "workflow_id": hook.workflow_id, "run_id": hook.run_id or ""}
+    message = f"hook {hook.name} in workflow {hook.workflow_id}: its answer was lost, the run that waited for it had ended"
+    return Failure("hook", message, facts=facts)

@@ -7,8 +7,8 @@ from typing import Any
 
 from memflow.core.arrivals import RunTerminated
 from memflow.core.entries import to_row
-from memflow.core.interrupts import SendHook
 from memflow.core.options_json import activity_options_to_json
+from memflow.core.points import lost_hook
 from memflow.failure import Failure, encode_failure
 from memflow.runs import Status
 from memflow.store.base import Branch, BranchBase, Branched, Sent
@@ -95,7 +95,7 @@ async def branch(database: Database, namespace: str, branch: Branch) -> Branched
         [each.run_id for each in branch.children.values()],
         list(branch.hooks),
         [each.hook_id for each in branch.hooks.values()],
-        [_lost(each) for each in branch.hooks.values()],
+        [encode_failure(lost_hook(each)).data for each in branch.hooks.values()],
         to_row(RunTerminated(reason)).attributes,
         encode_failure(terminated(reason)).data,
         PARENT_CLOSED,
@@ -103,10 +103,3 @@ async def branch(database: Database, namespace: str, branch: Branch) -> Branched
     )
     assert row is not None, "the function always gives one row"
     return Branched(row["outcome"], row["about"], row["run"])
-
-
-def _lost(hook: SendHook) -> bytes:
-    """What a run hears of a hook whose answer came when the run that it copies had ended."""
-    facts = {"hook": hook.name, "workflow_id": hook.workflow_id, "run_id": hook.run_id or ""}
-    message = f"hook {hook.name} in workflow {hook.workflow_id}: its answer was lost, the run that waited for it had ended"
-    return encode_failure(Failure("hook", message, facts=facts)).data

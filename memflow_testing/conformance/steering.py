@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from memflow.core.arrivals import ChildCompleted, RunStarted, SignalReceived
-from memflow.core.interrupts import AwaitSignal, ScheduleActivity
-from memflow.options import ActivityOptions
+from memflow.core.interrupts import AwaitSignal, ScheduleActivity, StartChild
+from memflow.options import ActivityOptions, ChildOptions
 from memflow.payload import Payload
 from memflow.runs import Status
 from memflow.store.base import Branch, Claim, Store, ToSignalId, TurnCommit
@@ -28,7 +28,7 @@ def a_branch(of: Claim, new_id: str, *, fork: bool = False, **more: object) -> B
     """A branch after the first entry of a run's journal."""
     options: dict[str, object] = {
         "version": None, "origins": (), "reapply": True, "memo": None, "record": None, "activities": (), "cancelled": (),
-        "waits": {}, "children": (), **more,
+        "waits": {}, "children": {}, "hooks": {}, **more,
     }
     first = f"run-of-{new_id}" if fork else of.first_run_id
     return Branch(of.workflow_id, of.run_id, fork, 1, 1, T0, new_id, f"run-of-{new_id}", first, **options)  # type: ignore[arg-type]
@@ -93,7 +93,8 @@ class Steering:
         asked = ScheduleActivity(1, "charge", Payload(b"[1]"), ActivityOptions())
         await store.commit_turns(worker, [a_turn(mine, RunStarted(), asked, AwaitSignal(2, "go"), release=False)])
         await store.send([a_signal("a", "unread")])
-        branch = a_branch(mine, "a", activities=[an_activity()], waits={2: "early", 3: "later"}, reason="wrong turn")
+        waits = {2: AwaitSignal(2, "early"), 3: AwaitSignal(3, "later")}
+        branch = a_branch(mine, "a", activities=[an_activity()], waits=waits, reason="wrong turn")
         done = await store.branch(branch)
         assert done.outcome == "done" and done.run is not None
         assert (await store.branch(branch)).run == done.run, "a repeat is the same one"
@@ -112,7 +113,8 @@ class Steering:
     async def test_a_fork_leaves_the_run_alone_and_wants_children_that_have_ended(self, store: Store) -> None:
         worker = await a_worker(store)
         parent, child = await a_family(store, worker, announce=False)
-        fork = a_branch(parent, "copy", fork=True, children=[1])
+        asked = StartChild(1, child.workflow, child.workflow_id, child.run_id, child.input, ChildOptions())
+        fork = a_branch(parent, "copy", fork=True, children={1: asked})
         assert (await store.branch(fork)).outcome == "children"
         await store.commit_turns(worker, [an_end(child)])
         done = await store.branch(fork)

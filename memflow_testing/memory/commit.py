@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from memflow.core.arrivals import ActivityCancelled, SignalReceived, WaitCancelled
-from memflow.core.interrupts import AwaitSignal, CancelWait, Emit, SendSignal
+from memflow.core.interrupts import AwaitSignal, CancelWait, Emit, SendHook, SendSignal
 from memflow.failure import Failure
 from memflow.runs import Status
 from memflow.store.base import ActivityRow, Committed, TurnCommit
@@ -74,6 +74,8 @@ class Commits:
             may = not paused and (not unread or turn.next is not None)
         else:
             may = not paused or not turn.sticky          # what its owner leaves behind when it lets go of it
+        if not paused and self._sends_to_a_busy_one(run, turn):
+            return Committed(turn.run, "busy", run.arrived, False)
         if not may or _contested(run, turn):
             if closing and not paused:
                 # Its end is tried again, with the mail. Senders wait meanwhile, or a flood of them would keep it open for ever.
@@ -95,6 +97,17 @@ class Commits:
         if free and wake.wake_at is not None and wake.wake_at <= now + SOON:
             self._tables.ring(f"queue:{wake.queue}")
         return Committed(turn.run, "won", run.arrived, free)
+
+    def _sends_to_a_busy_one(self, run: Run, turn: TurnCommit) -> bool:
+        """Whether it sends something to another run that is trying to end."""
+        for each in turn.effects:
+            if isinstance(each, SendSignal | SendHook) and each.workflow_id is not None:
+                target = self._tables.find_open(each.workflow_id, each.run_id)
+                if target is None or target is run or target.status is not Status.RUNNING or target.ending_until is None:
+                    continue
+                if target.ending_until > self._tables.now():
+                    return True
+        return False
 
     def _with_mail(self, worker: int, turn: TurnCommit, answer: Committed) -> Committed:
         """Arrivals that the commit brought its own members: such a run stays with its owner, who is told here."""

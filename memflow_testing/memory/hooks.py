@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from memflow.core.arrivals import HookFailed, HookReceived
+from collections.abc import Sequence
+
+from memflow.core.arrivals import (
+    Arrival,
+    HookCompleted,
+    HookDelivered,
+    HookFailed,
+    HookNotDelivered,
+    HookReceived,
+)
 from memflow.core.interrupts import SendHook
 from memflow.failure import Failure
 from memflow_testing.memory.mail import MailRoom
@@ -33,3 +42,34 @@ def drop_hooks(tables: Tables, mail: MailRoom, run: Run) -> None:
             cause=Failure("application", f"workflow {run.workflow_id} is {run.status}", type="WorkflowClosedError"),
         )
         mail.deliver(caller, HookFailed(each.op, failure))
+
+
+def move_hooks(tables: Tables, old: Sequence[Run], new: Run) -> None:
+    """Hooks that others have sent, and whose end they wait for: they run in the new run now, as far as it knows them."""
+    arrivals = [each.entry for each in new.journal] + [each.arrival for each in new.inbox]
+    known = {each.hook_id for each in arrivals if isinstance(each, HookReceived)}
+    ids = {run.id for run in old}
+    for id, each in tables.hooks.items():
+        if each.run in ids and id in known:
+            each.run = new.id
+
+
+def hook_answer(runs: Sequence[Run], op: int, hook: SendHook) -> Arrival:
+    """How a hook that nobody runs any more has answered one of these runs; where none has heard of it, its answer was lost."""
+    senders = [
+        run
+        for run in runs
+        if any(isinstance(e.entry, SendHook) and (e.entry.op, e.entry.hook_id) == (op, hook.hook_id) for e in run.journal)
+    ]
+    heard = [entry.entry for run in senders for entry in run.journal] + [each.arrival for run in senders for each in run.inbox]
+    for each in heard:
+        if isinstance(each, HookDelivered | HookNotDelivered | HookCompleted | HookFailed) and each.op == op:
+            return each
+    return HookFailed(
+        op,
+        Failure(
+            "hook",
+            f"hook {hook.name} in workflow {hook.workflow_id}: its answer was lost, the run that waited for it had ended",
+            facts={"hook": hook.name, "workflow_id": hook.workflow_id, "run_id": hook.run_id or ""},
+        ),
+    )

@@ -203,7 +203,9 @@ class MemoryStore:
     async def facts_of(self, run: int) -> RunFacts | None:
         await self._turn()
         found = self.tables.runs.get(run)
-        return None if found is None else RunFacts(dict(found.headers), found.continued_run_id, found.search, found.memo)
+        return None if found is None else RunFacts(
+            dict(found.headers), found.continued_run_id, found.search, found.memo, found.origins
+        )
 
     async def activities_of(self, run: int) -> list[Mapping[str, Any]]:
         await self._turn()

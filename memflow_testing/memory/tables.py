@@ -358,6 +358,11 @@ class Tables:
             self.requests = {key: at for key, at in self.requests.items() if key[0] != chain}
             self.replies = {key: reply for key, reply in self.replies.items() if key[0] != chain}
 
+    def is_open(self, run: int) -> bool:
+        """Whether a run is there and has not ended."""
+        found = self.runs.get(run)
+        return found is not None and found.status.is_open
+
     def children(self, run: int) -> list[Run]:
         """Open children, in the order of their ids."""
         found = self.by_parent.get(run)
