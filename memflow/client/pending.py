@@ -51,7 +51,8 @@ def _intercepted(
             return await verb(handle, *args, **keywords)
 
         async def act(args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
-            return await verb(handle, *args, **keywords)
+            again = cast("Callable[..., Coroutine[Any, Any, R]]", verb)   # an interceptor may have changed them
+            return await again(handle, *args, **keywords)
 
         key = handle.key
         found: R = await outbound.act_on_activity(

@@ -175,7 +175,7 @@ class ActivityHandle(PendingActivityHandle, Generic[R_co]):
             detail=run.detail,
             started_at=run.started_at,
             closed_at=run.closed_at,
-            arguments=run.arguments[0] if isinstance(run.arguments, builtins.list) else run.arguments,
+            arguments=run.arguments if isinstance(run.arguments, str) else run.arguments[0],  # text: it cannot be read
             result=run.result,
             failure=run.failure,
             record=run.record,

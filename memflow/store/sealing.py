@@ -11,7 +11,7 @@ both ends know:
 | input, memo of a schedule's runs | the schedule's id |
 | what a hook is given; what it returns | workflow id, hook id; the caller's run id, op |
 | what an escalation is resolved with | the signal id of its wait, or its own id |
-| a journal entry | run id, seq, kind; but signals, updates and ends of children as in the inbox |
+| a journal entry | run id, seq, kind; but what is mail as in the inbox |
 | a signal by name, an update | workflow id, and the name or update id |
 | a signal by id | signal id |
 | an activity's input, last failure, heartbeat, answer | run id, op |
@@ -38,6 +38,8 @@ from memflow.core.arrivals import (
     ChildCancelled,
     ChildCompleted,
     ChildFailed,
+    HookCompleted,
+    HookFailed,
     HookReceived,
     RunStarted,
     SignalReceived,
@@ -49,6 +51,7 @@ from memflow.core.definition import (
     SCHEDULE_HEADER,
     Origin,
     bound_in,
+    header_of,
     payload_in,
 )
 from memflow.core.entries import CLASSES, Entry, JournalEntry, kind_of
@@ -119,7 +122,10 @@ _FIELDS = {kind: _payload_fields(kind) for kind in CLASSES}
 _ON_THE_RUN: Mapping[type[Entry], str] = {RunStarted: "input", Complete: "result", Fail: "result", Cancelled: "result"}
 """Entries whose payload lies on the run's row."""
 
-_MAILED = (SignalReceived, UpdateReceived, ChildCompleted, ChildFailed, ChildCancelled)
+_MAILED = (
+    *(SignalReceived, UpdateReceived, ChildCompleted, ChildFailed, ChildCancelled),
+    *(HookReceived, HookCompleted, HookFailed),
+)
 """Arrivals that a reset or fork takes from the journal and puts into an inbox again: they are bound to the same in both."""
 
 
@@ -277,10 +283,24 @@ def _next(visit: Visit, namespace: str, ids: Ids, found: NextRun) -> NextRun:
     carried = [arrival(visit, namespace, ids, each) for each in found.signals]
     return replace(
         found,
+        headers=None if found.headers is None else _handed_over(visit, namespace, ids, found.headers),
         memo=maybe(visit, found.memo, (namespace, "memo", ids.chain)),
         input=maybe(visit, found.input, (namespace, "input", ids.chain)),
         signals=[each for each in carried if isinstance(each, SignalReceived)],
     )
+
+
+def _handed_over(visit: Visit, namespace: str, ids: Ids, headers: Mapping[str, str]) -> dict[str, str]:
+    """Visit what a run's headers hand to the next run of its chain; what came from the one before lies there sealed already."""
+    given = dict(headers)
+    for name in (LAST_RESULT_HEADER, LAST_FAILURE_HEADER):
+        text = given.get(name)
+        payload = payload_in(text)
+        if text is not None and payload is not None and bound_in(text) is None:
+            after = visit(payload, (namespace, "result", ids.chain))
+            if after is not payload:
+                given[name] = header_of(after, ids.chain)
+    return given
 
 
 # ------------------------------------------------------------------------------------------------- the line for people

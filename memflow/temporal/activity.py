@@ -232,7 +232,7 @@ def is_cancelled() -> bool:
 
 def cancellation_details() -> ActivityCancellationDetails | None:
     """Why it is; None if it is not."""
-    return _current().details
+    return _current().why()
 
 
 async def wait_for_cancelled() -> None:

@@ -81,6 +81,12 @@ class Attempt:
     shutdown: Flag = field(default_factory=Flag)
     details: ActivityCancellationDetails | None = None
     raiser: ThreadCancel | None = None
+    told: Callable[[], ActivityCancellationDetails | None] | None = None
+    """Asks why it was cancelled, where nobody calls `cancel`."""
+
+    def why(self) -> ActivityCancellationDetails | None:
+        """Why it is to end; None while it is not."""
+        return self.details if self.details is not None or self.told is None else self.told()
 
     def cancel(self, details: ActivityCancellationDetails) -> None:
         """Tell the activity that it is to end."""

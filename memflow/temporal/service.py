@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Any
 
 from memflow.client import Client as EngineClient
-from memflow.codec import Codec
+from memflow.client.codecs import AnyCodec
 from memflow.store.base import Store
 from memflow.temporal.exceptions import TemporalError
 from memflow.temporal.missing import not_offered
@@ -223,7 +223,7 @@ class ServiceClient:
         except TimeoutError as late:
             raise RuntimeError(f"Failed client connect: no answer within {timeout:g} s") from late
 
-    def client_over(self, store: Store, codec: Codec) -> EngineClient:
+    def client_over(self, store: Store, codec: AnyCodec) -> EngineClient:
         """A client of memflow's with a codec of its own."""
         made = EngineClient(store, codec=codec, identity=self.config.identity)
         self._others.append(made)

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
 from memflow.client import Client as EngineClient
-from memflow.codec import Codec
+from memflow.client.codecs import AnyCodec
 from memflow.store.base import Store
 from memflow.temporal.activity import ActivityDefinition, Info
 from memflow.temporal.attempt import ATTEMPT, ActivityCancellationDetails, Attempt, Flag
@@ -209,7 +209,7 @@ class _EnvironmentService(ServiceClient):
     async def store(self) -> Store:
         return self._beneath.store
 
-    def client_over(self, store: Store, codec: Codec) -> EngineClient:
+    def client_over(self, store: Store, codec: AnyCodec) -> EngineClient:
         from memflow_testing.clients import EnvironmentClient  # only tests have it
 
         made = EnvironmentClient(store, codec=codec, identity=self.config.identity)

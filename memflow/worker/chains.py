@@ -9,12 +9,15 @@ from memflow.core.definition import CRON_HEADER, LAST_FAILURE_HEADER, LAST_RESUL
 from memflow.core.interrupts import AnswerUpdate, Cancelled, Closing, Complete, ContinueAsNew, Fail
 from memflow.core.replay import Replay
 from memflow.cron import next_after
+from memflow.duration import to_timedelta
 from memflow.failure import Failure, encode_failure
 from memflow.names import next_run_id
 from memflow.payload import Payload
 from memflow.runs import Status
 from memflow.store.base import Claim, NextRun
 from memflow.worker import verdicts
+
+_EVERY = "@every "
 
 AT_ONCE = timedelta(0)
 
@@ -66,6 +69,8 @@ def cron_delay(line: str, now: datetime) -> timedelta | None:
     Raises:
         ConfigurationError: it cannot be read.
     """
+    if line.startswith(_EVERY):
+        return to_timedelta(line.removeprefix(_EVERY), what="cron")
     zone = "UTC"
     for mark in ("CRON_TZ=", "TZ="):
         if line.startswith(mark):

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from memflow.store.base import Claim, Claims
 from memflow_testing.memory.rows import claim_of
-from memflow_testing.memory.tables import Run, Tables, Wake
+from memflow_testing.memory.tables import NEVER, Run, Tables, Wake
 
 PREFERRED_FOR = timedelta(seconds=0.5)
 """How long a run is left to the worker that has it in its cache."""
@@ -34,8 +34,9 @@ def claim_runs(tables: Tables, worker: int, queues: Sequence[str], limit: int, v
         return Claims([], now, next_due)
     due = [(run, wake, at) for run, wake, at in waiting if at <= now and _may_have(tables, worker, wake, at)]
     if len(due) < limit:                                 # what is left to another worker is anybody's soon
-        left = [at for _, wake, at in waiting if now - PREFERRED_FOR <= at <= now and wake.prefers not in (None, worker)]
-        next_due = min((*(at + PREFERRED_FOR for at in left), *([] if next_due is None else [next_due])), default=None)
+        for _, wake, at in waiting:
+            if now - PREFERRED_FOR <= at <= now and wake.prefers not in (None, worker):
+                next_due = min(at + PREFERRED_FOR, next_due or NEVER)
     due.sort(key=lambda each: _place(queues, versions, *each))
     token = uuid4()
     claims: list[Claim] = []

@@ -100,11 +100,13 @@ VISITED: dict[type[Any], Callable[[Visit, Any], Any]] = {
 
 
 def _row(action: ScheduleAction) -> ScheduleRow:
-    return ScheduleRow(**{**_filled(ScheduleRow), "action": action})
+    values: dict[str, Any] = {**_filled(ScheduleRow), "action": action}
+    return ScheduleRow(**values)
 
 
 def _turn(following: NextRun) -> TurnCommit:
-    return TurnCommit(**{**_filled(TurnCommit), "next": following})
+    values: dict[str, Any] = {**_filled(TurnCommit), "next": following}
+    return TurnCommit(**values)
 
 
 def _filled(kind: type[Any]) -> dict[str, Any]:

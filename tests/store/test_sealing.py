@@ -18,6 +18,9 @@ from memflow.core.arrivals import (
     Arrival,
     ChildCompleted,
     ChildFailed,
+    HookCompleted,
+    HookFailed,
+    HookReceived,
     SignalReceived,
     UpdateReceived,
 )
@@ -115,6 +118,9 @@ def test_nothing_of_an_entry_stays_in_clear_and_it_fits_no_other_place(entry: En
         SignalReceived("s", MARK, 5),
         ChildCompleted(4, MARK),
         ChildFailed(4, FAILED),
+        HookReceived("h", "remind", MARK, MARK),
+        HookCompleted(4, MARK),
+        HookFailed(4, FAILED),
     ],
     ids=lambda entry: type(entry).__name__,
 )
@@ -135,6 +141,8 @@ def _elsewhere(entry: Arrival) -> dict[str, Any]:
             return {"update_id": "v"}
         case SignalReceived():
             return {"name": "t"}
+        case HookReceived():
+            return {"hook_id": "i"}
         case _:
             return {"op": 9}
 

@@ -14,6 +14,7 @@ from memflow.temporal.api.common.v1 import Payload
 from memflow.temporal.client import Client
 from memflow.temporal.converter import default
 from memflow.temporal.worker import Worker
+from tests.polling import until
 
 SOON = timedelta(seconds=20)
 trace: list[str] = []
@@ -218,6 +219,10 @@ class Traced:
         pass
 
 
+async def _goes_on(handle: Any, first: str | None) -> bool:
+    return bool((await handle.describe()).run_id != first)
+
+
 async def test_interceptors_see_everything_pass_by_and_headers_travel(client: Client, queue: str) -> None:
     trace.clear()
     config = client.config()
@@ -228,6 +233,8 @@ async def test_interceptors_see_everything_pass_by_and_headers_travel(client: Cl
         handle = await traced.start_workflow(Traced.run, True, id="traced", task_queue=queue)
         user.set("bob")
         latest = traced.get_workflow_handle_for(Traced.run, "traced")
+        first = handle.first_execution_run_id
+        await until(lambda: _goes_on(latest, first))             # an update of the run before would be lost with it
         assert await latest.execute_update(Traced.set_by) == "bob in update"
         assert await latest.query(Traced.asked_by) == "bob"
         await latest.signal(Traced.release)

@@ -112,7 +112,7 @@ async def run(env: WorkflowEnvironment, what: Any, *arguments: Any, activities: 
         return await env.client.workflow.execute(what, *arguments, id="o-1", task_queue=env.task_queue)
 
 
-async def test_a_workflow_that_survives_passes_at_every_entry(memflow_env: WorkflowEnvironment) -> None:
+async def test_a_workflow_that_survives_passes(memflow_env: WorkflowEnvironment) -> None:
     histories: list[int] = []
 
     async def test(env: WorkflowEnvironment) -> list[str]:
@@ -123,9 +123,9 @@ async def test_a_workflow_that_survives_passes_at_every_entry(memflow_env: Workf
             histories.append(len(await handle.history()))
             return found
 
-    report = await crash_everywhere(test, env=memflow_env, limit=None)
-    assert report.tried == report.points > 20
-    assert len(report.missed) <= report.points / 4, "what happens at once may come in another order, and no more than that"
+    report = await crash_everywhere(test, env=memflow_env, limit=20)
+    assert report.tried == 20 < report.points
+    assert len(report.missed) <= report.tried / 4, "what happens at once may come in another order, and no more than that"
     assert not report.findings and not report.accepted and not report.unsteady
     assert "nothing found" in str(report)
     assert len(set(histories[:2])) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -10,7 +12,8 @@ import pytest
 
 from memflow import ApplicationError, Client, RetryPolicy, Worker, activity, workflow
 from memflow.client import Escalation
-from memflow.errors import ActivityError, HookError, PayloadError, WorkflowNotFoundError
+from memflow.core.interrupts import StartChild
+from memflow.errors import ActivityError, ConfigurationError, HookError, PayloadError, WorkflowNotFoundError
 from tests.polling import until
 from tests.worker.test_sealed import SECRET, dump, encryption
 
@@ -192,6 +195,27 @@ async def test_hooks(client: Client) -> None:
         assert await other.result(timeout=30) == SECRET
 
 
+@workflow.defn
+async def sends(other: str, text: str) -> list[str]:
+    found = await workflow.exec_hook(remind, text, workflow_id=other)
+    return [found, await workflow.wait_for("on", type=str)]
+
+
+async def test_resets_over_hooks(client: Client) -> None:
+    async with Worker(client, task_queue="sealed", workflows=[hooked, sends], activities=[echo], hooks=[remind]):
+        other = await client.workflow.start(hooked, id="other", task_queue="sealed")
+        caller = await client.workflow.start(sends, "other", SECRET, id="caller", task_queue="sealed")
+        await waits(client, "caller", "'on'")
+        caller = await caller.reset("op:1")              # its answer has come by now, and is handed over
+        await waits(client, "caller", "'on'")
+        other = await other.reset("first")               # runs the hook again, which nobody waits for
+        await waits(client, "other", "unhook")
+        await client.signal("on", SECRET)
+        await client.signal("unhook", SECRET)
+        assert await caller.result(timeout=30) == [f"{SECRET} echoed in other", SECRET]
+        assert await other.result(timeout=30) == SECRET
+
+
 async def test_what_escalations_are_resolved_with(client: Client) -> None:
     async def pending(signal_id: str) -> Escalation:
         async def is_there() -> bool:
@@ -261,15 +285,19 @@ async def test_activities_that_are_ended_from_outside(client: Client) -> None:
         assert SECRET in f"{failed.value.__cause__} {failed.value.__cause__.__cause__ if failed.value.__cause__ else ''}"
 
 
-@pytest.mark.parametrize("how", ["reset", "fork", "fork of a fork"])
+@pytest.mark.parametrize("how", ["reset", "reset at op:2", "reset at op:4", "fork", "fork at op:4", "fork of a fork"])
 async def test_runs_that_begin_with_a_copied_journal(client: Client, how: str) -> None:
     async with worker_of(client):
         first = await client.workflow.start(Branching.run, SECRET, id="b", task_queue="sealed", memo={"given": SECRET})
         await first.signal(Branching.note, f"one {SECRET}")
         assert await first.update(Branching.add, f"two {SECRET}") == f"two {SECRET} added"
         await waits(client, "b", "'go'")
-        if how == "reset":
-            again, id = await first.reset("first"), "b"
+        children = [each.entry.op for each in await first.history() if isinstance(each.entry, StartChild)]
+        assert children == [2, 4], "one that completed, one that failed"
+        if how.startswith("reset"):
+            again, id = await first.reset(how.removeprefix("reset at ") if " at " in how else "first"), "b"
+        elif how == "fork at op:4":
+            again, id = await first.fork("op:4", id="c", reapply=True), "c"
         elif how == "fork":
             again, id = await first.fork("last", id="c", reapply=True), "c"
         else:
@@ -390,7 +418,8 @@ async def test_who_lacks_the_key_sees_that_and_breaks_nothing(client: Client) ->
     async with worker_of(client):
         await done.result(timeout=30)
         await waits(client, "outside", "asks_somebody")
-        async with Client.connect(**{**OTHER, "codec": None}) as plain:
+        without: dict[str, Any] = {**OTHER, "codec": None}
+        async with Client.connect(**without) as plain:
             seen = plain.schedule.get_handle("s")
             assert "unreadable" in str((await seen.describe()).memo)
             assert [each.id async for each in plain.schedule.list()] == ["s"]
@@ -405,3 +434,13 @@ async def test_who_lacks_the_key_sees_that_and_breaks_nothing(client: Client) ->
         assert (described.memo, described.arguments, described.paused) == ({"of": SECRET}, [], True)
         await client.get_activity_handle(workflow_id="outside", activity_id="q").complete("fine")
         assert await waiting.result(timeout=30) == "fine"
+
+
+async def test_changes_of_a_schedule_that_race_are_all_made(client: Client) -> None:
+    handle = await client.schedule.create("s", counts, SECRET, spec=FAR, task_queue="sealed")
+    await asyncio.gather(*(handle.update(lambda now: {"args": [f"{now.arguments[0]}."]}) for _ in range(5)))
+    assert (await handle.describe()).arguments == [f"{SECRET}....."]
+    drawn = itertools.count()
+    with pytest.raises(ConfigurationError, match="gives other arguments each time it is called"):
+        await handle.update(lambda now: {"args": [f"{SECRET} {next(drawn)}"]})
+    assert (await handle.describe()).arguments == [f"{SECRET}....."]

@@ -11,6 +11,7 @@ from typing import Any, Final, Self, TypeVar, cast, overload
 from typing_extensions import TypedDict, Unpack
 
 from memflow.client import Client as EngineClient
+from memflow.client.codecs import AnyCodec
 from memflow.temporal.arguments import UNSET, with_options
 from memflow.temporal.client.activities import StandaloneCalls
 from memflow.temporal.client.calls import Calls
@@ -33,6 +34,7 @@ from memflow.temporal.common import (
 )
 from memflow.temporal.converter import DataConverter
 from memflow.temporal.runtime import Runtime
+from memflow.temporal.sealing import Sealing
 from memflow.temporal.service import (
     ConnectConfig,
     DnsLoadBalancingConfig,
@@ -137,6 +139,8 @@ class Client(Calls, StandaloneCalls, SchedulingClient, UpdateWithStart):
             known["header_codec_behavior"],
         )
         self._codec = ConvertingCodec(self._facts.data_converter)
+        sealing = self._facts.data_converter.payload_codec
+        self._codecs: AnyCodec = self._codec if sealing is None else [self._codec, Sealing(sealing)]
         self._engine: EngineClient | None = None
         chain: OutboundInterceptor = self.root()
         for each in reversed(self._facts.interceptors):
@@ -292,7 +296,7 @@ class Client(Calls, StandaloneCalls, SchedulingClient, UpdateWithStart):
         if self._engine is None:
             store = await self._facts.service_client.store()
             if self._engine is None:             # another task may have been here meanwhile
-                self._engine = self._facts.service_client.client_over(store, self._codec)
+                self._engine = self._facts.service_client.client_over(store, self._codecs)
         return self._engine
 
     async def close(self) -> None:

@@ -11,7 +11,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from memflow import activity as engine
 from memflow.activity import ActivityDefinition as EngineActivity
@@ -96,13 +96,17 @@ class Performers:
             meter=self.meter,
             is_async=declared.is_async,
             client=self.client() if declared.is_async else None,
+            cancelled=_TOLD if declared.is_async else Flag(),
             shutdown=self.shutdown,
+            told=_told if declared.is_async else None,
         )
         ATTEMPT.set(attempt)
         try:
             args = self._arguments(declared, codec, input)
         except PayloadError as problem:
             raise RuntimeError("Failed decoding arguments") from problem
+        if declared.is_async and not self.interceptors:
+            return codec.encode(await fn(*args))
         given = ExecuteActivityInput(fn, args, None if declared.is_async else self.executor, headers_in(input))
         inbound: ActivityInboundInterceptor = _Inbound(self, attempt, declared)
         for each in reversed(self.interceptors):
@@ -146,7 +150,7 @@ class _Inbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         attempt = self._attempt
         if self._declared.is_async or (input.executor is None and inspect.iscoroutinefunction(input.fn)):
-            return await self._in_task(input)
+            return await input.fn(*input.args)
         assert input.executor is not None, "a sync activity has an executor"
         if isinstance(input.executor, concurrent.futures.ThreadPoolExecutor):
             raiser = ThreadCancel(CancelledError) if not self._declared.no_thread_cancel_exception else None
@@ -161,19 +165,6 @@ class _Inbound(ActivityInboundInterceptor):
             return _watched(call, attempt, None)
 
         return await perform_in_process(shared, input.executor, input.fn, input.args, attempt, watch)
-
-    async def _in_task(self, input: ExecuteActivityInput) -> Any:
-        """The activity runs in this task; its flag is set before the cancellation reaches its code."""
-        attempt = self._attempt
-        task = asyncio.ensure_future(input.fn(*input.args))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise
-            attempt.cancel(why())
-            task.cancel()
-            return await task
 
 
 async def _watched(call: asyncio.Future[Any], attempt: Attempt, raiser: ThreadCancel | None) -> Any:
@@ -203,6 +194,27 @@ def hold_slot(call: asyncio.Future[Any]) -> None:
     if context is not None:
         with contextlib.suppress(AttributeError):
             context.thread = call
+
+
+class _Told(Flag):
+    """Whether the attempt that runs here is asked to end: memflow says so before it cancels a task."""
+
+    def is_set(self) -> bool:
+        return engine.is_cancelled()
+
+    async def wait(self) -> None:
+        await engine.wait_for_cancelled()
+
+    def wait_sync(self, seconds: float | None) -> bool:
+        engine.wait_for_cancelled_sync(seconds)
+        return engine.is_cancelled()
+
+
+_TOLD: Final = _Told()
+
+
+def _told() -> ActivityCancellationDetails | None:
+    return why() if engine.is_cancelled() else None
 
 
 def why() -> ActivityCancellationDetails:
