@@ -14,7 +14,7 @@ from memflow.core.definition import Definition
 from memflow.core.entries import kind_of
 from memflow.core.interrupts import Interrupt
 from memflow.core.journal import rebuild
-from memflow.store.base import TurnCommit
+from memflow.store.turns import TurnCommit
 from memflow_testing.effects import Effects
 
 STUCK = "stuck: "

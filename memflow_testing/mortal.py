@@ -16,7 +16,15 @@ from functools import partial
 from typing import Any, cast
 
 from memflow.errors import MemflowError
-from memflow.store.base import ActivityClaims, Claims, Committed, Retry, Settle, Store, TurnCommit
+from memflow.store.base import Store
+from memflow.store.turns import (
+    ActivityClaims,
+    Claims,
+    Committed,
+    Retry,
+    Settle,
+    TurnCommit,
+)
 from memflow.worker.engine import Engine
 from memflow_testing.clients import EnvironmentClient
 from memflow_testing.crash_points import Fate, Moment

@@ -9,7 +9,8 @@ from datetime import datetime
 from memflow.client.describe import waiting_of
 from memflow.core.timeline import render, timeline
 from memflow.failure import ENCODING
-from memflow.store.base import RunRow, Store
+from memflow.store.base import Store
+from memflow.store.values import RunRow
 from memflow_testing.waiting import in_words
 
 RUNS = 10

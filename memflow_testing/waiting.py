@@ -7,7 +7,8 @@ from memflow.codec import JsonCodec
 from memflow.errors import MemflowError
 from memflow.failure import decode_failure, exception_of
 from memflow.payload import Payload
-from memflow.store.base import RunRow, Store
+from memflow.store.base import Store
+from memflow.store.values import RunRow
 
 RUNS = 20
 """Runs named in one message."""

@@ -17,7 +17,8 @@ from memflow.core.record import Document, folding
 from memflow.errors import ConfigurationError, PayloadError, WorkflowAlreadyStartedError, WorkflowNotFoundError
 from memflow.names import new_id
 from memflow.payload import Payload
-from memflow.store.base import ActivityRow, Branch, RunRow
+from memflow.store.turns import ActivityRow
+from memflow.store.values import Branch, RunRow
 from memflow.workflow import standalone
 
 

@@ -16,7 +16,7 @@ from memflow.failure import ENCODING, Failure, decode_failure, exception_of
 from memflow.names import PROGRESS
 from memflow.payload import Payload
 from memflow.runs import Status
-from memflow.store.base import RunRow
+from memflow.store.values import RunRow
 
 
 @dataclass(frozen=True, slots=True)

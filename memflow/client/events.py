@@ -17,7 +17,7 @@ from memflow.client.link import Link
 from memflow.client.topics import TopicPattern
 from memflow.codec import Codec
 from memflow.errors import ConfigurationError, DatabaseError
-from memflow.store import base
+from memflow.store import values
 from memflow.store.base import Store
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Subscription:
         self._pattern = pattern
         self._position = after
         self._left = left
-        self._read: deque[base.Event] = deque()
+        self._read: deque[values.Event] = deque()
         self._bell = Doorbell(store, "event")
         self._closed = False
 
@@ -141,6 +141,6 @@ class Subscription:
         self._read.extend(event for event in page if self._pattern.matches(event.topic))
         return bool(page)
 
-    def _decoded(self, event: base.Event) -> Event:
+    def _decoded(self, event: values.Event) -> Event:
         """Decoded one by one, so that a payload nobody can read costs its own step and not the page."""
         return Event(event.topic, self._codec.decode(event.payload), event.at, event.workflow_id, event.position)

@@ -42,7 +42,7 @@ from memflow.interceptors import (
 )
 from memflow.names import check_name
 from memflow.runs import Status
-from memflow.store.base import Outcome, RunRow, Sent, ToRun
+from memflow.store.values import Outcome, RunRow, Sent, ToRun
 from memflow.workflow.handlers import handler_name
 from memflow.workflow.hooks import hook_of
 

@@ -20,7 +20,7 @@ from memflow.core.entries import JournalEntry, Row, from_row, to_row
 from memflow.errors import ConfigurationError, MemflowError
 from memflow.payload import Payload
 from memflow.runs import Status
-from memflow.store.base import RunFacts, RunRow
+from memflow.store.values import RunFacts, RunRow
 
 FORMAT = 1
 """The version of the JSON. Readers refuse a higher one."""

@@ -15,7 +15,8 @@ from memflow.duration import Duration, to_timedelta
 from memflow.errors import ConfigurationError
 from memflow.interceptors import OutboundClient
 from memflow.names import check_name
-from memflow.store.base import NewRun, Sent, Started, Store, ToRun, ToSignalId
+from memflow.store.base import Store
+from memflow.store.values import NewRun, Sent, Started, ToRun, ToSignalId
 
 BUSY_SECONDS, BUSY_LONGEST = 0.02, 0.5
 """When a message is offered again to a run that is just ending: that takes it a turn and a commit."""

@@ -26,7 +26,7 @@ from memflow.names import check_name, read_task_token
 from memflow.options import ActivityOptions
 from memflow.retry import RetryPolicy, retry_policy
 from memflow.scheduling import time_limit
-from memflow.store.base import ActivityKey, ActOnActivity, FoundActivity
+from memflow.store.turns import ActivityKey, ActOnActivity, FoundActivity
 
 APPEARS_WITHIN_SECONDS = 5.0
 """How long an activity may take to get its row: 100 ms in memory, and a commit, on a worker that may be busy."""

@@ -11,7 +11,8 @@ from memflow.client.doorbell import Doorbell
 from memflow.client.faults import may_pass
 from memflow.client.waiters import LONGEST_REST_SECONDS, LOOKING_SHARE, UNREACHABLE_SECONDS
 from memflow.errors import ConfigurationError
-from memflow.store.base import Answer, Reply, Store, UpdateKey
+from memflow.store.base import Store
+from memflow.store.values import Answer, Reply, UpdateKey
 
 logger = logging.getLogger(__name__)
 

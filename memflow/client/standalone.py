@@ -34,7 +34,7 @@ from memflow.options import CancellationType
 from memflow.retry import RetryPolicy
 from memflow.runs import Status
 from memflow.scheduling import ActivityKeywords, activity_call, refuse_unknown
-from memflow.store.base import ActivityKey
+from memflow.store.turns import ActivityKey
 from memflow.workflow import standalone
 from memflow.workflow.activities import as_activity
 

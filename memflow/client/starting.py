@@ -16,7 +16,7 @@ from memflow.errors import ConfigurationError
 from memflow.names import DEFAULT_QUEUE, check_name, new_id
 from memflow.payload import Payload
 from memflow.retry import RetryPolicy, retry_policy
-from memflow.store.base import NewRun
+from memflow.store.values import NewRun
 from memflow.workflow.define import definition_of
 
 OnConflict = Literal["fail", "use_existing", "terminate_existing"]

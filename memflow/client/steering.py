@@ -11,7 +11,7 @@ from memflow.client.link import Link
 from memflow.core.arrivals import Arrival, CancelRequested
 from memflow.interceptors import CancelWorkflowInput, TerminateWorkflowInput
 from memflow.names import check_name
-from memflow.store.base import RunRow, Sent
+from memflow.store.values import RunRow, Sent
 
 if TYPE_CHECKING:
     from memflow.client.handle import Handle

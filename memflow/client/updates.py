@@ -10,7 +10,7 @@ from memflow.client.describe import failure_in
 from memflow.client.link import Link
 from memflow.duration import Duration, to_timedelta
 from memflow.errors import UpdateFailedError, WorkflowClosedError, WorkflowNotFoundError
-from memflow.store.base import Reply, UpdateKey
+from memflow.store.values import Reply, UpdateKey
 
 R_co = TypeVar("R_co", covariant=True)
 

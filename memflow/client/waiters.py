@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from memflow.client.doorbell import Doorbell
 from memflow.client.faults import may_pass
 from memflow.errors import ConfigurationError
-from memflow.store.base import Outcome, Store
+from memflow.store.base import Store
+from memflow.store.values import Outcome
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from memflow.errors import ConfigurationError, WorkflowAlreadyStartedError
 from memflow.filters import Filter, needs_clock, parse
 from memflow.interceptors import CountWorkflowsInput, ListWorkflowsInput, StartWorkflowInput
 from memflow.names import DEFAULT_QUEUE, check_name
-from memflow.store.base import RunRow
 from memflow.store.records import ORDERS
+from memflow.store.values import RunRow
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")

@@ -9,9 +9,16 @@ from uuid import UUID, uuid4
 
 from memflow.core.entries import to_row
 from memflow.core.options_json import activity_options_from_json
-from memflow.store.base import ActivityClaim, ActivityClaims, Beat, Beaten, Retry, Settle
 from memflow.store.database import Database, Record
 from memflow.store.rows import data_of, encoding_of, headers_of, payload, payload_or_nothing
+from memflow.store.turns import (
+    ActivityClaim,
+    ActivityClaims,
+    Beat,
+    Beaten,
+    Retry,
+    Settle,
+)
 
 
 async def claim_activities(

@@ -10,9 +10,9 @@ from memflow.core.arrivals import Arrival
 from memflow.core.entries import to_row
 from memflow.core.options_json import activity_options_from_json, activity_options_to_json
 from memflow.payload import Payload
-from memflow.store.base import ActivityKey, ActOnActivity, Beaten, FoundActivity, Open
 from memflow.store.database import Database
 from memflow.store.rows import data_of, encoding_of
+from memflow.store.turns import ActivityKey, ActOnActivity, Beaten, FoundActivity, Open
 
 
 async def open_activities(database: Database, opened: Sequence[Open]) -> list[bool]:

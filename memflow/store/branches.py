@@ -11,10 +11,10 @@ from memflow.core.options_json import activity_options_to_json
 from memflow.core.points import lost_hook
 from memflow.failure import Failure, encode_failure
 from memflow.runs import Status
-from memflow.store.base import Branch, BranchBase, Branched, Sent
 from memflow.store.database import Database, Record
 from memflow.store.rows import columns, data_of, encoding_of, headers_text, origins_of, origins_text, payload
 from memflow.store.runs import PARENT_CLOSED, terminated
+from memflow.store.values import Branch, BranchBase, Branched, Sent
 
 _CANCELLED = encode_failure(Failure("cancelled", "cancelled")).data
 

@@ -30,12 +30,12 @@ from memflow.core.options_json import activity_options_to_json
 from memflow.errors import DatabaseError, OutcomeUnknownError
 from memflow.failure import Failure, encode_failure
 from memflow.payload import Payload
-from memflow.store.base import Committed, NextRun, TurnCommit
 from memflow.store.database import Database, Record
 from memflow.store.faults import Fault, fault_of
 from memflow.store.rows import columns, data_of, encoding_of, headers_text, journal_row, retry_text
 from memflow.store.runs import PARENT_CLOSED, terminated
 from memflow.store.steps import commit_steps, is_step
+from memflow.store.turns import Committed, NextRun, TurnCommit
 
 _CANCELLED = encode_failure(Failure("cancelled", "cancelled")).data
 """The answer of a cancelled activity that nobody was running."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from memflow.store.base import Event
 from memflow.store.database import Database
 from memflow.store.rows import payload_or_nothing
+from memflow.store.values import Event
 
 
 async def events_after(database: Database, namespace: str, position: int | None, *, limit: int) -> tuple[list[Event], int]:

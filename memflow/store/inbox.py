@@ -8,9 +8,10 @@ from typing import Any
 from memflow.core.arrivals import CancelRequested
 from memflow.core.entries import to_row
 from memflow.runs import Status
-from memflow.store.base import Mail, Sent, ToRun
 from memflow.store.database import Database
 from memflow.store.rows import arrival_of, columns
+from memflow.store.turns import Mail
+from memflow.store.values import Sent, ToRun
 
 SEND_COLUMNS = 8
 

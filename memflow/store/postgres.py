@@ -34,43 +34,45 @@ from memflow.store import (
 )
 from memflow.store import runs as run_rows
 from memflow.store import signals as signal_rows
-from memflow.store.base import (
-    ActivityClaims,
-    ActivityKey,
-    ActOnActivity,
-    Answer,
-    Beat,
-    Beaten,
-    Branch,
-    BranchBase,
-    Branched,
-    Claims,
-    Committed,
-    Event,
-    FoundActivity,
-    Mail,
-    NewRun,
-    Open,
-    Outcome,
-    Question,
-    Reply,
-    Retry,
-    RunFacts,
-    RunIds,
-    RunRow,
-    Sent,
-    Settle,
-    Started,
-    ToRun,
-    ToSignalId,
-    TurnCommit,
-    UpdateKey,
-)
 from memflow.store.database import Database
 from memflow.store.escalations import EscalationRows
 from memflow.store.notify import Listener
 from memflow.store.schedule_values import ScheduleRow, Served
 from memflow.store.sql import Statements
+from memflow.store.turns import (
+    ActivityClaims,
+    ActivityKey,
+    ActOnActivity,
+    Beat,
+    Beaten,
+    Claims,
+    Committed,
+    FoundActivity,
+    Mail,
+    Open,
+    Retry,
+    Settle,
+    TurnCommit,
+)
+from memflow.store.values import (
+    Answer,
+    Branch,
+    BranchBase,
+    Branched,
+    Event,
+    NewRun,
+    Outcome,
+    Question,
+    Reply,
+    RunFacts,
+    RunIds,
+    RunRow,
+    Sent,
+    Started,
+    ToRun,
+    ToSignalId,
+    UpdateKey,
+)
 
 
 class PostgresStore:

@@ -7,9 +7,9 @@ from types import MappingProxyType
 from uuid import UUID
 
 from memflow.payload import Payload
-from memflow.store.base import Answer, Question, Reply, UpdateKey
 from memflow.store.database import Database
 from memflow.store.rows import data_of, encoding_of, headers_of, headers_text, origins_of, payload, payload_or_nothing
+from memflow.store.values import Answer, Question, Reply, UpdateKey
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 

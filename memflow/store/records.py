@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from memflow.filters import Both, Compare, Either, Filter, Not, Value
-from memflow.store.base import RunRow
 from memflow.store.database import Database, Record
 from memflow.store.runs import run_row
+from memflow.store.values import RunRow
 
 _FIELDS: Mapping[str, str] = {
     "status": "r.status",

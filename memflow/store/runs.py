@@ -11,7 +11,6 @@ from memflow.core.arrivals import RunTerminated
 from memflow.core.entries import to_row
 from memflow.failure import Failure, encode_failure
 from memflow.runs import Status
-from memflow.store.base import Claim, Claims, NewRun, Outcome, RunFacts, RunIds, RunRow, Sent, Started
 from memflow.store.database import Database, Record
 from memflow.store.rows import (
     columns,
@@ -24,6 +23,16 @@ from memflow.store.rows import (
     payload_or_nothing,
     retry_of,
     retry_text,
+)
+from memflow.store.turns import Claim, Claims
+from memflow.store.values import (
+    NewRun,
+    Outcome,
+    RunFacts,
+    RunIds,
+    RunRow,
+    Sent,
+    Started,
 )
 
 START_COLUMNS = 25

@@ -34,11 +34,11 @@ from memflow.payload import NO_ARGUMENTS, Payload
 from memflow.runs import Status
 from memflow.schedule_spec import ScheduleSpec, spec_from_json
 from memflow.store import inbox
-from memflow.store.base import NewRun, ToRun
 from memflow.store.database import Database, Record
 from memflow.store.rows import columns, data_of, encoding_of, payload
 from memflow.store.runs import PARENT_CLOSED, start_runs, terminated
 from memflow.store.schedule_values import ScheduleAction, ScheduleRow, Served
+from memflow.store.values import NewRun, ToRun
 
 log = logging.getLogger(__name__)
 

@@ -28,46 +28,48 @@ from memflow.firing import Action, ScheduleState
 from memflow.payload import Payload, Unreadable
 from memflow.payload_codecs import Codecs, Place
 from memflow.store import sealing, sealing_rows
-from memflow.store.base import (
-    ActivityClaim,
-    ActivityClaims,
-    ActivityKey,
-    ActOnActivity,
-    Answer,
-    Beat,
-    Beaten,
-    Branch,
-    BranchBase,
-    Branched,
-    Claim,
-    Claims,
-    Committed,
-    Event,
-    FoundActivity,
-    Mail,
-    NewRun,
-    Open,
-    Outcome,
-    Question,
-    Reply,
-    Retry,
-    RunFacts,
-    RunIds,
-    RunRow,
-    Sent,
-    Settle,
-    Started,
-    Store,
-    ToRun,
-    ToSignalId,
-    TurnCommit,
-    UpdateKey,
-)
+from memflow.store.base import Store
 from memflow.store.escalations import EscalationRows
 from memflow.store.questions import NO_HEADERS
 from memflow.store.schedule_values import ScheduleRow, Served
 from memflow.store.sealed_escalations import SealedEscalations, Through
 from memflow.store.sealing import Ids, Visit, activity_place, maybe
+from memflow.store.turns import (
+    ActivityClaim,
+    ActivityClaims,
+    ActivityKey,
+    ActOnActivity,
+    Beat,
+    Beaten,
+    Claim,
+    Claims,
+    Committed,
+    FoundActivity,
+    Mail,
+    Open,
+    Retry,
+    Settle,
+    TurnCommit,
+)
+from memflow.store.values import (
+    Answer,
+    Branch,
+    BranchBase,
+    Branched,
+    Event,
+    NewRun,
+    Outcome,
+    Question,
+    Reply,
+    RunFacts,
+    RunIds,
+    RunRow,
+    Sent,
+    Started,
+    ToRun,
+    ToSignalId,
+    UpdateKey,
+)
 
 T = TypeVar("T")
 

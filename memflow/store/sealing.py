@@ -71,7 +71,7 @@ from memflow.failure import Failure, decode_failure, encode_failure
 from memflow.names import child_run_id
 from memflow.payload import Payload, Unreadable
 from memflow.payload_codecs import UNREADABLE, Place
-from memflow.store.base import ActivityRow, Effect, NextRun, TurnCommit
+from memflow.store.turns import ActivityRow, Effect, NextRun, TurnCommit
 
 T = TypeVar("T")
 

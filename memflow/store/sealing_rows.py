@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from memflow.payload import Payload
 from memflow.store import sealing
-from memflow.store.base import Branch, NewRun, RunRow
 from memflow.store.escalations import EscalationRow
 from memflow.store.schedule_values import ScheduleRow
 from memflow.store.sealing import Ids, Visit, maybe
+from memflow.store.values import Branch, NewRun, RunRow
 
 
 def new_run(visit: Visit, run: NewRun) -> NewRun:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from memflow.store.base import Sent, ToSignalId
 from memflow.store.database import Database
+from memflow.store.values import Sent, ToSignalId
 
 
 async def signal(database: Database, signals: Sequence[ToSignalId], *, connection: Any = None) -> list[Sent]:

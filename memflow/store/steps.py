@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from memflow.runs import Status
-from memflow.store.base import Committed, TurnCommit
 from memflow.store.database import Database
 from memflow.store.rows import columns, journal_row
+from memflow.store.turns import Committed, TurnCommit
 
 
 def is_step(turn: TurnCommit) -> bool:

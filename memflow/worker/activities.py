@@ -30,7 +30,8 @@ from memflow.interceptors import (
 )
 from memflow.judging import judge_attempt
 from memflow.payload import Payload
-from memflow.store.base import Settle, Store
+from memflow.store.base import Store
+from memflow.store.turns import Settle
 from memflow.worker import verdicts
 from memflow.worker.clock import DatabaseClock
 from memflow.worker.injection import ThreadCancel

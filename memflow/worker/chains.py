@@ -14,7 +14,7 @@ from memflow.failure import Failure, encode_failure
 from memflow.names import next_run_id
 from memflow.payload import Payload
 from memflow.runs import Status
-from memflow.store.base import Claim, NextRun
+from memflow.store.turns import Claim, NextRun
 from memflow.worker import verdicts
 
 _EVERY = "@every "

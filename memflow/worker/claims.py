@@ -20,7 +20,8 @@ from memflow.core.replay import Replay, TurnFailed
 from memflow.errors import NondeterminismError, PayloadError
 from memflow.options import VersioningBehavior
 from memflow.runs import Status
-from memflow.store.base import Claim, Store, TurnCommit
+from memflow.store.base import Store
+from memflow.store.turns import Claim, TurnCommit
 from memflow.worker import verdicts
 from memflow.worker.cache import Cache
 from memflow.worker.committer import stuck_because

@@ -15,7 +15,8 @@ from datetime import datetime
 
 from memflow.core.replay import TurnFailed
 from memflow.errors import DatabaseError, NondeterminismError
-from memflow.store.base import Committed, Store, TurnCommit
+from memflow.store.base import Store
+from memflow.store.turns import Committed, TurnCommit
 from memflow.worker.jobs import Job
 from memflow.worker.resident import Acts, Resident
 from memflow.worker.watchdog import Watchdog

@@ -19,7 +19,8 @@ from memflow.activity import ActivityDefinition
 from memflow.codec import Codec
 from memflow.errors import DatabaseError
 from memflow.interceptors import WorkerInterceptor, overrides
-from memflow.store.base import Committed, Store
+from memflow.store.base import Store
+from memflow.store.turns import Committed
 from memflow.worker import collector, guard
 from memflow.worker.activities import Runner
 from memflow.worker.bells import Bell

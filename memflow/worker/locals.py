@@ -16,7 +16,7 @@ from memflow.activity import ActivityDefinition
 from memflow.core.interrupts import ScheduleActivity
 from memflow.failure import Failure, encode_failure
 from memflow.payload import Payload
-from memflow.store.base import ActivityRow
+from memflow.store.turns import ActivityRow
 from memflow.worker import verdicts
 from memflow.worker.jobs import Ending, Errand, HandBack, Job, TryAgain
 

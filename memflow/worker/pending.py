@@ -17,7 +17,7 @@ from memflow.core.interrupts import ScheduleActivity
 from memflow.core.replay import Replay
 from memflow.failure import encode_failure
 from memflow.payload import Payload
-from memflow.store.base import ActivityRow, Claim
+from memflow.store.turns import ActivityRow, Claim
 from memflow.worker import verdicts
 from memflow.worker.jobs import Ending, Errand, Job
 from memflow.worker.locals import Locals

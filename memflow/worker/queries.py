@@ -16,7 +16,8 @@ from memflow.core.journal import rebuild
 from memflow.core.replay import Replay
 from memflow.errors import PayloadError
 from memflow.failure import encode_failure, failure_of
-from memflow.store.base import Answer, Question, Store
+from memflow.store.base import Store
+from memflow.store.values import Answer, Question
 from memflow.worker.cache import Cache
 from memflow.worker.registry import Registry
 from memflow.worker.resident import Resident

@@ -16,7 +16,15 @@ from uuid import UUID
 from memflow.core.arrivals import ActivityFailed
 from memflow.errors import DatabaseError, OutcomeUnknownError
 from memflow.failure import Failure, encode_failure
-from memflow.store.base import ActivityClaim, Beat, Beaten, Open, Retry, Settle, Store
+from memflow.store.base import Store
+from memflow.store.turns import (
+    ActivityClaim,
+    Beat,
+    Beaten,
+    Open,
+    Retry,
+    Settle,
+)
 from memflow.worker import verdicts
 from memflow.worker.activities import Runner, verdict_on
 from memflow.worker.jobs import Ending, Errand, HandBack, Job, Opened, Settled, TryAgain

@@ -51,7 +51,8 @@ from memflow.errors import ConfigurationError, PayloadError
 from memflow.failure import encode_failure
 from memflow.payload import NO_ARGUMENTS
 from memflow.runs import Status
-from memflow.store.base import Claim, Question, TurnCommit
+from memflow.store.turns import Claim, TurnCommit
+from memflow.store.values import Question
 from memflow.worker import verdicts
 from memflow.worker.chains import ending_of, next_run, unanswered
 from memflow.worker.jobs import Ending, HandBack, Job, Opened, Settled, TryAgain

@@ -9,7 +9,7 @@ from typing import Any
 from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import ScheduleActivity, Trace
 from memflow.payload import Payload
-from memflow.store.base import Effect
+from memflow.store.turns import Effect
 
 Marks = tuple[int, ...]
 

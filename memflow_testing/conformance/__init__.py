@@ -23,7 +23,7 @@ _PARTS = (
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 
-from memflow.store.base import Store  # noqa: E402  # after it is said that asserts are rewritten
+from memflow.store.base import Store  # noqa: E402
 from memflow_testing.conformance.activities import Activities  # noqa: E402
 from memflow_testing.conformance.chains import Chains  # noqa: E402
 from memflow_testing.conformance.commits import Commits  # noqa: E402

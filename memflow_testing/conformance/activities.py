@@ -9,7 +9,8 @@ from memflow.core.arrivals import ActivityCompleted, ActivityFailed
 from memflow.failure import Failure
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
-from memflow.store.base import (
+from memflow.store.base import Store
+from memflow.store.turns import (
     ActivityClaim,
     ActivityKey,
     ActOnActivity,
@@ -18,7 +19,6 @@ from memflow.store.base import (
     Open,
     Retry,
     Settle,
-    Store,
 )
 from memflow_testing.conformance.making import QUEUE, a_run, a_turn, a_worker, an_activity, started_and_claimed
 

@@ -13,7 +13,9 @@ from memflow.options import ChildOptions
 from memflow.payload import Payload
 from memflow.retry import RetryPolicy
 from memflow.runs import Status
-from memflow.store.base import Claim, NextRun, Store, ToRun, TurnCommit
+from memflow.store.base import Store
+from memflow.store.turns import Claim, NextRun, TurnCommit
+from memflow.store.values import ToRun
 from memflow_testing.conformance.making import MINUTE, a_run, a_turn, a_worker, an_end, claim, started_and_claimed
 
 POLICY = RetryPolicy(maximum_attempts=3)

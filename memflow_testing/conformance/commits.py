@@ -28,7 +28,8 @@ from memflow.failure import Failure, encode_failure
 from memflow.options import ChildOptions, ParentClosePolicy
 from memflow.payload import Payload
 from memflow.runs import Status
-from memflow.store.base import Store, TurnCommit
+from memflow.store.base import Store
+from memflow.store.turns import TurnCommit
 from memflow_testing.conformance.making import (
     MINUTE,
     T0,

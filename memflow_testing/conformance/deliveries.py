@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from memflow.core.arrivals import SignalReceived, TimerFired
 from memflow.core.entries import JournalEntry
-from memflow.store.base import Claim, Store, TurnCommit
+from memflow.store.base import Store
+from memflow.store.turns import Claim, TurnCommit
 from memflow_testing.conformance.making import T0, a_run, a_signal, a_turn, a_worker, claim, started_and_claimed
 
 

@@ -13,8 +13,10 @@ from memflow.core.arrivals import RunStarted, SignalReceived, TimerFired, WaitCa
 from memflow.core.entries import Entry
 from memflow.core.interrupts import AwaitSignal, CancelWait
 from memflow.payload import Payload
-from memflow.store.base import Claim, Store, ToSignalId
+from memflow.store.base import Store
 from memflow.store.escalations import EscalationFilter, EscalationRow
+from memflow.store.turns import Claim
+from memflow.store.values import ToSignalId
 from memflow_testing.conformance.making import a_run, a_turn, a_worker, an_end, claim, started_and_claimed
 
 ABOUT = '{"priority":3,"role":"r"}'

@@ -10,7 +10,9 @@ from memflow.core.arrivals import HookDelivered, HookFailed, HookNotDelivered, H
 from memflow.core.interrupts import SendHook
 from memflow.payload import Payload
 from memflow.runs import Status
-from memflow.store.base import Claim, NextRun, Store, ToRun
+from memflow.store.base import Store
+from memflow.store.turns import Claim, NextRun
+from memflow.store.values import ToRun
 from memflow_testing.conformance.making import a_run, a_turn, a_worker, an_end, started_and_claimed
 
 

@@ -9,7 +9,8 @@ import pytest
 from memflow.filters import parse
 from memflow.payload import Payload
 from memflow.runs import Status
-from memflow.store.base import RunRow, Store
+from memflow.store.base import Store
+from memflow.store.values import RunRow
 from memflow_testing.conformance.making import a_run, a_turn, a_worker, an_end, started_and_claimed
 
 

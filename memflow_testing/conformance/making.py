@@ -14,7 +14,9 @@ from memflow.core.interrupts import Complete
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
 from memflow.runs import Status
-from memflow.store.base import ActivityRow, Claim, NewRun, Store, ToRun, TurnCommit
+from memflow.store.base import Store
+from memflow.store.turns import ActivityRow, Claim, TurnCommit
+from memflow.store.values import NewRun, ToRun
 
 QUEUE = "q"
 MINUTE = timedelta(minutes=1)

@@ -7,7 +7,8 @@ from uuid import uuid4
 from memflow.core.interrupts import AnswerUpdate
 from memflow.failure import Failure
 from memflow.payload import Payload
-from memflow.store.base import Answer, Store, UpdateKey
+from memflow.store.base import Store
+from memflow.store.values import Answer, UpdateKey
 from memflow_testing.conformance.making import QUEUE, a_run, a_signal, a_turn, a_worker, an_end, started_and_claimed
 
 ASKED = Payload(b"[]")

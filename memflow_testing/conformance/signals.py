@@ -10,7 +10,9 @@ import pytest
 from memflow.core.arrivals import RunStarted, SignalReceived, TimerFired
 from memflow.core.interrupts import AwaitSignal, CancelWait, SendSignal
 from memflow.payload import Payload
-from memflow.store.base import Claim, Store, ToSignalId
+from memflow.store.base import Store
+from memflow.store.turns import Claim
+from memflow.store.values import ToSignalId
 from memflow_testing.conformance.making import a_run, a_turn, a_worker, an_end, started_and_claimed
 
 

@@ -11,7 +11,8 @@ import pytest
 from memflow.core.arrivals import RunTerminated, SignalReceived
 from memflow.payload import Payload
 from memflow.runs import Status
-from memflow.store.base import Started, Store
+from memflow.store.base import Store
+from memflow.store.values import Started
 from memflow_testing.conformance.making import a_run, a_worker, an_end, claim, started_and_claimed
 
 

@@ -7,7 +7,9 @@ from memflow.core.interrupts import AwaitSignal, ScheduleActivity, StartChild
 from memflow.options import ActivityOptions, ChildOptions
 from memflow.payload import Payload
 from memflow.runs import Status
-from memflow.store.base import Branch, Claim, Store, ToSignalId, TurnCommit
+from memflow.store.base import Store
+from memflow.store.turns import Claim, TurnCommit
+from memflow.store.values import Branch, ToSignalId
 from memflow_testing.conformance.commits import a_family
 from memflow_testing.conformance.making import (
     MINUTE,

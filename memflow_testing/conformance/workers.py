@@ -8,7 +8,8 @@ from typing import Any
 
 from memflow.core.arrivals import ActivityCompleted
 from memflow.payload import Payload
-from memflow.store.base import Beat, Retry, Settle, Store
+from memflow.store.base import Store
+from memflow.store.turns import Beat, Retry, Settle
 from memflow_testing.conformance.making import MINUTE, a_run, a_turn, a_worker, an_activity, an_end, claim, started_and_claimed
 
 NO_LEASE = timedelta(0)

@@ -10,7 +10,14 @@ from typing import Any
 from uuid import uuid4
 
 from memflow.core.arrivals import ActivityFailed, ActivityTimedOut
-from memflow.store.base import ActivityClaim, ActivityClaims, Beat, Beaten, Retry, Settle
+from memflow.store.turns import (
+    ActivityClaim,
+    ActivityClaims,
+    Beat,
+    Beaten,
+    Retry,
+    Settle,
+)
 from memflow_testing.memory.mail import MailRoom
 from memflow_testing.memory.tables import NEVER, SOON, ActivityRec, Tables
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut, Arrival
 from memflow.payload import Payload
-from memflow.store.base import ActivityKey, ActOnActivity, Beaten, FoundActivity, Open
+from memflow.store.turns import ActivityKey, ActOnActivity, Beaten, FoundActivity, Open
 from memflow_testing.memory.activities import OUTSIDE, put_back
 from memflow_testing.memory.mail import MailRoom
 from memflow_testing.memory.tables import NEVER, ActivityRec, Run, Tables

@@ -18,7 +18,7 @@ from memflow.core.arrivals import (
     WaitCancelled,
 )
 from memflow.failure import Failure
-from memflow.store.base import Branch, Branched
+from memflow.store.values import Branch, Branched
 from memflow_testing.memory.ending import Endings, answer_of
 from memflow_testing.memory.hooks import hook_answer, move_hooks
 from memflow_testing.memory.rows import fields_of

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from memflow.core.arrivals import Arrival, HookReceived, SignalReceived
-from memflow.store.base import NextRun
+from memflow.store.turns import NextRun
 from memflow_testing.memory.rows import fields_of
 from memflow_testing.memory.starting import set_deadline
 from memflow_testing.memory.tables import Letter, Run, Tables

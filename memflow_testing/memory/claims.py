@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from memflow.store.base import Claim, Claims
+from memflow.store.turns import Claim, Claims
 from memflow_testing.memory.rows import claim_of
 from memflow_testing.memory.tables import NEVER, Run, Tables, Wake
 

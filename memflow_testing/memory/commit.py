@@ -9,7 +9,7 @@ from memflow.core.arrivals import ActivityCancelled, SignalReceived, WaitCancell
 from memflow.core.interrupts import AwaitSignal, CancelWait, Emit, SendHook, SendSignal
 from memflow.failure import Failure
 from memflow.runs import Status
-from memflow.store.base import ActivityRow, Committed, TurnCommit
+from memflow.store.turns import ActivityRow, Committed, TurnCommit
 from memflow_testing.memory.chains import go_on
 from memflow_testing.memory.effects import Effects
 from memflow_testing.memory.ending import Endings

@@ -29,7 +29,8 @@ from memflow.core.interrupts import (
 )
 from memflow.failure import encode_failure
 from memflow.payload import NOTHING
-from memflow.store.base import Effect, Event, TurnCommit
+from memflow.store.turns import Effect, TurnCommit
+from memflow.store.values import Event
 from memflow_testing.memory.ending import Endings
 from memflow_testing.memory.hooks import hook_sent
 from memflow_testing.memory.mail import MailRoom

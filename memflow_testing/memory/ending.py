@@ -10,8 +10,8 @@ from memflow.core.entries import JournalEntry
 from memflow.failure import Failure, decode_failure, encode_failure
 from memflow.payload import NOTHING
 from memflow.runs import Status
-from memflow.store.base import Sent
 from memflow.store.runs import terminated
+from memflow.store.values import Sent
 from memflow_testing.memory.escalations import Escalations
 from memflow_testing.memory.hooks import drop_hooks
 from memflow_testing.memory.mail import MailRoom

@@ -13,7 +13,7 @@ from typing import Any, assert_never
 
 from memflow.failure import decode_failure
 from memflow.filters import Both, Compare, Either, Filter, Not
-from memflow.store.base import RunRow
+from memflow.store.values import RunRow
 from memflow_testing.memory.tables import Run
 
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from memflow.core.arrivals import Arrival
 from memflow.runs import Status
-from memflow.store.base import Mail, Sent, ToRun
+from memflow.store.turns import Mail
+from memflow.store.values import Sent, ToRun
 from memflow_testing.memory.tables import Letter, Run, Tables
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memflow.runs import Status
-from memflow.store.base import Sent
+from memflow.store.values import Sent
 from memflow_testing.memory.tables import Tables
 
 

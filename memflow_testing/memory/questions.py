@@ -8,7 +8,7 @@ from uuid import UUID
 
 from memflow.payload import Payload
 from memflow.runs import Status
-from memflow.store.base import Answer, Question, Reply, UpdateKey
+from memflow.store.values import Answer, Question, Reply, UpdateKey
 from memflow_testing.memory.tables import QuestionRec, Run, Tables
 
 _OTHERS_AFTER = timedelta(seconds=1)

@@ -10,7 +10,8 @@ from typing import Any, NoReturn, cast
 from memflow.core.arrivals import RunStarted
 from memflow.core.entries import JournalEntry
 from memflow.payload import Payload
-from memflow.store.base import Claim, RunRow
+from memflow.store.turns import Claim
+from memflow.store.values import RunRow
 from memflow_testing.memory.tables import Run, Tables, Wake
 
 

@@ -11,9 +11,9 @@ from memflow import firing
 from memflow.core.arrivals import CancelRequested
 from memflow.firing import Action
 from memflow.runs import Status
-from memflow.store.base import ToRun
 from memflow.store.schedule_values import ScheduleRow, Served
 from memflow.store.schedules import INSTANTS_PER_LOOK, LEAST_PER_SCHEDULE, REPLACED, run_of
+from memflow.store.values import ToRun
 from memflow_testing.memory.ending import Endings
 from memflow_testing.memory.mail import MailRoom
 from memflow_testing.memory.starting import Starts

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from memflow.core.arrivals import SignalReceived
 from memflow.payload import Payload
-from memflow.store.base import Sent, ToSignalId
+from memflow.store.values import Sent, ToSignalId
 from memflow_testing.memory.escalations import Escalations
 from memflow_testing.memory.mail import MailRoom
 from memflow_testing.memory.tables import Run, SignalRec, Tables

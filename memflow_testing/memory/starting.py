@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from memflow.core.arrivals import SignalReceived
 from memflow.runs import Status
-from memflow.store.base import NewRun, Started
+from memflow.store.values import NewRun, Started
 from memflow_testing.memory.ending import Endings
 from memflow_testing.memory.mail import MailRoom
 from memflow_testing.memory.rows import fields_of

@@ -19,41 +19,43 @@ from memflow.errors import ApplicationError, ConfigurationError, PayloadError
 from memflow.filters import Filter
 from memflow.firing import Action, ScheduleState
 from memflow.payload import Payload
-from memflow.store.base import (
+from memflow.store.escalations import EscalationRows
+from memflow.store.questions import NO_HEADERS
+from memflow.store.schedule_values import ScheduleRow, Served
+from memflow.store.turns import (
     ActivityClaims,
     ActivityKey,
     ActOnActivity,
-    Answer,
     Beat,
     Beaten,
+    Claims,
+    Committed,
+    FoundActivity,
+    Mail,
+    Open,
+    Retry,
+    Settle,
+    TurnCommit,
+)
+from memflow.store.values import (
+    Answer,
     Branch,
     BranchBase,
     Branched,
-    Claims,
-    Committed,
     Event,
-    FoundActivity,
-    Mail,
     NewRun,
-    Open,
     Outcome,
     Question,
     Reply,
-    Retry,
     RunFacts,
     RunIds,
     RunRow,
     Sent,
-    Settle,
     Started,
     ToRun,
     ToSignalId,
-    TurnCommit,
     UpdateKey,
 )
-from memflow.store.escalations import EscalationRows
-from memflow.store.questions import NO_HEADERS
-from memflow.store.schedule_values import ScheduleRow, Served
 from memflow_testing.memory import pausing, workers
 from memflow_testing.memory.activities import Activities
 from memflow_testing.memory.activity_acts import ActivityActs

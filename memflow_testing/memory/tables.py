@@ -18,8 +18,8 @@ from memflow.options import ActivityOptions
 from memflow.payload import Payload
 from memflow.retry import RetryPolicy
 from memflow.runs import Status
-from memflow.store.base import Event
 from memflow.store.schedule_values import ScheduleRow
+from memflow.store.values import Event
 
 SOON = timedelta(seconds=2)
 """What is due within this time is rung for: an idle worker looks again after a second or so."""

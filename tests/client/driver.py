@@ -15,7 +15,7 @@ from memflow.core.interrupts import Complete, Fail
 from memflow.errors import ApplicationError
 from memflow.failure import encode_failure, failure_of
 from memflow.runs import Status
-from memflow.store.base import Claim, Committed, Effect, TurnCommit
+from memflow.store.turns import Claim, Committed, Effect, TurnCommit
 
 QUEUE = "default"
 

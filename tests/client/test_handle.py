@@ -17,7 +17,7 @@ from memflow.errors import ConfigurationError
 from memflow.failure import encode_failure, failure_of
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
-from memflow.store.base import ActivityRow
+from memflow.store.turns import ActivityRow
 from tests.client.driver import Driver, card_declined
 
 WAITING = json.dumps(

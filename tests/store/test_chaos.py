@@ -15,8 +15,9 @@ from memflow.core.arrivals import SignalReceived, TimerFired
 from memflow.core.entries import Entry, JournalEntry
 from memflow.core.interrupts import AwaitSignal
 from memflow.payload import Payload
-from memflow.store.base import Claim, ToSignalId, TurnCommit
 from memflow.store.postgres import PostgresStore
+from memflow.store.turns import Claim, TurnCommit
+from memflow.store.values import ToSignalId
 from memflow_testing.conformance.making import T0, a_run, a_signal, claim
 
 RUNS, SENDS, WORKERS = 20, 40, 5

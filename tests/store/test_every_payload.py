@@ -14,10 +14,11 @@ import pytest
 from memflow.payload import Payload
 from memflow.payload_codecs import Place
 from memflow.store import base, escalations, schedule_values, sealing, sealing_rows
-from memflow.store.base import ActivityRow, Branch, NewRun, NextRun, RunRow, TurnCommit
 from memflow.store.escalations import EscalationRow
 from memflow.store.schedule_values import ScheduleAction, ScheduleRow
 from memflow.store.sealing import Ids, Visit
+from memflow.store.turns import ActivityRow, NextRun, TurnCommit
+from memflow.store.values import Branch, NewRun, RunRow
 
 HOLDS = re.compile(r"\b(Payload|Failure|Arrival|SignalReceived|JournalEntry|Effect)\b")
 """Annotations of fields that hold payloads, by themselves or in what they hold."""

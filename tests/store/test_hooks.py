@@ -11,8 +11,8 @@ from memflow.core.arrivals import HookCompleted, HookFailed, HookReceived, RunSt
 from memflow.core.interrupts import AnswerHook
 from memflow.payload import Payload
 from memflow.runs import Status
-from memflow.store.base import NextRun
 from memflow.store.postgres import PostgresStore
+from memflow.store.turns import NextRun
 from memflow_testing.conformance.hooks import a_hook, mail, sent, two
 from memflow_testing.conformance.making import a_run, a_turn, an_end, claim, started_and_claimed
 

@@ -14,8 +14,9 @@ from memflow.core.arrivals import RunStarted, SignalReceived
 from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import AwaitSignal, Emit, SendSignal
 from memflow.payload import Payload
-from memflow.store.base import Claim, ToSignalId, TurnCommit
 from memflow.store.postgres import PostgresStore
+from memflow.store.turns import Claim, TurnCommit
+from memflow.store.values import ToSignalId
 from memflow_testing.conformance.making import MINUTE, T0, a_run, a_signal, a_turn, a_worker, an_end, claim, started_and_claimed
 
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 from memflow.core.arrivals import ActivityCompleted, RunStarted
 from memflow.payload import Payload
-from memflow.store.base import TurnCommit
 from memflow.store.postgres import PostgresStore
 from memflow.store.steps import is_step
+from memflow.store.turns import TurnCommit
 from memflow_testing.conformance.making import a_run, a_signal, a_turn, a_worker, an_activity, an_end, started_and_claimed
 from memflow_testing.conformance.steps import _ASKED
 

@@ -15,8 +15,9 @@ from memflow.core.interrupts import AwaitSignal
 from memflow.errors import OutcomeUnknownError
 from memflow.payload import Payload
 from memflow.runs import Status
-from memflow.store.base import Settle, ToSignalId
 from memflow.store.postgres import PostgresStore
+from memflow.store.turns import Settle
+from memflow.store.values import ToSignalId
 from memflow_testing.conformance.making import a_run, a_signal, a_turn, a_worker, an_activity, an_end, claim, started_and_claimed
 from tests.polling import until
 from tests.store.wire import Break, Wire

@@ -9,8 +9,8 @@ import asyncpg
 
 from memflow.core.arrivals import ActivityCompleted
 from memflow.payload import Payload
-from memflow.store.base import Settle
 from memflow.store.postgres import PostgresStore
+from memflow.store.turns import Settle
 from memflow_testing.conformance.making import a_run, a_turn, a_worker, an_activity, claim, started_and_claimed
 from tests.polling import until
 

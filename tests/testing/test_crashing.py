@@ -12,7 +12,7 @@ import pytest
 
 from memflow import RetryPolicy, activity, workflow
 from memflow.errors import ConfigurationError
-from memflow.store.base import Committed, TurnCommit
+from memflow.store.turns import Committed, TurnCommit
 from memflow_testing import CrashError, WorkflowEnvironment, crash_everywhere
 from memflow_testing.crash_points import CrashPoint, Fate, Moment, crash_points
 from memflow_testing.crashing import another_like

@@ -10,7 +10,7 @@ import pytest
 
 from memflow import RetryPolicy, activity, workflow
 from memflow.errors import ActivityError, ApplicationError, ConfigurationError, WorkflowFailedError
-from memflow.store.base import ActivityKey, ActOnActivity, FoundActivity
+from memflow.store.turns import ActivityKey, ActOnActivity, FoundActivity
 from memflow_testing import WorkflowEnvironment
 from memflow_testing.memory.skipping import MemoryGround
 

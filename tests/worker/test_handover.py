@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from memflow import Client, RetryPolicy, Worker, activity, workflow
-from memflow.store.base import Committed, TurnCommit
+from memflow.store.turns import Committed, TurnCommit
 from tests.polling import until
 
 BEGUN = asyncio.Event()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from memflow import Client, Worker, workflow
-from memflow.store.base import Committed, TurnCommit
+from memflow.store.turns import Committed, TurnCommit
 
 
 @workflow.defn

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from memflow import Client, Worker, activity, workflow
-from memflow.store.base import Committed, TurnCommit
+from memflow.store.turns import Committed, TurnCommit
 
 
 @activity.defn
