@@ -51,8 +51,8 @@ async def test_an_activity_is_paused_resumed_and_reset(dsn: str, schema: str, cl
     assert await memflow(dsn, schema, "pause") == Exit.DONE
     await failed(client, "paused")
     assert await memflow(dsn, schema, "reset", "--keep-paused") == Exit.DONE
+    WORKS.append(True)                                   # before: it begins at once, and would wait for an hour after a failure
     assert await memflow(dsn, schema, "resume") == Exit.DONE
-    WORKS.append(True)
     assert await handle.result(10) == "attempt 1"
     assert await memflow(dsn, schema, "pause") == Exit.NOT_FOUND
 

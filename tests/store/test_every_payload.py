@@ -119,6 +119,8 @@ def _filled(kind: type[Any]) -> dict[str, Any]:
             values[each.name] = Payload(each.name.encode())
         elif annotation.startswith("Sequence"):
             values[each.name] = []
+        elif annotation.startswith("Mapping"):
+            values[each.name] = {}
         elif each.name in ("next", "detail", "signal"):
             values[each.name] = None
         else:

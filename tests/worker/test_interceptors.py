@@ -355,7 +355,8 @@ async def test_every_call_passes_all_interceptors_the_first_outermost(cached: in
     # Outbound the last interceptor is nearest to the code: Temporal's order, in which each wraps what the one before hands in.
     asked = [each.partition(":")[0] for each in calls if ":start activity greet ['a']" in each]
     assert asked[:3] == ["three", "two", "one"]
-    assert (len(first) > 3) == (cached == 0)             # replays call them too
+    if cached == 0:                                      # a run may be rebuilt with a cache as well: for a query in between
+        assert len(first) > 3                            # replays call them too
 
 
 async def _waits_for_condition(handle: Any) -> bool:
