@@ -11,8 +11,11 @@ from typing import Any
 
 from memflow.runs import Status
 from memflow.store.database import Database
-from memflow.store.rows import columns, journal_row
+from memflow.store.rows import JOURNAL_NUMBERS, columns, journal_row
 from memflow.store.turns import Committed, TurnCommit
+
+_MEMBER_NUMBERS = frozenset({0, 2, 3, 4, 5})
+"""Run, length, consumed, how many entries, turn."""
 
 
 def is_step(turn: TurnCommit) -> bool:
@@ -43,7 +46,13 @@ async def commit_steps(database: Database, worker: int, turns: Sequence[TurnComm
         members.append((turn.run, turn.token, turn.length, turn.consumed, len(turn.entries), last.turn, last.at))
         for each in turn.entries:
             journal.append((member, *journal_row(each)))
-    answer = await database.row("commit_steps", worker, *columns(members, 7), *columns(journal, 9), repeat=False)
+    answer = await database.row(
+        "commit_steps",
+        worker,
+        *columns(members, 7, _MEMBER_NUMBERS),
+        *columns(journal, 9, JOURNAL_NUMBERS),
+        repeat=False,
+    )
     assert answer is not None, "the function always gives one row"
     won: dict[int, int] = dict(zip(answer["members"], answer["arrived"], strict=True)) if answer["members"] else {}
     return [

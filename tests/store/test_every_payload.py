@@ -13,7 +13,7 @@ import pytest
 
 from memflow.payload import Payload
 from memflow.payload_codecs import Place
-from memflow.store import base, escalations, schedule_values, sealing, sealing_rows
+from memflow.store import escalations, schedule_values, sealing, sealing_rows, turns, values
 from memflow.store.escalations import EscalationRow
 from memflow.store.schedule_values import ScheduleAction, ScheduleRow
 from memflow.store.sealing import Ids, Visit
@@ -68,7 +68,7 @@ HANDED_THROUGH = {"ScheduleRow": {"failure", "result"}}
 
 
 def classes() -> Iterator[type[Any]]:
-    for module in (base, escalations, schedule_values):
+    for module in (values, turns, escalations, schedule_values):
         for _, found in inspect.getmembers(module, inspect.isclass):
             if dataclasses.is_dataclass(found) and found.__module__ == module.__name__:
                 yield found
