@@ -44,3 +44,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_samples_that_are_named_are_there(page: Path) -> None:
     for name in _SAMPLE.findall(page.read_text(encoding="utf-8")):
         assert (ROOT / "samples" / name).exists(), f"{name} in {page.name}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("*.md"), ROOT / "mkdocs.yml"], ids=lambda page: page.stem)
+def test_no_merge_was_left_half_done(page: Path) -> None:
+    assert not re.search(r"^(<<<<<<<|>>>>>>>) ", page.read_text(encoding="utf-8"), re.MULTILINE)
