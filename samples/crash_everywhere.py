@@ -56,4 +56,4 @@ async def test_no_order_of_events_changes_the_result() -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(pytest.main([__file__, "-q", "-rP"]))
+    raise SystemExit(pytest.main([__file__, "-q", "-rP", "-W", "ignore::pytest.PytestAssertRewriteWarning"]))

@@ -60,4 +60,4 @@ async def test_a_mail_server_that_is_down_for_hours_is_tried_again(memflow_env: 
 
 
 if __name__ == "__main__":
-    raise SystemExit(pytest.main([__file__, "-q"]))
+    raise SystemExit(pytest.main([__file__, "-q", "-W", "ignore::pytest.PytestAssertRewriteWarning"]))

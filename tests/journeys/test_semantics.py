@@ -292,6 +292,11 @@ async def test_a_shielded_wait_survives_the_cancellation_of_its_run(dsn: str, sc
         handle = await client.workflow.start(shielded)
         await until(lambda: waiting(handle))
         await handle.cancel()
+
+        async def was_told() -> bool:                    # in one turn the signal would come before the cancellation
+            return any(each.kind == "cancel_requested" for each in await handle.history())
+
+        await until(was_told)
         await handle.signal("inner", "x")
         assert await handle.result(timeout=20) == ["cleaned up", "x"]
 

@@ -59,6 +59,7 @@ declare
   v_run bigint := p_run;
   v_row memflow.activities;
   v_status text;
+  v_maybe boolean;
 begin
   if v_run is null then
     v_run := memflow.find_run(p_namespace, p_workflow_id, p_run_id);
@@ -69,6 +70,11 @@ begin
     return next;
     return;
   end if;
+  -- Before the row is looked for: a commit may come in between that writes the row and lets go of the run.
+  v_maybe := exists (select 1 from memflow.wakes w where w.run = v_run and (w.owner is not null or w.wake_at <= memflow.now()))
+             and not exists (select 1 from memflow.journal j
+                              where j.run = v_run and j.op = p_op
+                                and j.kind in ('activity_completed', 'activity_failed', 'activity_timed_out', 'activity_cancelled'));
   if p_token is not null then
     select a.* into v_row from memflow.activities a where a.run = v_run and a.op = p_op;
     if v_row.run is not null and v_row.token is distinct from p_token then
@@ -99,10 +105,7 @@ begin
     reset := v_row.reset;
   elsif v_status not in ('running', 'paused') then
     outcome := 'closed';
-  elsif exists (select 1 from memflow.wakes w where w.run = v_run and (w.owner is not null or w.wake_at <= memflow.now()))
-        and not exists (select 1 from memflow.journal j
-                         where j.run = v_run and j.op = p_op
-                           and j.kind in ('activity_completed', 'activity_failed', 'activity_timed_out', 'activity_cancelled')) then
+  elsif v_maybe then
     outcome := 'maybe';
   else
     outcome := 'not_found';
