@@ -65,8 +65,18 @@ class Handle(Steering[R_co]):
     (continued as new, tried again).
     """
 
-    def __init__(self, link: Link, workflow_id: str, *, run_id: str | None, result_type: Any, run: int | None = None) -> None:
+    def __init__(
+        self,
+        link: Link,
+        workflow_id: str,
+        *,
+        run_id: str | None,
+        result_type: Any,
+        run: int | None = None,
+        follows: bool = True,
+    ) -> None:
         self._link = link
+        self._follows = follows
         self._id = workflow_id
         self._run_id = run_id
         self._result_type = result_type
@@ -98,6 +108,12 @@ class Handle(Steering[R_co]):
     def reading(self, result_type: Any) -> Handle[Any]:
         """A handle of the same run that decodes its result to that type."""
         return Handle(self._link, self._id, run_id=self._run_id, result_type=result_type, run=self._run)
+
+    def exactly(self) -> Handle[Any]:
+        """A handle of the same run whose every call means that run alone, and not those that go on where it ended."""
+        return Handle(
+            self._link, self._id, run_id=self._run_id, result_type=self._result_type, run=self._run, follows=self._run_id is None
+        )
 
     # -- the result
 
@@ -518,7 +534,7 @@ class Handle(Steering[R_co]):
                     return sent
 
     async def _next_of(self, run_id: str | None, status: Status | None) -> str:
-        row = None if run_id is None else await self._link.store.find_run(self._id, run_id)
+        row = None if run_id is None or not self._follows else await self._link.store.find_run(self._id, run_id)
         if row is None or row.next_run_id is None:
             raise WorkflowClosedError(self._id, run_id=run_id, status=None if status is None else status.value)
         return row.next_run_id

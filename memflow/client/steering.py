@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from memflow.client.branching import branch
 from memflow.client.link import Link
 from memflow.core.arrivals import Arrival, CancelRequested
+from memflow.failure import Failure, encode_failure
 from memflow.interceptors import CancelWorkflowInput, TerminateWorkflowInput
 from memflow.names import check_name
+from memflow.payload import Payload
 from memflow.store.values import RunRow, Sent
 
 if TYPE_CHECKING:
@@ -64,9 +67,13 @@ class Steering(ABC, Generic[R_co]):
         else:
             await self._link.outbound.terminate_workflow(TerminateWorkflowInput(self._id, self._run_id, reason))
 
-    async def end(self, reason: str | None) -> None:
-        """`terminate`, behind interceptors."""
-        await self._reach(lambda run_id: self._link.store.terminate(self._id, run_id, reason))
+    async def end(self, reason: str | None, details: Sequence[Any] = ()) -> None:
+        """`terminate`, behind interceptors. `details` are told to whoever waits for the run, with its failure."""
+        failure: Payload | None = None
+        if details:
+            found = Failure("terminated", reason or "terminated", facts={"reason": reason} if reason else {})
+            failure = encode_failure(replace(found, details=self._link.codec.encode(list(details))))
+        await self._reach(lambda run_id: self._link.store.terminate(self._id, run_id, reason, failure))
 
     async def interrupt(self, reason: str | None = None) -> None:
         """The same as `terminate`, under the name that HotMesh users know."""

@@ -11,13 +11,15 @@ from memflow.client.finding import Found
 from memflow.client.handle import Handle
 from memflow.client.link import Link
 from memflow.client.starting import StartOptions, check_options, definition_for, new_run
+from memflow.client.updates import UpdateHandle
 from memflow.client.values import check_headers
+from memflow.core.arrivals import UpdateReceived
 from memflow.errors import ConfigurationError, WorkflowAlreadyStartedError
 from memflow.filters import Filter, needs_clock, parse
 from memflow.interceptors import CountWorkflowsInput, ListWorkflowsInput, StartWorkflowInput
 from memflow.names import DEFAULT_QUEUE, check_name
 from memflow.store.records import ORDERS
-from memflow.store.values import RunRow
+from memflow.store.values import RunRow, ToRun
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -106,6 +108,40 @@ class Workflows:
             )
         hint = _hint(result_type) if definition is None or result_type is not None else definition.result_type
         return Handle[Any](self._link, run.workflow_id, run_id=started.run_id, result_type=hint, run=started.run)
+
+    async def start_with_update(
+        self,
+        workflow: str,
+        arguments: Sequence[Any],
+        options: Mapping[str, Any],
+        *,
+        update: str,
+        update_arguments: Sequence[Any],
+        update_id: str,
+        result_type: Any = None,
+    ) -> tuple[Handle[Any], UpdateHandle[Any]]:
+        """Start a workflow, or use the one that is open, and send it an update: both or neither, in one transaction.
+
+        The update is before the code of a run that it starts. For `memflow.temporal`; interceptors of memflow do not see it.
+
+        Raises:
+            WorkflowAlreadyStartedError: the id is taken, by the rules of `on_conflict` and `reuse`; nothing was sent.
+            ConfigurationError, PayloadError: as `start`.
+        """
+        link = self._link
+        run = new_run(link, workflow, None, arguments, options)
+        check_name(update_id, what="update id")
+        arrival = UpdateReceived(update_id, update, link.codec.encode_arguments(update_arguments, ()))
+        message = ToRun(link.namespace, run.workflow_id, None, arrival, f"update:{update_id}")
+        started, sent = await link.store.start_and_send(run, message)
+        if started.conflict is not None or sent is None:
+            raise WorkflowAlreadyStartedError(
+                run.workflow_id, workflow=run.workflow, run_id=started.run_id, reason=started.conflict or ""
+            )
+        made = Handle[Any](link, run.workflow_id, run_id=started.run_id, result_type=_hint(result_type), run=started.run)
+        return made, UpdateHandle(
+            link, run.workflow_id, started.run_id, update_id, result_type=_hint(result_type), chain=sent.chain
+        )
 
     @overload
     async def execute(
@@ -202,8 +238,8 @@ class Workflows:
         """The runs that match, newest first, page by page as they are read.
 
         `where` is the filter language: `status = failed and started > ago("2h") and record.customer = "acme"`. `order` is
-        `started`, `closed`, `id` or `type`, alone or followed by `asc` or `desc` (by default `asc` for id and type, `desc` for
-        times); runs that have not closed count as the last to close.
+        `started`, `closed`, `id`, `type`, `queue`, `status`, `run` or `length`, alone or followed by `asc` or `desc` (by default
+        `desc` for times, else `asc`); runs that have not closed count as the last to close.
 
         Raises:
             ConfigurationError: the filter or the order cannot be read; the message names what may stand there.

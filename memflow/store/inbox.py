@@ -39,8 +39,13 @@ async def send(
 
 def _send_rows(messages: Sequence[ToRun]) -> Iterator[tuple[Any, ...]]:
     for message in messages:
-        row = to_row(message.arrival)
-        yield message.workflow_id, message.run_id, row.kind, row.op, row.attributes, row.encoding, row.data, message.request_id
+        yield message.workflow_id, message.run_id, *message_row(message)
+
+
+def message_row(message: ToRun) -> tuple[Any, ...]:
+    """A message's own columns, without those of its target."""
+    row = to_row(message.arrival)
+    return row.kind, row.op, row.attributes, row.encoding, row.data, message.request_id
 
 
 async def read_inbox(database: Database, runs: Sequence[tuple[int, int]], *, limit: int) -> list[Mail]:

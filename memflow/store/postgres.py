@@ -142,11 +142,16 @@ class PostgresStore:
     async def send(self, messages: Sequence[ToRun], *, connection: Any = None, patient: bool = False) -> list[Sent]:
         return await inbox.send(self._database, messages, connection=connection, patient=patient)
 
+    async def start_and_send(self, run: NewRun, message: ToRun, *, connection: Any = None) -> tuple[Started, Sent | None]:
+        return await run_rows.start_and_send(self._database, run, message, connection=connection)
+
     async def signal(self, signals: Sequence[ToSignalId], *, connection: Any = None) -> list[Sent]:
         return await signal_rows.signal(self._database, signals, connection=connection)
 
-    async def terminate(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
-        return await run_rows.terminate(self._database, self.namespace, workflow_id, run_id, reason)
+    async def terminate(
+        self, workflow_id: str, run_id: str | None, reason: str | None, failure: Payload | None = None
+    ) -> Sent:
+        return await run_rows.terminate(self._database, self.namespace, workflow_id, run_id, reason, failure)
 
     async def pause(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
         return await branches.pause(self._database, self.namespace, workflow_id, run_id, reason)

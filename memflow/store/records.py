@@ -47,6 +47,10 @@ ORDERS: Mapping[str, tuple[str, str]] = {
     "closed": ("coalesce(r.closed_at, '9000-01-01 00:00:00+00')", "timestamptz"),   # what has not ended ends after all that has
     "id": ("r.workflow_id", "text"),
     "type": ("r.workflow", "text"),
+    "queue": ("r.task_queue", "text"),
+    "status": ("r.status", "text"),
+    "run": ("r.run_id", "text"),
+    "length": ("r.length", "bigint"),
 }
 """What lists may be ordered by: column and its type. Runs that are equal in it follow in the order of their start."""
 
@@ -152,6 +156,14 @@ def _key_of(row: RunRow, field: str) -> Any:
             return row.closed_at or datetime(9000, 1, 1, tzinfo=UTC)
         case "id":
             return row.workflow_id
+        case "queue":
+            return row.task_queue
+        case "status":
+            return row.status.value
+        case "run":
+            return row.run_id
+        case "length":
+            return row.length
         case _:
             return row.workflow
 

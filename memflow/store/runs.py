@@ -12,6 +12,7 @@ from memflow.core.entries import to_row
 from memflow.failure import Failure, encode_failure
 from memflow.runs import Status
 from memflow.store.database import Database, Record
+from memflow.store.inbox import message_row
 from memflow.store.rows import (
     columns,
     data_of,
@@ -33,6 +34,7 @@ from memflow.store.values import (
     RunRow,
     Sent,
     Started,
+    ToRun,
 )
 
 START_COLUMNS = 25
@@ -55,6 +57,22 @@ async def start_runs(database: Database, runs: Sequence[NewRun], *, connection: 
     rows = await database.fetch("start_runs", *members, REPLACED, task_timeouts, connection=connection)
     found = {row["ord"]: Started(row["run"], row["run_id"], row["created"], row["conflict"]) for row in rows}
     return [found[n] for n in range(1, len(runs) + 1)]
+
+
+async def start_and_send(
+    database: Database, run: NewRun, message: ToRun, *, connection: Any = None
+) -> tuple[Started, Sent | None]:
+    """Start a run, or use the open one, and leave it a message, in one transaction. A start that is refused sends nothing."""
+    [start] = _start_rows([run])
+    repeat = message.request_id is not None
+    row = await database.row(
+        "start_and_send", *start, REPLACED, *message_row(message), connection=connection, repeat=repeat
+    )
+    assert row is not None, "the statement always gives one row"
+    started = Started(row["run"], row["run_id"], row["created"], row["conflict"])
+    if row["outcome"] is None:
+        return started, None
+    return started, Sent(row["outcome"], Status(row["status"]), row["chain"])
 
 
 def _start_rows(runs: Sequence[NewRun]) -> Iterator[tuple[Any, ...]]:
@@ -137,16 +155,21 @@ def _claim(row: Record, token: UUID) -> Claim:
     )
 
 
-async def terminate(database: Database, namespace: str, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
+async def terminate(
+    database: Database, namespace: str, workflow_id: str, run_id: str | None, reason: str | None, failure: Payload | None
+) -> Sent:
     """End a run at once, over its owner's head."""
+    if failure is None:
+        failure = encode_failure(terminated(reason))
     row = await database.row(
         "terminate_run",
         namespace,
         workflow_id,
         run_id,
         to_row(RunTerminated(reason)).attributes,
-        encode_failure(terminated(reason)).data,
+        failure.data,
         PARENT_CLOSED,
+        failure.encoding,
     )
     assert row is not None, "the function always gives one row"
     return Sent(row["outcome"], None if row["status"] is None else Status(row["status"]))

@@ -259,6 +259,7 @@ def _with_outcome(
 
 
 async def _stop(database: Database, namespace: str, decision: firing.Decision, conn: Any) -> None:
+    failure = encode_failure(terminated(REPLACED))
     for action in decision.terminate:
         await database.row(
             "terminate_run",
@@ -266,8 +267,9 @@ async def _stop(database: Database, namespace: str, decision: firing.Decision, c
             action.workflow_id,
             None,
             to_row(RunTerminated(REPLACED)).attributes,
-            encode_failure(terminated(REPLACED)).data,
+            failure.data,
             PARENT_CLOSED,
+            failure.encoding,
             connection=conn,
         )
     if decision.cancel:

@@ -164,19 +164,24 @@ class SealedStore:
         sealed = await self._sealed(lambda visit: [sealing_rows.new_run(visit, run) for run in runs])
         answers = await self._store.start_runs(sealed, connection=connection)
         for run, started in zip(runs, answers, strict=True):
-            if started.created:                          # its result will be asked for
-                self._learn(started.run, Ids(run.workflow_id, run.run_id, run.run_id))
+            self._learn_start(run, started)
         return answers
+
+    def _learn_start(self, run: NewRun, started: Started) -> None:
+        if started.created:                              # its result will be asked for
+            self._learn(started.run, Ids(run.workflow_id, run.run_id, run.run_id))
+
+    async def start_and_send(self, run: NewRun, message: ToRun, *, connection: Any = None) -> tuple[Started, Sent | None]:
+        sealed_run, sealed_message = await self._sealed(
+            lambda visit: (sealing_rows.new_run(visit, run), _message(visit, message))
+        )
+        started, sent = await self._store.start_and_send(sealed_run, sealed_message, connection=connection)
+        self._learn_start(run, started)
+        return started, sent
 
     async def send(self, messages: Sequence[ToRun], *, connection: Any = None, patient: bool = False) -> list[Sent]:
         def walk(visit: Visit) -> list[ToRun]:
-            return [
-                replace(
-                    each,
-                    arrival=sealing.arrival(visit, each.namespace, Ids(each.workflow_id, each.run_id or "", ""), each.arrival),
-                )
-                for each in messages
-            ]
+            return [_message(visit, each) for each in messages]
 
         return await self._store.send(await self._sealed(walk), connection=connection, patient=patient)
 
@@ -188,8 +193,17 @@ class SealedStore:
 
         return await self._store.signal(await self._sealed(walk), connection=connection)
 
-    async def terminate(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
-        return await self._store.terminate(workflow_id, run_id, reason)
+    async def terminate(
+        self, workflow_id: str, run_id: str | None, reason: str | None, failure: Payload | None = None
+    ) -> Sent:
+        if failure is None:                              # the reason alone, which stays in clear
+            return await self._store.terminate(workflow_id, run_id, reason)
+        row = await self._store.find_run(workflow_id, run_id)
+        if row is None:
+            return Sent("not_found")
+        # It is bound to the chain, so that the run must be the one that was looked at.
+        sealed = await self._sealed(lambda visit: visit(failure, (self.namespace, "result", row.first_run_id)))
+        return await self._store.terminate(workflow_id, row.run_id, reason, sealed)
 
     async def pause(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
         return await self._store.pause(workflow_id, run_id, reason)
@@ -619,6 +633,11 @@ class _Watch:
         if self.broken is None and isinstance(opened, Unreadable):
             self.broken = opened.reason
         return opened
+
+
+def _message(visit: Visit, message: ToRun) -> ToRun:
+    ids = Ids(message.workflow_id, message.run_id or "", "")
+    return replace(message, arrival=sealing.arrival(visit, message.namespace, ids, message.arrival))
 
 
 def _put_in(changed: Sequence[Payload]) -> Visit:

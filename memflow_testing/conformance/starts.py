@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from memflow.core.arrivals import RunTerminated, SignalReceived
+from memflow.core.arrivals import RunTerminated, SignalReceived, UpdateReceived
 from memflow.payload import Payload
 from memflow.runs import Status
 from memflow.store.base import Store
-from memflow.store.values import Started
+from memflow.store.values import Started, ToRun
 from memflow_testing.conformance.making import a_run, a_worker, an_end, claim, started_and_claimed
 
 
@@ -108,6 +109,36 @@ class Starts:
         for _ in range(2):
             assert (await store.start_runs([again]))[0].run == first.run
         assert len(await store.read_inbox([(first.run, 0)], limit=9)) == 1
+
+    @pytest.mark.parametrize("on_conflict", ["fail", "use_existing"])
+    async def test_a_start_with_a_message_is_both_or_neither_and_counts_once(self, store: Store, on_conflict: str) -> None:
+        first, update = a_run("x", on_conflict=on_conflict), UpdateReceived("u", "add", Payload(b"[1]"))
+        message = ToRun("default", "x", None, update, "update:u")
+        for outcome in ("delivered", "duplicate"):
+            started, sent = await store.start_and_send(first, message)
+            assert started.run_id == first.run_id and sent is not None and sent.outcome == outcome
+            assert sent.chain == first.run_id
+        second, again = a_run("x", on_conflict=on_conflict), replace(update, update_id="v")
+        later, sent = await store.start_and_send(second, replace(message, arrival=again, request_id="update:v"))
+        assert (later.run_id, later.created) == (first.run_id, False)
+        mail = [each.arrival for each in await store.read_inbox([(started.run, 0)], limit=9)]
+        if on_conflict == "fail":
+            assert later.conflict is not None and sent is None and mail == [update]
+        else:
+            assert sent is not None and sent.outcome == "delivered" and mail == [update, again]
+
+    async def test_of_fifty_starts_with_a_message_one_starts_and_all_are_heard(self, store: Store, other: Store) -> None:
+        async def one(number: int) -> Started:
+            message = ToRun("default", "x", None, UpdateReceived(f"u-{number}", "add"), f"update:u-{number}")
+            run = a_run("x", on_conflict="use_existing")
+            started, sent = await (store if number % 2 else other).start_and_send(run, message)
+            assert sent is not None and sent.outcome == "delivered"
+            return started
+
+        answers = await asyncio.gather(*(one(number) for number in range(50)))
+        [made] = [each for each in answers if each.created]
+        assert {each.run for each in answers} == {made.run}
+        assert len(await store.read_inbox([(made.run, 0)], limit=99)) == 50
 
     async def test_higher_priority_is_taken_first_and_never_more_than_asked_for(self, store: Store) -> None:
         await store.start_runs([a_run(f"low-{n}") for n in range(5)] + [a_run(f"high-{n}", priority=5) for n in range(5)])

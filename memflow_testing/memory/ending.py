@@ -8,7 +8,7 @@ from dataclasses import replace
 from memflow.core.arrivals import CancelRequested, ChildCancelled, ChildCompleted, ChildFailed, RunTerminated
 from memflow.core.entries import JournalEntry
 from memflow.failure import Failure, decode_failure, encode_failure
-from memflow.payload import NOTHING
+from memflow.payload import NOTHING, Payload
 from memflow.runs import Status
 from memflow.store.runs import terminated
 from memflow.store.values import Sent
@@ -29,27 +29,29 @@ class Endings:
         self._mail = mail
         self._escalations = escalations
 
-    def terminate(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
+    def terminate(
+        self, workflow_id: str, run_id: str | None, reason: str | None, failure: Payload | None = None
+    ) -> Sent:
         """End a run at once, over its owner's head."""
         run = self._tables.find(workflow_id, run_id)
         if run is None:
             return Sent("not_found")
         if not run.status.is_open:
             return Sent("closed", run.status)
-        self.end_at_once(run, reason)
+        self.end_at_once(run, reason, failure)
         return Sent("delivered", Status.TERMINATED)
 
-    def end_at_once(self, run: Run, reason: str | None) -> None:
+    def end_at_once(self, run: Run, reason: str | None, failure: Payload | None = None) -> None:
         """Terminate an open run, and tell its family."""
-        self._end(run, reason)
+        self._end(run, reason, failure)
         self.tell([run])
 
-    def _end(self, run: Run, reason: str | None) -> None:
+    def _end(self, run: Run, reason: str | None, failure: Payload | None = None) -> None:
         now = max(self._tables.now(), run.last_at)
         run.turn += 1
         run.journal.append(JournalEntry(run.length + 1, run.turn, now, RunTerminated(reason)))
         run.last_at = now
-        run.result = encode_failure(terminated(reason))
+        run.result = failure or encode_failure(terminated(reason))
         if run.wake is not None and run.wake.owner is not None:
             self._tables.ring(f"worker:{run.wake.owner}")
         run.inbox.clear()

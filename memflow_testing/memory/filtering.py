@@ -136,5 +136,13 @@ def key_of(run: Run | RunRow, field: str) -> Any:
             return run.closed_at or datetime(9000, 1, 1, tzinfo=UTC)
         case "id":
             return _bytes(run.workflow_id)
+        case "queue":
+            return run.task_queue
+        case "status":
+            return run.status.value
+        case "run":
+            return run.run_id
+        case "length":
+            return run.length
         case _:
             return run.workflow

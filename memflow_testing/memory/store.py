@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID
@@ -131,13 +132,23 @@ class MemoryStore:
         await self._turn(connection)
         return self._mail.send(messages, patient=patient)
 
+    async def start_and_send(self, run: NewRun, message: ToRun, *, connection: Any = None) -> tuple[Started, Sent | None]:
+        await self._turn(connection)
+        [started] = self._starts.start([run])
+        if started.conflict is not None:
+            return started, None
+        [sent] = self._mail.send([replace(message, run_id=started.run_id)], patient=False)
+        return started, sent
+
     async def signal(self, signals: Sequence[ToSignalId], *, connection: Any = None) -> list[Sent]:
         await self._turn(connection)
         return self._signals.signal(signals)
 
-    async def terminate(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
+    async def terminate(
+        self, workflow_id: str, run_id: str | None, reason: str | None, failure: Payload | None = None
+    ) -> Sent:
         await self._turn()
-        return self._endings.terminate(workflow_id, run_id, reason)
+        return self._endings.terminate(workflow_id, run_id, reason, failure)
 
     async def pause(self, workflow_id: str, run_id: str | None, reason: str | None) -> Sent:
         await self._turn()

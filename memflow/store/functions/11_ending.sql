@@ -30,7 +30,9 @@ $body$;
 
 -- End open runs at once, over the heads of their owners, whose tokens are gone with the wakes. Tells which ears to ring.
 -- The caller holds the locks. Parents and children are the business of memflow.closed().
-create or replace function memflow.end_runs(p_runs bigint[], p_attributes text, p_failure bytea) returns text[]
+create or replace function memflow.end_runs(
+  p_runs bigint[], p_attributes text, p_failure bytea, p_encoding text default 'failure'
+) returns text[]
 language plpgsql
 as $body$
 declare
@@ -43,7 +45,7 @@ begin
   update memflow.runs r
      set status = 'terminated', length = r.length + 1, turn = r.turn + 1, last_at = greatest(memflow.now(), r.last_at),
          closed_at = memflow.now(), expires_at = memflow.now() + r.expire,
-         result = p_failure, result_encoding = 'failure', waiting_at = null, detail = null
+         result = p_failure, result_encoding = p_encoding, waiting_at = null, detail = null
    where r.id = any(p_runs);
   with w as (delete from memflow.wakes x where x.run = any(p_runs) returning x.owner),
        a as (delete from memflow.activities x where x.run = any(p_runs) returning x.owner),
@@ -158,7 +160,7 @@ $body$;
 -- ended before, its status.
 create or replace function memflow.terminate_run(
   p_namespace text, p_workflow_id text, p_run_id text, p_attributes text, p_failure bytea, p_failure_of_children bytea,
-  out outcome text, out status text
+  p_encoding text, out outcome text, out status text
 )
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
@@ -183,7 +185,7 @@ begin
   elsif status not in ('running', 'paused') then
     outcome := 'closed';
   else
-    perform memflow.ring(p_namespace, memflow.end_runs(array[v_run], p_attributes, p_failure)
+    perform memflow.ring(p_namespace, memflow.end_runs(array[v_run], p_attributes, p_failure, p_encoding)
                                       || memflow.closed(array[v_run], p_failure_of_children));
     outcome := 'delivered';
     status := 'terminated';

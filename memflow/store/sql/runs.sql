@@ -7,6 +7,15 @@ select ord, run, run_id, created, conflict
     $19::interval[], $20::int[], $21::text[], $22::text[], $23::bytea[], $24::text[], $25::bytea,
     $26::interval[]);
 
+-- name: start_and_send :one
+-- Start a run, or use the open one, and leave a message in its inbox; see functions/18_start_and_send.sql.
+select run, run_id, created, conflict, outcome, status, chain
+  from memflow.start_and_send(
+    $1::text, $2::text, $3::text, $4::text, $5::text, $6::bytea, $7::text, $8::text, $9::text, $10::text,
+    $11::interval, $12::interval, $13::interval, $14::text, $15::bytea, $16::text, $17::bytea, $18::text,
+    $19::interval, $20::int, $21::text, $22::text, $23::bytea, $24::text, $25::interval, $26::bytea,
+    $27::text, $28::int, $29::text, $30::text, $31::bytea, $32::text);
+
 -- name: claim_runs :many
 -- Take due runs; see functions/20_claim.sql. The first row has no run.
 -- $1 worker, $2 namespace, $3 queues, $4 limit, $5 token, $6 version, $7 again
@@ -17,8 +26,8 @@ select run, crashes, workflow_id, run_id, workflow, task_queue, length, arrived,
   from memflow.claim_runs($1::bigint, $2::text, $3::text[], $4::int, $5::uuid, $6::text, $7::boolean);
 
 -- name: terminate_run :one
--- $1 namespace, $2 workflow id, $3 run id or null, $4 attributes, $5 failure, $6 failure of children
-select outcome, status from memflow.terminate_run($1::text, $2::text, $3::text, $4::text, $5::bytea, $6::bytea);
+-- $1 namespace, $2 workflow id, $3 run id or null, $4 attributes, $5 failure, $6 failure of children, $7 encoding of $5
+select outcome, status from memflow.terminate_run($1::text, $2::text, $3::text, $4::text, $5::bytea, $6::bytea, $7::text);
 
 -- name: find_run :one
 -- $1 namespace, $2 workflow id, $3 run id, or null for the latest

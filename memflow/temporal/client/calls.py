@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 from abc import ABC, abstractmethod
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
@@ -157,18 +159,14 @@ class Root(ScheduleCalls):
         engine = await client.engine()
         payload = client.codec.write_arguments(input.args, input.headers)
         with as_rpc_errors():
-            options = self._options(input)
-            if input.cron_schedule:
-                options["headers"] = {**options.get("headers", {}), CRON_HEADER: input.cron_schedule}
-                options["start_delay"] = cron_delay(input.cron_schedule, await engine.store.now())
-            try:
+            options = await self._options(engine, input)
+            with _taken(input.workflow):
                 handle = await engine.workflow.start(input.workflow, args=[payload], **options)
-            except errors.WorkflowAlreadyStartedError as taken:
-                raise WorkflowAlreadyStartedError(
-                    taken.workflow_id, input.workflow, run_id=taken.run_id, first_run_id=taken.run_id
-                ) from taken
+        return self._started(input, handle)
+
+    def _started(self, input: StartWorkflowInput, handle: Handle[Any]) -> WorkflowHandle[Any, Any]:
         return WorkflowHandle(
-            client,
+            self._client,
             input.id,
             result_run_id=handle.run_id,
             first_execution_run_id=handle.run_id,
@@ -176,7 +174,7 @@ class Root(ScheduleCalls):
             known=handle.reading(Raw),
         )
 
-    def _options(self, input: StartWorkflowInput) -> Any:
+    async def _options(self, engine: EngineClient, input: StartWorkflowInput) -> Any:
         codec = self._client.codec
         startup = Startup(
             input.cron_schedule,
@@ -214,17 +212,27 @@ class Root(ScheduleCalls):
             options["start_signal"] = input.start_signal
             payloads = codec.payloads.to_payloads(input.start_signal_args)
             options["start_signal_args"] = (stored_signal(Arguments(payloads, input.headers)),)
+        if input.cron_schedule:
+            options["headers"] = {**options.get("headers", {}), CRON_HEADER: input.cron_schedule}
+            options["start_delay"] = cron_delay(input.cron_schedule, await engine.store.now())
         return {name: value for name, value in options.items() if value is not None}
 
+    async def _target(self, id: str, run_id: str | None, first_execution_run_id: str | None = None) -> Handle[Any]:
+        """The run that a call means: exactly the one named, else the current one of that first run's chain, else of that id."""
+        engine = await self._client.engine()
+        if run_id is None:
+            return engine.get_handle(id, first_execution_run_id)
+        return engine.get_handle(id, run_id).exactly()
+
     async def cancel_workflow(self, input: CancelWorkflowInput) -> None:
-        handle = (await self._client.engine()).get_handle(input.id, input.run_id or input.first_execution_run_id)
+        handle = await self._target(input.id, input.run_id, input.first_execution_run_id)
         with as_rpc_errors():
             await handle.cancel(input.reason or None)
 
     async def terminate_workflow(self, input: TerminateWorkflowInput) -> None:
-        handle = (await self._client.engine()).get_handle(input.id, input.run_id or input.first_execution_run_id)
+        handle = await self._target(input.id, input.run_id, input.first_execution_run_id)
         with as_rpc_errors():
-            await handle.terminate(input.reason)
+            await handle.end(input.reason, input.args)
 
     async def describe_workflow(self, input: DescribeWorkflowInput) -> WorkflowExecutionDescription:
         client = self._client
@@ -256,7 +264,7 @@ class Root(ScheduleCalls):
 
     async def signal_workflow(self, input: SignalWorkflowInput) -> None:
         client = self._client
-        handle: Any = (await client.engine()).get_handle(input.id, input.run_id)
+        handle: Any = await self._target(input.id, input.run_id)
         payloads = client.codec.payloads.to_payloads(input.args)
         with as_rpc_errors():
             await handle.signal(input.signal, stored_signal(Arguments(payloads, input.headers)))
@@ -264,22 +272,19 @@ class Root(ScheduleCalls):
     async def start_workflow_update(self, input: StartWorkflowUpdateInput) -> WorkflowUpdateHandle[Any]:
         client = self._client
         run_id = input.run_id or input.first_execution_run_id
-        handle: Any = (await client.engine()).get_handle(input.id, run_id)
+        handle: Any = await self._target(input.id, input.run_id, input.first_execution_run_id)
         payload = client.codec.write_arguments(input.args, input.headers)
         update_id = input.update_id or str(uuid4())
         final = input.wait_for_stage is WorkflowUpdateStage.COMPLETED
-        with as_rpc_errors():
-            try:
-                await handle.start_update(
-                    input.update,
-                    payload,
-                    wait_for="completed" if final else "accepted",
-                    id=update_id,
-                    result_type=Raw,
-                    timeout=input.rpc_timeout,
-                )
-            except builtins.TimeoutError as error:
-                raise WorkflowUpdateRPCTimeoutOrCancelledError from error
+        with as_rpc_errors(), _update_timeouts():
+            await handle.start_update(
+                input.update,
+                payload,
+                wait_for="completed" if final else "accepted",
+                id=update_id,
+                result_type=Raw,
+                timeout=input.rpc_timeout,
+            )
         return WorkflowUpdateHandle(client, update_id, input.id, workflow_run_id=run_id, result_type=input.ret_type)
 
     def fetch_workflow_history_events(self, input: FetchWorkflowHistoryEventsInput) -> WorkflowHistoryEventAsyncIterator:
@@ -292,36 +297,41 @@ class Root(ScheduleCalls):
         with as_rpc_errors():
             return await counted(self._client, input.query)
 
-
     async def start_update_with_start_workflow(
         self, input: StartWorkflowUpdateWithStartInput
     ) -> WorkflowUpdateHandle[Any]:
-        start, update = input.start_workflow_input, input.update_workflow_input
-        try:
-            # The start is kept or found first; the update has an id of its own, so that either may be repeated.
-            handle = await self.start_workflow(
-                StartWorkflowInput(
-                    **vars(start),
-                    start_signal=None,
-                    start_signal_args=[],
-                    rpc_metadata=input.rpc_metadata,
-                    rpc_timeout=input.rpc_timeout,
-                    request_eager_start=False,
-                )
-            )
-        except BaseException as error:
-            input.on_start_error(error)
-            raise
-        input.on_start(handle)
-        return await self.start_workflow_update(
-            StartWorkflowUpdateInput(
-                id=start.id,
-                run_id=None,
-                first_execution_run_id=handle.first_execution_run_id,
-                rpc_metadata=input.rpc_metadata,
-                rpc_timeout=input.rpc_timeout,
-                **vars(update),
-            )
+        client, update = self._client, input.update_workflow_input
+        start = StartWorkflowInput(
+            **vars(input.start_workflow_input),
+            start_signal=None,
+            start_signal_args=[],
+            rpc_metadata=input.rpc_metadata,
+            rpc_timeout=input.rpc_timeout,
+            request_eager_start=False,
+        )
+        update_id = update.update_id or str(uuid4())
+        final = update.wait_for_stage is WorkflowUpdateStage.COMPLETED
+        with as_rpc_errors():
+            try:
+                engine = await client.engine()
+                with _taken(start.workflow):
+                    handle, sent = await engine.workflow.start_with_update(
+                        start.workflow,
+                        [client.codec.write_arguments(start.args, start.headers)],
+                        await self._options(engine, start),
+                        update=update.update,
+                        update_arguments=[client.codec.write_arguments(update.args, update.headers)],
+                        update_id=update_id,
+                        result_type=Raw,
+                    )
+            except BaseException as error:
+                input.on_start_error(error)
+                raise
+            input.on_start(self._started(start, handle))
+            with _update_timeouts():
+                await sent.wait(final=final, timeout=input.rpc_timeout)
+        return WorkflowUpdateHandle(
+            client, update_id, start.id, workflow_run_id=handle.run_id, result_type=update.ret_type
         )
 
     async def heartbeat_async_activity(self, input: HeartbeatAsyncActivityInput) -> None:
@@ -335,6 +345,25 @@ class Root(ScheduleCalls):
 
     async def report_cancellation_async_activity(self, input: ReportCancellationAsyncActivityInput) -> None:
         await self._activities.report_cancellation(input)
+
+
+@contextmanager
+def _taken(workflow: str) -> Generator[None]:
+    """memflow's error of a taken workflow id inside comes out as Temporal's."""
+    try:
+        yield
+    except errors.WorkflowAlreadyStartedError as taken:
+        raise WorkflowAlreadyStartedError(
+            taken.workflow_id, workflow, run_id=taken.run_id, first_run_id=taken.run_id
+        ) from taken
+
+
+@contextmanager
+def _update_timeouts() -> Generator[None]:
+    try:
+        yield
+    except builtins.TimeoutError as error:
+        raise WorkflowUpdateRPCTimeoutOrCancelledError from error
 
 
 def _query_message(error: errors.QueryFailedError) -> str:

@@ -84,10 +84,6 @@ class WorkflowHandle(Generic[S, R]):
         """The first run of the chain that this handle's start began."""
         return self._first_execution_run_id
 
-    @property
-    def _target_run(self) -> str | None:
-        return self._run_id or self._first_execution_run_id
-
     async def result(
         self, *, follow_runs: bool = True, rpc_metadata: Metadata = {}, rpc_timeout: timedelta | None = None  # noqa: B006
     ) -> R:
@@ -234,7 +230,7 @@ class WorkflowHandle(Generic[S, R]):
         """
         name, _ = handler_name(signal, "signal")
         await self._client.chain.signal_workflow(
-            SignalWorkflowInput(self._id, self._target_run, name, arg_or_args(arg, args), {}, rpc_metadata, rpc_timeout)
+            SignalWorkflowInput(self._id, self._run_id, name, arg_or_args(arg, args), {}, rpc_metadata, rpc_timeout)
         )
 
     @overload

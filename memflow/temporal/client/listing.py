@@ -11,7 +11,7 @@ from memflow.client import RunSummary
 from memflow.temporal.client.describing import STATUSES, WorkflowExecution, execution_of
 from memflow.temporal.client.errors import as_rpc_errors
 from memflow.temporal.client.histories import WorkflowHistory, WorkflowHistoryEventFilterType
-from memflow.temporal.client.visibility import Query, compiled
+from memflow.temporal.client.visibility import Order, Query, compiled
 
 if TYPE_CHECKING:
     from memflow.temporal.client.client import Client
@@ -82,8 +82,11 @@ class WorkflowExecutionAsyncIterator:
     async def _runs(self) -> AsyncIterator[RunSummary]:
         if self._found is None:
             engine = await self._client.engine()
-            listed = engine.workflow.list(self._query.where)
-            self._found = listed if self._query.order is None else _sorted(listed, self._query)
+            order = self._query.order
+            if isinstance(order, Order):
+                self._found = _sorted(engine.workflow.list(self._query.where), order)
+            else:
+                self._found = engine.workflow.list(self._query.where, order=order)
         return self._found
 
     def __aiter__(self) -> AsyncIterator[WorkflowExecution]:
@@ -116,15 +119,8 @@ class WorkflowExecutionAsyncIterator:
             yield await handle.fetch_history(event_filter_type=event_filter_type)
 
 
-async def _sorted(listed: AsyncIterator[RunSummary], query: Query) -> AsyncIterator[RunSummary]:
-    """All of them, in another order than that of their start."""
-    found = [run async for run in listed]
-    order = query.order
-    assert order is not None
-    known = [run for run in found if order.value(run) is not None]
-    missing = [run for run in found if order.value(run) is None]
-    known.sort(key=order.value, reverse=order.descending)
-    for run in [*known, *missing]:
+async def _sorted(listed: AsyncIterator[RunSummary], order: Order) -> AsyncIterator[RunSummary]:
+    for run in order.sorted([run async for run in listed]):
         yield run
 
 

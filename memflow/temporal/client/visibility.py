@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from memflow.client import RunSummary
 from memflow.temporal.service import RPCError, RPCStatusCode
@@ -44,17 +43,18 @@ _STATUSES: Final[Mapping[str, str]] = {
     "timedout": "timed_out",
     "paused": "paused",
 }
-_ORDERS: Final[Mapping[str, Callable[[RunSummary], Any]]] = {
-    "WorkflowId": lambda run: run.id,
-    "RunId": lambda run: run.run_id,
-    "WorkflowType": lambda run: run.type,
-    "ExecutionStatus": lambda run: run.status.value,
-    "StartTime": lambda run: run.started_at,
-    "ExecutionTime": lambda run: run.started_at,
-    "CloseTime": lambda run: run.closed_at,
-    "HistoryLength": lambda run: run.length,
-    "TaskQueue": lambda run: run.task_queue,
+_ORDERS: Final[Mapping[str, str]] = {
+    "WorkflowId": "id",
+    "RunId": "run",
+    "WorkflowType": "type",
+    "ExecutionStatus": "status",
+    "StartTime": "started",
+    "ExecutionTime": "started",
+    "CloseTime": "closed",
+    "HistoryLength": "length",
+    "TaskQueue": "queue",
 }
+"""What Postgres sorts by, in memflow's words. The attributes of records are sorted here."""
 _TOKEN = re.compile(
     r"""
     (?P<space>\s+)
@@ -72,10 +72,16 @@ _KEYWORDS = frozenset({"and", "or", "not", "in", "is", "null", "between", "start
 
 @dataclass(frozen=True)
 class Order:
-    """By what a list is sorted."""
+    """An attribute of records by which a list is sorted; runs without it come last."""
 
-    value: Callable[[RunSummary], Any]
+    attribute: str
     descending: bool
+
+    def sorted(self, runs: list[RunSummary]) -> list[RunSummary]:
+        """The runs in this order."""
+        known = [run for run in runs if run.record.get(self.attribute) is not None]
+        known.sort(key=lambda run: run.record[self.attribute], reverse=self.descending)
+        return known + [run for run in runs if run.record.get(self.attribute) is None]
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class Query:
     """A list filter in memflow's words. `order` None is the usual one: the latest start first."""
 
     where: str | None
-    order: Order | None = None
+    order: str | Order | None = None
     by_status: bool = False
 
 
@@ -96,10 +102,6 @@ def compiled(text: str | None) -> Query:
     if text is None or not text.strip():
         return Query(None)
     return _Reader(_tokens(text)).whole()
-
-
-def _of_record(name: str, run: RunSummary) -> Any:
-    return run.record.get(name)
 
 
 def _refuse(problem: str) -> NoReturn:
@@ -127,7 +129,7 @@ class _Reader:
 
     def whole(self) -> Query:
         where = None if self._is_word("order", "group") else self._either()
-        order: Order | None = None
+        order: str | Order | None = None
         by_status = False
         if self._take_word("group"):
             self._need_word("by")
@@ -141,17 +143,17 @@ class _Reader:
             _refuse(f"expected AND, OR, ORDER BY or the end, found {self._peek()[1]!r}")
         return Query(where, order, by_status)
 
-    def _order(self) -> Order:
+    def _order(self) -> str | Order:
         name = self._name()
-        value: Callable[[RunSummary], Any] | None = _ORDERS.get(name)
-        if value is None:
-            if name in FIELDS:
-                _refuse(f"cannot be ordered by {name}; {', '.join(_ORDERS)} can")
-            value = partial(_of_record, name)
+        field = _ORDERS.get(name)
+        if field is None and name in FIELDS:
+            _refuse(f"cannot be ordered by {name}; {', '.join(_ORDERS)} can")
         descending = self._take_word("desc")
         if not descending:
             self._take_word("asc")
-        return Order(value, descending)
+        if field is None:
+            return Order(name, descending)
+        return f"{field} {'desc' if descending else 'asc'}"
 
     def _either(self) -> str:
         said = self._both()
