@@ -68,6 +68,14 @@ class UpdateHandle(Generic[R_co]):
             f"update {self._id!r} of workflow {self._workflow_id!r} {why}", workflow_id=self._workflow_id, update_id=self._id
         ) from cause
 
+    async def exists(self) -> bool:
+        """Whether it was ever sent to the run, or to one of its chain.
+
+        Raises:
+            WorkflowNotFoundError: there is no such run.
+        """
+        return await self._link.store.knows_update(await self._key())
+
     async def wait(self, *, final: bool, timeout: Duration | None = None) -> Reply:
         """What is known of the update once it is accepted or rejected; with `final`, how it ended."""
         limit = None if timeout is None else to_timedelta(timeout, what="timeout").total_seconds()

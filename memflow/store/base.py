@@ -118,6 +118,10 @@ class Store(Protocol):
         """What people are asked."""
         ...
 
+    async def knows_update(self, update: UpdateKey) -> bool:
+        """Whether the update was ever sent."""
+        ...
+
     async def replies(self, updates: Sequence[UpdateKey]) -> list[Reply]:
         """How far updates are, in the order given."""
         ...

@@ -198,6 +198,9 @@ class PostgresStore:
     def escalations(self) -> EscalationRows:
         return self._escalations
 
+    async def knows_update(self, update: UpdateKey) -> bool:
+        return await questions.knows_update(self._database, self.namespace, update)
+
     async def replies(self, updates: Sequence[UpdateKey]) -> list[Reply]:
         return await questions.replies(self._database, self.namespace, updates)
 

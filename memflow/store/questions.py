@@ -84,6 +84,12 @@ async def answers(database: Database, ids: Sequence[UUID]) -> list[Answer]:
     return [Answer(row["id"], row["outcome"], payload(row["answer"], row["answer_encoding"])) for row in rows]
 
 
+async def knows_update(database: Database, namespace: str, update: UpdateKey) -> bool:
+    """Whether the update was ever sent."""
+    row = await database.row("knows_update", namespace, update.chain, update.update_id)
+    return row is not None and bool(row["known"])
+
+
 async def replies(database: Database, namespace: str, updates: Sequence[UpdateKey]) -> list[Reply]:
     """How far updates are, in the order given."""
     rows = await database.fetch(

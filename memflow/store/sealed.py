@@ -321,6 +321,9 @@ class SealedStore:
     def escalations(self) -> EscalationRows:
         return SealedEscalations(self._store.escalations, self.namespace, self._sealed, self._opened)
 
+    async def knows_update(self, update: UpdateKey) -> bool:
+        return await self._store.knows_update(update)
+
     async def replies(self, updates: Sequence[UpdateKey]) -> list[Reply]:
         found = await self._store.replies(updates)
 

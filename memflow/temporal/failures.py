@@ -54,10 +54,11 @@ def error_of(failure: Failure, codec: Reads) -> errors.FailureError | None:
         case "terminated":
             reason = _fact(facts, "reason")
             error = exceptions.TerminatedError(reason or "Workflow execution terminated", *_values(failure.details, codec))
+            error.reason = reason or None
             return error
         case "timeout":
             return exceptions.TimeoutError(
-                failure.message,
+                _timeout_message(failure),
                 type=_TIMEOUTS.get(_fact(facts, "kind"), exceptions.TimeoutType.START_TO_CLOSE),
                 last_heartbeat_details=_values(failure.details, codec),
             )
@@ -100,6 +101,13 @@ def _activity_message(cause: Failure | None) -> str:
             return "Activity cancelled"
         case _:
             return "Activity task failed"
+
+
+def _timeout_message(failure: Failure) -> str:
+    """Temporal's words for memflow's own; what a program said itself stays."""
+    kind = _fact(failure.facts, "kind")
+    words = "".join(word.capitalize() if word != "to" else "To" for word in kind.split("_"))
+    return f"activity {words} timeout" if kind in _TIMEOUTS and failure.message.startswith(f"{kind} timeout") else failure.message
 
 
 def _child_message(cause: Failure | None) -> str:

@@ -74,6 +74,11 @@ class Questions:
         found = (self._tables.questions.get(id) for id in ids)
         return [Answer(each.id, each.outcome, each.answer) for each in found if each is not None and each.outcome is not None]
 
+    def knows_update(self, key: UpdateKey) -> bool:
+        """Whether the update was ever sent."""
+        tables = self._tables
+        return (key.chain, f"update:{key.update_id}") in tables.requests or (key.chain, key.update_id) in tables.replies
+
     def replies(self, updates: Sequence[UpdateKey]) -> list[Reply]:
         """How far updates are, in the order given."""
         return [self._reply(each) for each in updates]

@@ -235,6 +235,10 @@ class MemoryStore:
     def escalations(self) -> EscalationRows:
         return self._escalations
 
+    async def knows_update(self, update: UpdateKey) -> bool:
+        await self._turn()
+        return self._questions.knows_update(update)
+
     async def replies(self, updates: Sequence[UpdateKey]) -> list[Reply]:
         await self._turn()
         return self._questions.replies(updates)

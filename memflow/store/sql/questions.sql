@@ -44,6 +44,11 @@ select memflow.answer_questions($1::text, $2::uuid[], $3::text[], $4::text[], $5
 -- Those of these queries that are answered.
 select q.id, q.outcome, q.answer_encoding, q.answer from memflow.questions q where q.id = any($1::uuid[]) and q.outcome is not null;
 
+-- name: knows_update :one
+-- Whether an update was ever sent. $1 namespace, $2 chain, $3 update id
+select exists (select from memflow.requests q where q.namespace = $1::text and q.scope = $2::text and q.request_id = 'update:' || $3::text)
+    or exists (select from memflow.replies r where r.namespace = $1::text and r.scope = $2::text and r.update_id = $3::text) as known;
+
 -- name: replies :many
 -- How far updates are, in the order given, and whether there is still a run to answer them.
 -- $1 namespace, $2 workflow ids, $3 chains, $4 update ids

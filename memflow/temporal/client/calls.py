@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -22,7 +22,6 @@ from memflow.temporal.client.errors import (
     WorkflowFailureError,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
     as_rpc_errors,
 )
 from memflow.temporal.client.handle import WorkflowHandle
@@ -47,7 +46,7 @@ from memflow.temporal.client.inputs import (
 )
 from memflow.temporal.client.listing import WorkflowExecutionAsyncIterator, WorkflowExecutionCount, counted
 from memflow.temporal.client.schedule_handle import ScheduleCalls
-from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage
+from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage, update_timeouts
 from memflow.temporal.common import (
     QueryRejectCondition,
     WorkflowIDConflictPolicy,
@@ -70,6 +69,14 @@ from memflow.worker.chains import cron_delay
 
 if TYPE_CHECKING:
     from memflow.temporal.client.client import Client
+
+log = logging.getLogger(__name__)
+
+_BUILT_IN = ("__enhanced_stack_trace", "__stack_trace", "__temporal_workflow_metadata")
+"""Queries that every workflow answers."""
+
+_TERMINATED = "terminated by user via frontend"
+"""What Temporal's server says of a termination without a reason."""
 
 _CONFLICT = {
     WorkflowIDConflictPolicy.UNSPECIFIED: "fail",
@@ -140,7 +147,7 @@ def _cause_of(error: errors.WorkflowFailedError) -> BaseException:
         case Status.TERMINATED:
             reason = cause.reason if isinstance(cause, errors.TerminatedError) else None
             known = cause.details if isinstance(cause, TerminatedError) else ()
-            return TerminatedError(reason or "Workflow terminated", *known)
+            return TerminatedError(reason or _TERMINATED, *known)
         case Status.TIMED_OUT:
             return TimeoutError("Workflow timed out", type=TimeoutType.START_TO_CLOSE, last_heartbeat_details=[])
         case _:
@@ -213,6 +220,8 @@ class Root(ScheduleCalls):
             payloads = codec.payloads.to_payloads(input.start_signal_args)
             options["start_signal_args"] = (stored_signal(Arguments(payloads, input.headers)),)
         if input.cron_schedule:
+            if input.start_delay is not None:
+                raise errors.ConfigurationError("CronSchedule and WorkflowStartDelay may not be used together.")
             options["headers"] = {**options.get("headers", {}), CRON_HEADER: input.cron_schedule}
             options["start_delay"] = cron_delay(input.cron_schedule, await engine.store.now())
         return {name: value for name, value in options.items() if value is not None}
@@ -227,7 +236,10 @@ class Root(ScheduleCalls):
     async def cancel_workflow(self, input: CancelWorkflowInput) -> None:
         handle = await self._target(input.id, input.run_id, input.first_execution_run_id)
         with as_rpc_errors():
-            await handle.cancel(input.reason or None)
+            try:
+                await handle.cancel(input.reason or None)
+            except errors.WorkflowClosedError:
+                log.debug("asked to cancel a workflow that has ended", extra={"workflow_id": input.id})
 
     async def terminate_workflow(self, input: TerminateWorkflowInput) -> None:
         handle = await self._target(input.id, input.run_id, input.first_execution_run_id)
@@ -251,7 +263,7 @@ class Root(ScheduleCalls):
             try:
                 stored = await handle.query(input.query, payload, result_type=Raw, **limit)
             except errors.QueryFailedError as error:
-                raise WorkflowQueryFailedError(_query_message(error)) from error.cause
+                raise WorkflowQueryFailedError(_query_message(error)) from None
         return None if stored is None else client.codec.decode(stored, Any if input.ret_type is None else input.ret_type)
 
     async def _check_status(self, handle: Any, condition: QueryRejectCondition | None) -> None:
@@ -276,7 +288,7 @@ class Root(ScheduleCalls):
         payload = client.codec.write_arguments(input.args, input.headers)
         update_id = input.update_id or str(uuid4())
         final = input.wait_for_stage is WorkflowUpdateStage.COMPLETED
-        with as_rpc_errors(), _update_timeouts():
+        with as_rpc_errors(), update_timeouts():
             await handle.start_update(
                 input.update,
                 payload,
@@ -285,7 +297,9 @@ class Root(ScheduleCalls):
                 result_type=Raw,
                 timeout=input.rpc_timeout,
             )
-        return WorkflowUpdateHandle(client, update_id, input.id, workflow_run_id=run_id, result_type=input.ret_type)
+        return WorkflowUpdateHandle(
+            client, update_id, input.id, workflow_run_id=run_id, result_type=input.ret_type, sent=True
+        )
 
     def fetch_workflow_history_events(self, input: FetchWorkflowHistoryEventsInput) -> WorkflowHistoryEventAsyncIterator:
         return WorkflowHistoryEventAsyncIterator(self._client, input)
@@ -328,10 +342,10 @@ class Root(ScheduleCalls):
                 input.on_start_error(error)
                 raise
             input.on_start(self._started(start, handle))
-            with _update_timeouts():
+            with update_timeouts():
                 await sent.wait(final=final, timeout=input.rpc_timeout)
         return WorkflowUpdateHandle(
-            client, update_id, start.id, workflow_run_id=handle.run_id, result_type=update.ret_type
+            client, update_id, start.id, workflow_run_id=handle.run_id, result_type=update.ret_type, sent=True
         )
 
     async def heartbeat_async_activity(self, input: HeartbeatAsyncActivityInput) -> None:
@@ -355,15 +369,7 @@ def _taken(workflow: str) -> Generator[None]:
     except errors.WorkflowAlreadyStartedError as taken:
         raise WorkflowAlreadyStartedError(
             taken.workflow_id, workflow, run_id=taken.run_id, first_run_id=taken.run_id
-        ) from taken
-
-
-@contextmanager
-def _update_timeouts() -> Generator[None]:
-    try:
-        yield
-    except builtins.TimeoutError as error:
-        raise WorkflowUpdateRPCTimeoutOrCancelledError from error
+        ) from None
 
 
 def _query_message(error: errors.QueryFailedError) -> str:
@@ -373,5 +379,6 @@ def _query_message(error: errors.QueryFailedError) -> str:
         message = cause.message
         if cause.type == "UnknownHandler":
             said, listed, names = message.partition("known queries: ")
-            message = said[:1].upper() + said[1:] + listed + names.replace(", ", " ")
+            known = {name for name in names.strip("[]").split(", ") if name}
+            message = f"{said[:1].upper()}{said[1:]}{listed}[{' '.join(sorted(known.union(_BUILT_IN)))}]"
     return message

@@ -48,7 +48,7 @@ class WorkflowQueryRejectedError(TemporalError):
     """The workflow's status is one of those that do not answer this query."""
 
     def __init__(self, status: WorkflowExecutionStatus | None) -> None:
-        super().__init__(f"Query rejected, status: {status.name if status is not None else None}")
+        super().__init__(f"Query rejected, status: {status}")
         self._status = status
 
     @property
@@ -161,14 +161,21 @@ def as_rpc_errors() -> Generator[None]:
     except TemporalError:
         raise
     except errors.WorkflowNotFoundError as error:
-        raise rpc_error(RPCStatusCode.NOT_FOUND, f"workflow not found for ID: {error.workflow_id}") from error
-    except errors.WorkflowClosedError as error:
-        raise rpc_error(RPCStatusCode.NOT_FOUND, "workflow execution already completed") from error
+        # Temporal's errors of calls have no cause; what memflow's says of these stands in the message.
+        raise rpc_error(RPCStatusCode.NOT_FOUND, _not_found(error)) from None
+    except errors.WorkflowClosedError:
+        raise rpc_error(RPCStatusCode.NOT_FOUND, "workflow execution already completed") from None
     except errors.ConfigurationError as error:
-        raise rpc_error(RPCStatusCode.INVALID_ARGUMENT, str(error)) from error
+        raise rpc_error(RPCStatusCode.INVALID_ARGUMENT, str(error)) from None
     except errors.OutcomeUnknownError as error:
         raise rpc_error(RPCStatusCode.UNKNOWN, str(error)) from error
     except errors.DatabaseError as error:
         raise rpc_error(RPCStatusCode.UNAVAILABLE, str(error)) from error
-    except builtins.TimeoutError as error:
-        raise rpc_error(RPCStatusCode.DEADLINE_EXCEEDED, "Timeout expired") from error
+    except builtins.TimeoutError:
+        raise rpc_error(RPCStatusCode.DEADLINE_EXCEEDED, "Timeout expired") from None
+
+
+def _not_found(error: errors.WorkflowNotFoundError) -> str:
+    if error.run_id is None:
+        return f"workflow not found for ID: {error.workflow_id}"
+    return f'workflow execution not found for workflow ID "{error.workflow_id}" and run ID "{error.run_id}"'

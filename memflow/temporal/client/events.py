@@ -68,6 +68,7 @@ class _Writer:
         self._codec = codec
         self._events: list[HistoryEvent] = []
         self._scheduled: dict[int, int] = {}     # op -> the event that asked
+        self._children: set[int] = set()         # ops of children whose start has been told
         self._accepted: dict[str, int] = {}      # update id -> the event that accepted it
 
     def write(self, journal: Sequence[HistoryEntry]) -> list[HistoryEvent]:
@@ -170,7 +171,7 @@ class _Writer:
             case arrivals.ActivityCancelled():
                 self._add(T.EVENT_TYPE_ACTIVITY_TASK_CANCELED, at, each, scheduled_event_id=scheduled)
             case arrivals.ChildStarted():
-                self._add(T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED, at, each, initiated_event_id=scheduled)
+                self._child_begun(op, at, each)
             case arrivals.ChildNotStarted(workflow_id=taken):
                 self._add(
                     T.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED,
@@ -180,6 +181,7 @@ class _Writer:
                     initiated_event_id=scheduled,
                 )
             case arrivals.ChildCompleted(result=result):
+                self._child_begun(op, at)
                 self._add(
                     T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED,
                     at,
@@ -188,6 +190,7 @@ class _Writer:
                     initiated_event_id=scheduled,
                 )
             case arrivals.ChildFailed(failure=failure):
+                self._child_begun(op, at)
                 cause = failure.cause or failure
                 kind = {
                     "timeout": T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT,
@@ -195,9 +198,18 @@ class _Writer:
                 }.get(cause.kind, T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED)
                 self._add(kind, at, each, failure=message_of(cause), initiated_event_id=scheduled)
             case arrivals.ChildCancelled():
+                self._child_begun(op, at)
                 self._add(T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED, at, each, initiated_event_id=scheduled)
             case _:
                 self._marker(each)
+
+    def _child_begun(self, op: int, at: datetime, entry: HistoryEntry | None = None) -> None:
+        """A child's start, once: memflow journals it only where the code waits for it."""
+        if op not in self._children:
+            self._children.add(op)
+            self._add(
+                T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED, at, entry, initiated_event_id=self._scheduled.get(op)
+            )
 
     def _begun(self, at: datetime, scheduled: int | None) -> int:
         return self._add(T.EVENT_TYPE_ACTIVITY_TASK_STARTED, at, None, scheduled_event_id=scheduled)

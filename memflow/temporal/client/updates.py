@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -13,8 +14,10 @@ from memflow.temporal.client.errors import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
     as_rpc_errors,
+    rpc_error,
 )
 from memflow.temporal.exceptions import ApplicationError
+from memflow.temporal.service import RPCStatusCode
 from memflow.temporal.stored import Raw
 
 if TYPE_CHECKING:
@@ -45,8 +48,10 @@ class WorkflowUpdateHandle(Generic[R]):
         *,
         workflow_run_id: str | None = None,
         result_type: Any = None,
+        sent: bool = False,
     ) -> None:
         self._client = client
+        self._sent = sent
         self._id = id
         self._workflow_id = workflow_id
         self._workflow_run_id = workflow_run_id
@@ -82,15 +87,26 @@ class WorkflowUpdateHandle(Generic[R]):
         """
         engine = await self._client.engine()
         handle: Any = engine.get_handle(self._workflow_id, self._workflow_run_id).get_update_handle(self._id, result_type=Raw)
-        with as_rpc_errors():
+        with as_rpc_errors(), update_timeouts():
+            if not self._sent and not await handle.exists():
+                raise rpc_error(RPCStatusCode.NOT_FOUND, f'update "{self._id}" not found')
+            self._sent = True
             try:
                 stored = await handle.result(rpc_timeout)
             except errors.UpdateFailedError as error:
-                raise WorkflowUpdateFailedError(failure_of_update(error)) from error.cause
-            except builtins.TimeoutError as error:
-                raise WorkflowUpdateRPCTimeoutOrCancelledError from error
+                failed = WorkflowUpdateFailedError(failure_of_update(error))
+                raise failed from failed.cause
         result: R = None if stored is None else self._client.codec.decode(stored, _hint(self._result_type))  # type: ignore[assignment]
         return result
+
+
+@contextmanager
+def update_timeouts() -> Generator[None]:
+    """A wait inside whose time is up comes out as Temporal's error of it."""
+    try:
+        yield
+    except builtins.TimeoutError:
+        raise WorkflowUpdateRPCTimeoutOrCancelledError from rpc_error(RPCStatusCode.CANCELLED, "Timeout expired")
 
 
 def failure_of_update(error: errors.UpdateFailedError) -> BaseException:
@@ -102,9 +118,11 @@ def failure_of_update(error: errors.UpdateFailedError) -> BaseException:
             type=WORKFLOW_CLOSED,
             non_retryable=True,
         )
-    if isinstance(cause, ApplicationError) and cause.type == "UnknownHandler":
-        known = ApplicationError(cause.message[:1].upper() + cause.message[1:], type="RuntimeError")
-        return known
+    if isinstance(cause, errors.ApplicationError) and cause.type == "UnknownHandler":
+        said, _, names = cause.message.partition(", known updates: ")
+        known = names.strip("[]").replace(", ", " ")
+        message = f"{said[:1].upper()}{said[1:]}, and there is no dynamic handler. known updates: [{known}]"
+        return ApplicationError(message, type="RuntimeError")
     return cause
 
 
