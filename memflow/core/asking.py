@@ -110,6 +110,10 @@ class Asking(ABC):
             self._random = random_of(self._seed)
         return self._random
 
+    def draw_from(self, random: Random) -> None:
+        """Take chance from elsewhere: for a history that another engine recorded, which seeds in its own way."""
+        self._seed, self._random = self.info.run_id, random
+
     @property
     def refusing(self) -> bool:
         """Whether the code is being unwound, so that nothing is asked any more."""

@@ -145,7 +145,7 @@ def described_by(converter: DataConverter, error: BaseException) -> Failure | No
     message = Message()
     try:
         converter.failure_converter.to_failure(error, converter.payload_converter, message)
-        return _failure_of(message)
+        return failure_in(message)
     except Exception:
         log.exception("the failure converter could not describe a %s; it is described without", type(error).__name__)
         return None
@@ -221,13 +221,14 @@ def _load(details: Stored | None, into: list[Payload]) -> None:
         into.extend(loaded_arguments(details).payloads)
 
 
-def _failure_of(message: Message) -> Failure:
+def failure_in(message: Message) -> Failure:
+    """A message as a failure of memflow's."""
     from memflow.temporal.stored import Arguments, header_text, stored_arguments
 
     facts: dict[str, str | int | None] = {}
     if message.HasField("encoded_attributes"):
         facts[_MESSAGE] = header_text(message.encoded_attributes)
-    cause = None if message.cause_ is None else _failure_of(message.cause_)
+    cause = None if message.cause_ is None else failure_in(message.cause_)
     stack = message.stack_trace or None
     if message.HasField("canceled_failure_info"):
         details = message.canceled_failure_info.details.payloads

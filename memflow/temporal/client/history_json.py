@@ -13,6 +13,7 @@ from memflow.temporal.api.enums.v1 import EventType
 from memflow.temporal.api.failure.v1 import Failure
 from memflow.temporal.api.history.v1 import ATTRIBUTES, HistoryEvent
 from memflow.temporal.arguments import is_list
+from memflow.temporal.client.failure_json import failure_from_json, failure_to_json, payload_from_json, payload_to_json
 
 
 def event_to_json(event: HistoryEvent) -> dict[str, Any]:
@@ -79,19 +80,16 @@ def _plain(value: Any) -> Any:
         case Payloads():
             return {"payloads": [_plain(each) for each in value.payloads]}
         case Payload():
-            return {
-                "metadata": {name: b64encode(each).decode() for name, each in value.metadata.items()},
-                "data": b64encode(value.data).decode(),
-            }
+            return payload_to_json(value)
         case Failure():
-            return _failure(value)
+            return failure_to_json(value)
         case timedelta():
             return f"{value.total_seconds():g}s"
         case datetime():
             return _time(value)
         case Mapping():
             named = cast("Mapping[str, Any]", value)
-            return {_camel(name): _plain(each) for name, each in named.items()}
+            return {_camel(name): _named(name, each) for name, each in named.items()}
         case list() | tuple():
             return [_plain(each) for each in cast("Sequence[Any]", value)]
         case int() if not isinstance(value, bool) and value > 2**31:
@@ -100,29 +98,27 @@ def _plain(value: Any) -> Any:
             return value
 
 
-def _failure(failure: Failure) -> dict[str, Any]:
-    body: dict[str, Any] = {"message": failure.message, "source": failure.source, "stackTrace": failure.stack_trace}
-    if failure.HasField("application_failure_info"):
-        info = failure.application_failure_info
-        body["applicationFailureInfo"] = {"type": info.type, "nonRetryable": info.non_retryable}
-    if failure.HasField("timeout_failure_info"):
-        body["timeoutFailureInfo"] = {"timeoutType": failure.timeout_failure_info.timeout_type}
-    if failure.HasField("canceled_failure_info"):
-        body["canceledFailureInfo"] = {}
-    if failure.HasField("cause"):
-        body["cause"] = _failure(failure.cause)
-    return body
+_BY_NAME = frozenset({"fields", "indexedFields", "details"})
+"""Objects whose names are the program's own: memos, headers, search attributes, details of markers."""
+
+
+def _named(name: str, value: Any) -> Any:
+    if _camel(name) in _BY_NAME and isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in cast("Mapping[str, Any]", value).items()}
+    return _plain(value)
 
 
 def _read(value: Any, *, key: str = "") -> Any:
     match value:
         case {"payloads": list()} as body:
             return Payloads(payloads=[_read(each) for each in cast("list[Any]", body["payloads"])])
-        case {"metadata": {**metadata}, **rest} if set(rest) <= {"data"}:
-            return Payload(
-                metadata={str(name): b64decode(str(each)) for name, each in metadata.items()},
-                data=b64decode(str(rest.get("data", ""))),
-            )
+        case {"metadata": {}, **rest} if set(rest) <= {"data"}:
+            return payload_from_json(cast("Mapping[str, Any]", value))
+        case Mapping() if key == "failure":
+            return failure_from_json(cast("Mapping[str, Any]", value))
+        case Mapping() if key in _BY_NAME:
+            named = cast("Mapping[str, Any]", value)
+            return {str(name): _read(each) for name, each in named.items()}
         case Mapping():
             named = cast("Mapping[str, Any]", value)
             return {_snake(name): _read(each, key=name) for name, each in named.items()}

@@ -1,189 +1,306 @@
-"""Temporal's own histories as memflow's journal: enough of them that simple workflows replay.
+"""Temporal's own histories as memflow's values: workflow tasks with what each brought, and with what the code asked in it.
 
-Events name what they answer by event ids, memflow by the number of the operation; the two are matched here in the order in
-which the code asked. Workflow tasks are the borders of turns.
+Events name what they answer by event ids, memflow by the number of the operation: `Ops` says which is which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
 
-from memflow.core import arrivals, interrupts
-from memflow.core.entries import Entry, JournalEntry
+from memflow.core import arrivals
+from memflow.core.arrivals import Arrival
+from memflow.core.definition import RunInfo
 from memflow.failure import Failure
-from memflow.names import child_run_id
-from memflow.options import ActivityOptions, ChildOptions
 from memflow.payload import NO_ARGUMENTS, NOTHING
 from memflow.payload import Payload as Stored
-from memflow.temporal.api.common.v1 import Payloads
+from memflow.temporal.api.common.v1 import Payload, Payloads
 from memflow.temporal.api.enums.v1 import EventType as T
+from memflow.temporal.api.failure.v1 import Failure as Message
 from memflow.temporal.api.history.v1 import HistoryEvent
+from memflow.temporal.client.failure_json import retry_state_of, seconds_of
+from memflow.temporal.common import RetryPolicy
+from memflow.temporal.failures import failure_in
+from memflow.temporal.startup import Startup
 from memflow.temporal.stored import Arguments, stored, stored_arguments, stored_signal
 from memflow.temporal.workflow import NondeterminismError
 
-_SKIPPED = frozenset(
+COMMANDS: Final = frozenset(
     {
-        T.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
-        T.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
-        T.EVENT_TYPE_WORKFLOW_TASK_FAILED,
-        T.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
-        T.EVENT_TYPE_ACTIVITY_TASK_STARTED,
-        T.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED,
-        T.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
+        T.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
+        T.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED,
+        T.EVENT_TYPE_TIMER_STARTED,
+        T.EVENT_TYPE_TIMER_CANCELED,
+        T.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED,
+        T.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
+        T.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
+        T.EVENT_TYPE_MARKER_RECORDED,
         T.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
         T.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED,
+        T.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
+        T.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED,
+        T.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
+        T.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
+        T.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
+        T.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW,
     }
 )
+"""Events that the code of a workflow task asked for."""
+
+_TASKS: Final = frozenset(
+    {
+        T.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
+        T.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+        T.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
+    }
+)
+_UNHEARD: Final = frozenset(
+    {
+        T.EVENT_TYPE_ACTIVITY_TASK_STARTED,
+        T.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
+        T.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT,
+    }
+)
+"""Events of which code hears nothing."""
+
+LOCAL_ACTIVITY: Final = "core_local_activity"
+PATCH: Final = "core_patch"
+PATCHES_ATTRIBUTE: Final = "TemporalChangeVersion"
+"""The search attribute that goes with each marker of a patch."""
 
 
-def journal_of(events: Sequence[HistoryEvent]) -> list[JournalEntry]:
-    """The journal of a history.
+@dataclass
+class Task:
+    """One workflow task that was completed."""
+
+    at: datetime
+    started_id: int
+    arrived: list[HistoryEvent]
+    asked: list[HistoryEvent] = field(default_factory=list[HistoryEvent])
+
+
+def tasks_of(events: Sequence[HistoryEvent]) -> list[Task]:
+    """The completed workflow tasks of a history. What came after the last belongs to none."""
+    tasks: list[Task] = []
+    waiting: list[HistoryEvent] = []
+    begun: HistoryEvent | None = None
+    for event in events:
+        kind = event.event_type
+        if kind is T.EVENT_TYPE_WORKFLOW_TASK_STARTED:
+            begun = event
+        elif kind is T.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+            assert begun is not None, "a workflow task is started before it is completed"
+            tasks.append(Task(begun.event_time, begun.event_id, waiting))
+            waiting = []
+        elif kind in COMMANDS and tasks:
+            tasks[-1].asked.append(event)
+        elif kind not in _TASKS and kind not in _UNHEARD:
+            waiting.append(event)
+    return tasks
+
+
+def patches_of(events: Sequence[HistoryEvent]) -> dict[str, bool]:
+    """The patches that a history marks, and whether as deprecated."""
+    marks = (patch_in(event) for event in events if event.event_type is T.EVENT_TYPE_MARKER_RECORDED)
+    return {mark[0]: mark[1] for mark in marks if mark is not None}
+
+
+def patch_in(event: HistoryEvent) -> tuple[str, bool] | None:
+    """The patch that a marker is about, and whether it is deprecated."""
+    if event.attributes.get("marker_name") != PATCH:
+        return None
+    details: Mapping[str, Any] = event.attributes.get("details") or {}
+    body = _json(details.get("patch-data") or details.get("patch_data"))
+    if "id" in body:
+        return str(body["id"]), bool(body.get("deprecated"))
+    return str(_json(details.get("patch_id"))), bool(_json(details.get("deprecated")))   # as older SDKs wrote it
+
+
+@dataclass(frozen=True)
+class LocalEnd:
+    """How a local activity ended: the `number`-th activity, local or not, that the code asked for."""
+
+    number: int
+    name: str
+    result: Stored
+    failure: Failure | None
+
+    def arrival(self, op: int) -> Arrival:
+        """This as the answer to the activity of that op."""
+        if self.failure is None:
+            return arrivals.ActivityCompleted(op, self.result)
+        wrapped = Failure("activity", self.failure.message, cause=self.failure, facts={"activity": self.name, "activity_id": str(op)})
+        return arrivals.ActivityFailed(op, wrapped)
+
+
+def local_end_in(event: HistoryEvent) -> LocalEnd | None:
+    """What the marker of a local activity tells."""
+    if event.attributes.get("marker_name") != LOCAL_ACTIVITY:
+        return None
+    details: Mapping[str, Any] = event.attributes.get("details") or {}
+    facts: Mapping[str, Any] = _json(details.get("data"))
+    failure = event.attributes.get("failure")
+    return LocalEnd(
+        int(facts.get("seq", 0)),
+        str(facts.get("activity_type", "")),
+        _result(details.get("result")),
+        failure_in(failure) if isinstance(failure, Message) else None,
+    )
+
+
+class Ops:
+    """Which op an event stands for."""
+
+    def __init__(self) -> None:
+        self._ops: dict[int, int] = {}
+
+    def learn(self, event: HistoryEvent, op: int) -> None:
+        """This event is the code's op."""
+        self._ops[event.event_id] = op
+
+    def find(self, event: HistoryEvent, name: str) -> int:
+        """The op of the event that `event` names in that attribute.
+
+        Raises:
+            NondeterminismError: there is none.
+        """
+        asked = int(event.attributes.get(name, 0) or 0)
+        op = self._ops.get(asked)
+        if op is None:
+            raise NondeterminismError(
+                f"[TMPRL1100] Nondeterminism error: {said(event)} answers event {asked}, which the code did not ask for"
+            )
+        return op
+
+
+def said(event: HistoryEvent) -> str:
+    """An event in an error."""
+    name = event.event_type.name.removeprefix("EVENT_TYPE_").lower()
+    told = event.attributes.get("activity_type") or event.attributes.get("workflow_type") or {}
+    what = told.get("name") or event.attributes.get("marker_name") or event.attributes.get("signal_name") or ""
+    return f"event {event.event_id} ({name}{f' {what}' if what else ''})"
+
+
+def arrival_of(event: HistoryEvent, ops: Ops) -> Arrival:
+    """What an event brings.
 
     Raises:
-        NondeterminismError: it holds events that have no counterpart here; the message names the kind.
+        NondeterminismError: nobody asked for what it answers, or memflow has no counterpart; the message names the kind.
     """
-    return _Reader(events).read()
+    told = event.attributes
+    match event.event_type:
+        case T.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+            return arrivals.RunStarted(_arguments(told.get("input"), told.get("header")))
+        case T.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+            sent = Arguments(_payloads(told.get("input")), _headers(told.get("header")))
+            return arrivals.SignalReceived(str(told["signal_name"]), stored_signal(sent))
+        case T.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+            return arrivals.CancelRequested(str(told.get("cause") or "") or None)
+        case T.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
+            request: Mapping[str, Any] = told.get("accepted_request") or {}
+            input: Mapping[str, Any] = request.get("input") or {}
+            arguments = _arguments(input.get("args"), input.get("header"))
+            return arrivals.UpdateReceived(update_id_of(event), str(input.get("name", "")), arguments)
+        case T.EVENT_TYPE_TIMER_FIRED:
+            return arrivals.TimerFired(ops.find(event, "started_event_id"))
+        case _:
+            return _answer(event, ops)
 
 
-class _Reader:
-    def __init__(self, events: Sequence[HistoryEvent]) -> None:
-        self._events = events
-        self._journal: list[JournalEntry] = []
-        self._ops: dict[int, int] = {}           # event id -> op
-        self._op = 0
-        self._turn = 0
-        self._at = events[0].event_time if events else datetime.min
-        self._pending: list[Entry] = []          # arrivals that wait for the next task
-        self._run_id = str(events[0].attributes.get("original_execution_run_id", "")) if events else ""
-
-    def read(self) -> list[JournalEntry]:
-        completed = self._completed_tasks()
-        for event in self._events:
-            if event.event_type is T.EVENT_TYPE_WORKFLOW_TASK_STARTED:
-                if event.event_id in completed:
-                    self._begin_turn(event.event_time)
-                continue
-            if event.event_type in _SKIPPED:
-                continue
-            arrival = self._arrival(event)
-            if arrival is not None:
-                self._pending.append(arrival)
-                continue
-            asked = self._interrupt(event)
-            if asked is not None:
-                self._write(asked)
-        return self._journal
-
-    def _completed_tasks(self) -> set[int]:
-        done = T.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
-        return {int(event.attributes.get("started_event_id", 0)) for event in self._events if event.event_type is done}
-
-    def _begin_turn(self, at: datetime) -> None:
-        self._at = at
-        for arrival in self._pending:
-            self._write(arrival)
-        self._pending.clear()
-        self._turn += 1
-
-    def _write(self, entry: Entry) -> None:
-        turn = self._turn + 1 if isinstance(entry, arrivals.Arrival) else self._turn
-        self._journal.append(JournalEntry(len(self._journal) + 1, turn, self._at, entry))
-
-    def _next(self, event: HistoryEvent) -> int:
-        self._op += 1
-        self._ops[event.event_id] = self._op
-        return self._op
-
-    def _answered(self, event: HistoryEvent, *names: str) -> int:
-        for name in names:
-            op = self._ops.get(int(event.attributes.get(name, 0) or 0))
-            if op is not None:
-                return op
-        raise NondeterminismError(f"event {event.event_id} ({event.event_type.name}) answers an event that is not there")
-
-    def _arrival(self, event: HistoryEvent) -> Entry | None:
-        told = event.attributes
-        match event.event_type:
-            case T.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
-                return arrivals.RunStarted(_arguments(told.get("input")))
-            case T.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
-                payloads = _payloads(told.get("input"))
-                return arrivals.SignalReceived(str(told["signal_name"]), stored_signal(Arguments(payloads)))
-            case T.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
-                return arrivals.CancelRequested(told.get("cause"))
-            case T.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
-                return arrivals.ActivityCompleted(self._answered(event, "scheduled_event_id"), _result(told.get("result")))
-            case T.EVENT_TYPE_ACTIVITY_TASK_FAILED:
-                return arrivals.ActivityFailed(self._answered(event, "scheduled_event_id"), _failure(told, "activity"))
-            case T.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
-                return arrivals.ActivityTimedOut(self._answered(event, "scheduled_event_id"), _failure(told, "activity"))
-            case T.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
-                return arrivals.ActivityCancelled(self._answered(event, "scheduled_event_id"), Failure("cancelled", "Cancelled"))
-            case T.EVENT_TYPE_TIMER_FIRED:
-                return arrivals.TimerFired(self._answered(event, "started_event_id"))
-            case T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
-                return arrivals.ChildStarted(self._answered(event, "initiated_event_id"))
-            case T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED:
-                return arrivals.ChildCompleted(self._answered(event, "initiated_event_id"), _result(told.get("result")))
-            case T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED:
-                return arrivals.ChildFailed(self._answered(event, "initiated_event_id"), _failure(told, "child"))
-            case _:
-                return None
-
-    def _interrupt(self, event: HistoryEvent) -> Entry | None:
-        told = event.attributes
-        match event.event_type:
-            case T.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
-                op = self._next(event)
-                input = _arguments(told.get("input"))
-                return interrupts.ScheduleActivity(op, _named(told, "activity_type"), input, ActivityOptions())
-            case T.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED:
-                return interrupts.CancelActivity(self._answered(event, "scheduled_event_id"))
-            case T.EVENT_TYPE_TIMER_STARTED:
-                due = self._at + _duration(str(told.get("start_to_fire_timeout", "0s")))
-                return interrupts.StartTimer(self._next(event), due)
-            case T.EVENT_TYPE_TIMER_CANCELED:
-                return interrupts.CancelTimer(self._answered(event, "started_event_id"))
-            case T.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
-                op = self._next(event)
-                return interrupts.StartChild(
-                    op,
-                    _named(told, "workflow_type"),
-                    str(told.get("workflow_id", "")),
-                    child_run_id(self._run_id, op),
-                    _arguments(told.get("input")),
-                    ChildOptions(),
-                    announce=True,
-                )
-            case T.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
-                return interrupts.Complete(_result(told.get("result")))
-            case T.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
-                return interrupts.Fail(_failure(told, "application"))
-            case T.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:
-                return interrupts.Cancelled(Failure("cancelled", "Cancelled"))
-            case T.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
-                return interrupts.ContinueAsNew(_arguments(told.get("input")))
-            case T.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED | T.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
-                return None
-            case _:
-                raise NondeterminismError(
-                    f"event {event.event_id}: histories with {event.event_type.name} cannot be imported; record one with memflow"
-                )
+def _answer(event: HistoryEvent, ops: Ops) -> Arrival:
+    told = event.attributes
+    match event.event_type:
+        case T.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+            return arrivals.ActivityCompleted(ops.find(event, "scheduled_event_id"), _result(told.get("result")))
+        case T.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+            op = ops.find(event, "scheduled_event_id")
+            return arrivals.ActivityFailed(op, _failure(event, "activity", op))
+        case T.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+            op = ops.find(event, "scheduled_event_id")
+            return arrivals.ActivityTimedOut(op, _failure(event, "activity", op))
+        case T.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+            return arrivals.ActivityCancelled(ops.find(event, "scheduled_event_id"), _cancelled(told))
+        case T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+            return arrivals.ChildStarted(ops.find(event, "initiated_event_id"))
+        case T.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED:
+            taken = str(told.get("workflow_id", ""))
+            return arrivals.ChildNotStarted(ops.find(event, "initiated_event_id"), taken, None)
+        case T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED:
+            return arrivals.ChildCompleted(ops.find(event, "initiated_event_id"), _result(told.get("result")))
+        case T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED:
+            op = ops.find(event, "initiated_event_id")
+            return arrivals.ChildFailed(op, _failure(event, "child", op))
+        case T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED:
+            return arrivals.ChildCancelled(ops.find(event, "initiated_event_id"), _cancelled(told))
+        case T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT:
+            op = ops.find(event, "initiated_event_id")
+            return arrivals.ChildFailed(op, _child(event, Failure("timeout", "Timed out", facts={"kind": "start_to_close"})))
+        case T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED:
+            op = ops.find(event, "initiated_event_id")
+            return arrivals.ChildFailed(op, _child(event, Failure("terminated", "Terminated")))
+        case _:
+            raise NondeterminismError(
+                f"event {event.event_id}: histories with {event.event_type.name} cannot be replayed here; record one with memflow"
+            )
 
 
-def _named(told: Any, field: str) -> str:
-    return str(told.get(field, {}).get("name", ""))
+def update_id_of(event: HistoryEvent) -> str:
+    """The update that an event is about."""
+    told = event.attributes
+    meta: Mapping[str, Any] = told.get("meta") or (told.get("accepted_request") or {}).get("meta") or {}
+    return str(meta.get("update_id") or told.get("protocol_instance_id") or "")
 
 
-def _payloads(value: Any) -> list[Any]:
+def run_info(namespace: str, workflow_id: str, run_id: str, started: HistoryEvent) -> RunInfo:
+    """What the first event says of a run."""
+    told = started.attributes
+    parent: Mapping[str, Any] = told.get("parent_workflow_execution") or {}
+    root: Mapping[str, Any] = told.get("root_workflow_execution") or {}
+    startup = Startup(
+        str(told.get("cron_schedule") or ""),
+        _duration(told.get("workflow_execution_timeout")),
+        _duration(told.get("workflow_run_timeout")),
+        _duration(told.get("workflow_task_timeout")),
+        _retry_policy(told.get("retry_policy")),
+        root=(str(root["run_id"]), str(root["workflow_id"])) if root.get("run_id") else None,
+    )
+    attributes: Mapping[str, Any] = (told.get("search_attributes") or {}).get("indexed_fields") or {}
+    memo: Mapping[str, Any] = (told.get("memo") or {}).get("fields") or {}
+    return RunInfo(
+        namespace,
+        workflow_id,
+        run_id,
+        str((told.get("workflow_type") or {}).get("name", "")),
+        str((told.get("task_queue") or {}).get("name", "")),
+        started.event_time,
+        int(told.get("attempt", 1) or 1),
+        str(told.get("first_execution_run_id", "") or run_id),
+        str(parent.get("workflow_id") or "") or None,
+        str(parent.get("run_id") or "") or None,
+        startup.headers() or None,
+        str(told.get("continued_execution_run_id") or "") or None,
+        _document(attributes),
+        _document(memo),
+    )
+
+
+# ------------------------------------------------------------------------------------------------- values
+
+
+def _payloads(value: Any) -> list[Payload]:
     return list(value.payloads) if isinstance(value, Payloads) else []
 
 
-def _arguments(value: Any) -> Stored:
-    payloads = _payloads(value)
-    return stored_arguments(Arguments(payloads)) if payloads else NO_ARGUMENTS
+def _headers(value: Any) -> Mapping[str, Payload]:
+    return dict((value or {}).get("fields") or {})
+
+
+def _arguments(value: Any, header: Any = None) -> Stored:
+    payloads, headers = _payloads(value), _headers(header)
+    return stored_arguments(Arguments(payloads, headers)) if payloads or headers else NO_ARGUMENTS
 
 
 def _result(value: Any) -> Stored:
@@ -191,12 +308,59 @@ def _result(value: Any) -> Stored:
     return stored(payloads[0]) if payloads else NOTHING
 
 
-def _failure(told: Any, kind: Any) -> Failure:
-    body: Any = told.get("failure") or {}
-    info: Any = body.get("application_failure_info") or {}
-    inner = Failure("application", str(body.get("message", "")), type=info.get("type"))
-    return inner if kind == "application" else Failure(kind, str(body.get("message", "")), cause=inner)
+def _json(value: Any) -> Any:
+    payloads = _payloads(value)
+    return json.loads(payloads[0].data) if payloads else {}
 
 
-def _duration(text: str) -> timedelta:
-    return timedelta(seconds=float(text.rstrip("s") or 0))
+def _document(fields: Mapping[str, Any]) -> Stored | None:
+    """Payloads by name as one object of plain JSON; what is no JSON is left out."""
+    plain = {
+        name: json.loads(each.data)
+        for name, each in fields.items()
+        if isinstance(each, Payload) and each.data and each.metadata.get("encoding", b"").startswith(b"json/")
+    }
+    return Stored(json.dumps(plain).encode()) if plain else None
+
+
+def _duration(text: Any) -> Any:
+    return (seconds_of(text) or None) if text else None
+
+
+def _retry_policy(body: Any) -> RetryPolicy | None:
+    if not body:
+        return None
+    return RetryPolicy(
+        initial_interval=seconds_of(body.get("initial_interval") or "1s"),
+        backoff_coefficient=float(body.get("backoff_coefficient") or 2.0),
+        maximum_interval=_duration(body.get("maximum_interval")),
+        maximum_attempts=int(body.get("maximum_attempts") or 0),
+        non_retryable_error_types=body.get("non_retryable_error_types"),
+    )
+
+
+def _failure(event: HistoryEvent, kind: Any, op: int) -> Failure:
+    told = event.attributes
+    message = told.get("failure")
+    inner = failure_in(message) if isinstance(message, Message) else Failure("application", "")
+    state = retry_state_of(told.get("retry_state"))
+    facts: dict[str, str | int | None] = {"retry_state": None if state is None else int(state)}
+    if kind == "activity":
+        return Failure(kind, inner.message, cause=inner, facts={**facts, "activity_id": str(op)})
+    return _child(event, inner, facts)
+
+
+def _child(event: HistoryEvent, inner: Failure, facts: Mapping[str, str | int | None] | None = None) -> Failure:
+    told = event.attributes
+    run: Mapping[str, Any] = told.get("workflow_execution") or {}
+    named: dict[str, str | int | None] = {
+        "workflow": str((told.get("workflow_type") or {}).get("name", "")),
+        "workflow_id": str(run.get("workflow_id", "")),
+        "run_id": str(run.get("run_id", "")),
+    }
+    return Failure("child", inner.message, cause=inner, facts={**named, **(facts or {})})
+
+
+def _cancelled(told: Mapping[str, Any]) -> Failure:
+    payloads = _payloads(told.get("details"))
+    return Failure("cancelled", "Cancelled", details=stored_arguments(Arguments(payloads)) if payloads else None)

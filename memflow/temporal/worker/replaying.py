@@ -10,7 +10,6 @@ from typing import Any, Final, cast
 from typing_extensions import TypedDict, Unpack
 
 from memflow import errors
-from memflow.core.definition import RunInfo
 from memflow.core.entries import JournalEntry
 from memflow.core.journal import rebuild
 from memflow.core.replay import TurnFailed
@@ -20,7 +19,8 @@ from memflow.temporal.converter import DataConverter
 from memflow.temporal.interception import Interceptor
 from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.stored import ConvertingCodec
-from memflow.temporal.worker.imported import journal_of
+from memflow.temporal.worker.guiding import replay_guided
+from memflow.temporal.worker.imported import run_info
 from memflow.temporal.worker.plugins import Plugin
 from memflow.temporal.worker.runners import UnsandboxedWorkflowRunner, WorkflowRunner
 from memflow.temporal.worker.turning import DYNAMIC, settings_of, workflow_definitions
@@ -160,19 +160,16 @@ class Replayer:
             known = ", ".join(sorted(self._definitions))
             missing = f"Workflow class {name} is not registered on this worker, available workflows: {known}"
             return WorkflowReplayResult(history, NondeterminismError(missing))
-        journal = _journal(history)
-        info = RunInfo(
-            self._config["namespace"],
-            history.workflow_id,
-            history.run_id,
-            name,
-            str(started.attributes.get("task_queue", {}).get("name", "")),
-            started.event_time,
-            int(started.attributes.get("attempt", 1) or 1),
-            str(started.attributes.get("first_execution_run_id", "") or history.run_id),
-        )
+        run_id = history.run_id
+        info = run_info(self._config["namespace"], history.workflow_id, run_id, started)
         try:
-            rebuild(definition, info, self._codec, journal).close()
+            own = _own_journal(history)
+            if own:
+                rebuild(definition, info, self._codec, own).close()
+            else:
+                replay_guided(definition, info, self._codec, history.events)
+        except NondeterminismError as error:
+            return WorkflowReplayResult(history, error)
         except errors.NondeterminismError as error:
             failure = NondeterminismError(str(error))
             failure.__cause__ = error
@@ -184,12 +181,9 @@ class Replayer:
         return WorkflowReplayResult(history, None)
 
 
-def _journal(history: WorkflowHistory) -> list[JournalEntry]:
-    """The entries that the events stand for: memflow's own, or made from those of Temporal's JSON."""
-    own = [entry for event in history.events for entry in event.entries]
-    if own:
-        return sorted(own, key=lambda entry: entry.seq)
-    return journal_of(history.events)
+def _own_journal(history: WorkflowHistory) -> list[JournalEntry]:
+    """The entries of memflow's own journal; none in a history of Temporal's."""
+    return sorted((entry for event in history.events for entry in event.entries), key=lambda entry: entry.seq)
 
 
 @asynccontextmanager
