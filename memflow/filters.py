@@ -4,7 +4,7 @@
 
 Operators: `= != < <= > >=`, `in (...)`, `not in (...)`, `~` (contains, whatever the case), `is null`, `is not null`, joined by
 `and`, `or`, `not` and parentheses; `and` binds closer than `or`. Text stands in quotes; the words of `status` may stand bare.
-Times are ISO text, `now()` or `ago("2 hours")`; durations are text or a number of seconds.
+A list in a record is found by any of its texts: `record.tags = "new"`. Times are ISO text, `now()` or `ago("2 hours")`; durations are text or a number of seconds.
 """
 
 from __future__ import annotations

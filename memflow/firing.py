@@ -132,10 +132,10 @@ class Decision:
     """When to look again by the clock alone; the end of a run is told apart."""
 
 
-def workflow_id(schedule_id: str, at: datetime) -> str:
-    """The id of the run for an instant: what keeps it from being started twice."""
+def workflow_id(beginning: str, at: datetime) -> str:
+    """The id of the run for an instant: what keeps it from being started twice. It begins with the schedule's id, or another."""
     text = at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="auto")
-    return f"{schedule_id}-{text}Z"
+    return f"{beginning}-{text}Z"
 
 
 def decide(

@@ -30,6 +30,8 @@ BackfillRange = tuple[datetime, datetime]
 class ActionOptions(TypedDict, total=False):
     """How a schedule's runs are started. The same words as for `client.workflow.start`."""
 
+    workflow_id: str | None
+    """What the ids of the runs begin with, before the instant; by default the schedule's id."""
     task_queue: str
     execution_timeout: Duration | None
     run_timeout: Duration | None
@@ -100,16 +102,16 @@ def check_options(verb: str, options: Mapping[str, Any], allowed: frozenset[str]
             raise TypeError(f"{verb}() has no option {name!r}; {hint}options: {', '.join(sorted(allowed))}")
 
 
-def schedule_id(id: object) -> str:
-    """`id` if it can be a schedule's.
+def schedule_id(id: object, *, what: str = "schedule id") -> str:
+    """`id` if it can be a schedule's, or what the ids of its runs begin with.
 
     Raises:
         ConfigurationError: it cannot; the message says why.
     """
-    name = check_name(id, what="schedule id")
+    name = check_name(id, what=what)
     if len(name.encode()) > MAX_BYTES - LONGEST_INSTANT:
         raise ConfigurationError(
-            f"schedule id: {name[:40]!r}... has {len(name.encode())} bytes; at most {MAX_BYTES - LONGEST_INSTANT} are possible, "
+            f"{what}: {name[:40]!r}... has {len(name.encode())} bytes; at most {MAX_BYTES - LONGEST_INSTANT} are possible, "
             "because its runs are named by it and their instant"
         )
     return name
@@ -121,7 +123,9 @@ def action_of(link: Link, workflow: object, arguments: Sequence[Any], options: M
     Raises:
         ConfigurationError, TypeError, PayloadError: as for `client.workflow.start`.
     """
-    run = new_run(link, workflow, definition_for(workflow), arguments, {n: v for n, v in options.items() if n in ACTION})
+    named = options.get("workflow_id")
+    given = {n: v for n, v in options.items() if n in ACTION and n != "workflow_id"}
+    run = new_run(link, workflow, definition_for(workflow), arguments, given)
     return ScheduleAction(
         workflow=run.workflow,
         task_queue=run.task_queue,
@@ -134,6 +138,7 @@ def action_of(link: Link, workflow: object, arguments: Sequence[Any], options: M
         expire=run.expire,
         priority=run.priority,
         retry=run.retry,
+        workflow_id=None if named is None else schedule_id(named, what="workflow id"),
     )
 
 

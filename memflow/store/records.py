@@ -116,7 +116,10 @@ class _Condition:
             case _:
                 # Text by its bytes, as everywhere: so that times in ISO form compare as times.
                 typed = f"case jsonb_typeof({found}) when 'string' then {text} end collate \"C\""
-                return f"({typed}) {operator} {self._parameter(str(value), 'text')}"
+                wanted = self._parameter(str(value), "text")
+                if operator == "=":              # a list is found by any of its texts
+                    return f"case jsonb_typeof({found}) when 'array' then {found} @> to_jsonb({wanted}) else ({typed}) = {wanted} end"
+                return f"({typed}) {operator} {wanted}"
 
 
 def _fit(value: Any, kind: str) -> Any:

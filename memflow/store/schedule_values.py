@@ -27,6 +27,7 @@ class ScheduleAction:
     expire: timedelta | None = None
     priority: int = 0
     retry: RetryPolicy | None = None
+    workflow_id: str | None = None     # what the ids of the runs begin with; None: the schedule's id
 
 
 @dataclass(frozen=True, slots=True)

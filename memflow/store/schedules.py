@@ -196,7 +196,7 @@ def run_of(namespace: str, row: ScheduleRow, at: datetime) -> NewRun:
     action = row.action
     return NewRun(
         namespace=namespace,
-        workflow_id=firing.workflow_id(row.id, at),
+        workflow_id=firing.workflow_id(action.workflow_id or row.id, at),
         run_id=new_id(),
         workflow=action.workflow,
         task_queue=action.task_queue,
@@ -368,6 +368,7 @@ def _action_to_json(action: ScheduleAction) -> dict[str, Any]:
         "expire": _seconds(action.expire),
         "priority": action.priority,
         "retry": None if action.retry is None else retry_to_json(action.retry),
+        "workflow_id": action.workflow_id,
     }
     return {name: value for name, value in plain.items() if value not in (None, {})}
 
@@ -386,6 +387,7 @@ def _action_from_json(found: Mapping[str, Any]) -> ScheduleAction:
         expire=_delta(found.get("expire")),
         priority=found.get("priority", 0),
         retry=None if retry is None else retry_from_json(retry),
+        workflow_id=found.get("workflow_id"),
     )
 
 

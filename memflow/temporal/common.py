@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum, IntEnum
 from typing import Any, ClassVar, Final
@@ -119,6 +119,13 @@ class RetryPolicy:
 
 _MOST_KNOWN: Final = 256
 _known_policies: dict[tuple[Any, ...], EnginePolicy] = {}
+
+
+def completed_policy(policy: RetryPolicy | None) -> RetryPolicy | None:
+    """The policy with what follows from the rest: the longest interval is 100 times the first where nothing is said of it."""
+    if policy is None or policy.maximum_interval is not None:
+        return policy
+    return replace(policy, maximum_interval=100 * policy.initial_interval)
 
 
 def engine_policy(policy: RetryPolicy | None) -> EnginePolicy | None:
@@ -262,7 +269,7 @@ def engine_priority(priority: Priority | None) -> int:
     return 0 if key is None else USUAL_PRIORITY - key
 
 
-class VersioningBehavior(Enum):
+class VersioningBehavior(IntEnum):
     """Whether a workflow stays with the worker version that began it."""
 
     UNSPECIFIED = 0

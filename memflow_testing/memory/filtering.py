@@ -120,6 +120,8 @@ def _record(found: Any, op: str, value: Any) -> bool | None:
         return _COMPARE[op](found is value, True) if op in ("=", "!=") else None
     if isinstance(value, int | float):
         return _COMPARE[op](found, value) if isinstance(found, int | float) and not isinstance(found, bool) else None
+    if op == "=" and isinstance(found, list):                # a list is found by any of its texts
+        return str(value) in found
     return _COMPARE[op](_bytes(found), _bytes(str(value))) if isinstance(found, str) else None
 
 

@@ -51,6 +51,7 @@ from memflow.temporal.common import (
     QueryRejectCondition,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
+    completed_policy,
     engine_policy,
     engine_priority,
 )
@@ -186,9 +187,9 @@ class Root(ScheduleCalls):
         startup = Startup(
             input.cron_schedule,
             input.execution_timeout,
-            input.run_timeout,
+            input.run_timeout or input.execution_timeout,
             input.task_timeout,
-            input.retry_policy,
+            completed_policy(input.retry_policy),
             input.static_summary,
             input.static_details,
             input.priority.priority_key,

@@ -61,7 +61,9 @@ class WorkflowExecutionAsyncIterator:
 
     @property
     def next_page_token(self) -> bytes | None:
-        """Something while there may be more; it continues this iterator alone."""
+        """Something while there may be more; it continues this iterator alone. Before the first page, what was given."""
+        if self._page is None:
+            return self._input.next_page_token
         return b"more" if self._more else None
 
     async def fetch_next_page(self, *, page_size: int | None = None) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -228,7 +229,7 @@ class ScheduleCalls(OutboundInterceptor):
         client = self._client
         engine = await client.engine()
         workflow, payload = input_of(input.schedule, client.codec)
-        with _errors():
+        with _errors(input.id):
             options = options_of(input.schedule, client.codec, input.memo, input.search_attributes)
             try:
                 await engine.schedule.create(
@@ -240,8 +241,8 @@ class ScheduleCalls(OutboundInterceptor):
                     backfill=[(each.start_at, each.end_at) for each in input.backfill if each.overlap is None],
                     **options,
                 )
-            except errors.ScheduleAlreadyExistsError as taken:
-                raise ScheduleAlreadyRunningError from taken
+            except errors.ScheduleAlreadyExistsError:
+                raise ScheduleAlreadyRunningError from None
             for each in input.backfill:
                 if each.overlap is not None:
                     made = engine.schedule.get_handle(input.id)
@@ -254,11 +255,11 @@ class ScheduleCalls(OutboundInterceptor):
     async def describe_schedule(self, input: DescribeScheduleInput) -> ScheduleDescription:
         client = self._client
         engine = await client.engine()
-        with _errors():
+        with _errors(input.id):
             found = await engine.schedule.get_handle(input.id).describe()
             row = await engine.store.find_schedule(input.id)
         if row is None:
-            raise rpc_error(RPCStatusCode.NOT_FOUND, "workflow not found for ID: " + input.id)
+            raise rpc_error(RPCStatusCode.NOT_FOUND, "schedule not found")
         return description_of(row, found, client.codec, client.data_converter)
 
     async def update_schedule(self, input: UpdateScheduleInput) -> None:
@@ -274,7 +275,7 @@ class ScheduleCalls(OutboundInterceptor):
         handle = (await client.engine()).schedule.get_handle(input.id)
         after = wanted.schedule
         attributes = before.typed_search_attributes if wanted.search_attributes is None else wanted.search_attributes
-        with _errors():
+        with _errors(input.id):
             options = without_state(options_of(after, client.codec, before.own_memo, attributes), state, after.state)
             _, payload = input_of(after, client.codec)
             await handle.update(args=[payload], **options)
@@ -284,42 +285,37 @@ class ScheduleCalls(OutboundInterceptor):
                 await handle.resume()
 
     async def pause_schedule(self, input: PauseScheduleInput) -> None:
-        with _errors():
+        with _errors(input.id):
             handle = (await self._client.engine()).schedule.get_handle(input.id)
             await handle.pause(note=input.note or "Paused via Python SDK")
 
     async def unpause_schedule(self, input: UnpauseScheduleInput) -> None:
-        with _errors():
+        with _errors(input.id):
             handle = (await self._client.engine()).schedule.get_handle(input.id)
             await handle.resume(note=input.note or "Unpaused via Python SDK")
 
     async def trigger_schedule(self, input: TriggerScheduleInput) -> None:
-        with _errors():
+        with _errors(input.id):
             handle = (await self._client.engine()).schedule.get_handle(input.id)
             await handle.trigger(overlap=None if input.overlap is None else OVERLAPS[input.overlap])
 
     async def backfill_schedule(self, input: BackfillScheduleInput) -> None:
-        with _errors():
+        with _errors(input.id):
             handle = (await self._client.engine()).schedule.get_handle(input.id)
             for each in input.backfills:
                 overlap = None if each.overlap is None else OVERLAPS[each.overlap]
                 await handle.backfill(each.start_at, each.end_at, overlap=overlap)
 
     async def delete_schedule(self, input: DeleteScheduleInput) -> None:
-        with _errors():
+        with _errors(input.id):
             await (await self._client.engine()).schedule.get_handle(input.id).delete()
 
 
-class _errors:
+@contextmanager
+def _errors(id: str) -> Generator[None]:
     """memflow's errors inside come out as Temporal's."""
-
-    def __init__(self) -> None:
-        self._rest = as_rpc_errors()
-
-    def __enter__(self) -> None:
-        self._rest.__enter__()
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool | None:
-        if isinstance(error, errors.ScheduleNotFoundError):
-            raise rpc_error(RPCStatusCode.NOT_FOUND, "workflow not found for ID: temporal-sys-scheduler") from error
-        return self._rest.__exit__(kind, error, traceback)
+    try:
+        with as_rpc_errors():
+            yield
+    except errors.ScheduleNotFoundError:
+        raise rpc_error(RPCStatusCode.NOT_FOUND, f"workflow not found for ID: temporal-sys-scheduler:{id}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from memflow.calendars import ScheduleCalendar
@@ -37,7 +37,16 @@ from memflow.temporal.client.schedules import (
     ScheduleSpec,
     ScheduleState,
 )
-from memflow.temporal.common import Priority, RawValue, TypedSearchAttributes, engine_policy, engine_priority, policy_of
+from memflow.temporal.api.common.v1 import Payload
+from memflow.temporal.common import (
+    Priority,
+    RawValue,
+    TypedSearchAttributes,
+    completed_policy,
+    engine_policy,
+    engine_priority,
+    policy_of,
+)
 from memflow.temporal.converter import DataConverter
 from memflow.temporal.search_attributes import fields_of, typed_from, untyped_from
 from memflow.temporal.startup import Startup
@@ -49,13 +58,19 @@ HEADER: Final = "temporal-schedule"
 OVERLAPS: Final[Mapping[ScheduleOverlapPolicy, str]] = {each: each.name.lower() for each in ScheduleOverlapPolicy}
 YEAR: Final = timedelta(days=365)
 
+NEVER: Final = datetime(8000, 1, 1, tzinfo=UTC)
+"""When a schedule without any time begins: memflow's schedules come some time."""
+_NEVER: Final = ScheduleInterval(timedelta(days=10_000))
+
 
 def engine_spec(spec: ScheduleSpec) -> EngineSpec:
-    """When, in memflow's values.
+    """When, in memflow's values. A spec without any time is for triggers and backfills alone.
 
     Raises:
         ConfigurationError: it never comes, or something in it cannot be read.
     """
+    if not (spec.intervals or spec.calendars or spec.cron_expressions):
+        return EngineSpec(intervals=[_NEVER], start_at=NEVER)
     jitter: Duration = spec.jitter or timedelta()
     return EngineSpec(
         list(spec.cron_expressions),
@@ -101,11 +116,11 @@ def options_of(schedule: Schedule, codec: ConvertingCodec, memo: Mapping[str, An
     }
     startup = Startup(
         execution_timeout=action.execution_timeout,
-        run_timeout=action.run_timeout,
+        run_timeout=action.run_timeout or action.execution_timeout,
         task_timeout=action.task_timeout,
-        retry_policy=action.retry_policy,
-        static_summary=action.static_summary,
-        static_details=action.static_details,
+        retry_policy=completed_policy(action.retry_policy),
+        static_summary=_text(action.static_summary, codec),
+        static_details=_text(action.static_details, codec),
         priority_key=action.priority.priority_key,
     )
     searched = action.typed_search_attributes or action.untyped_search_attributes
@@ -116,11 +131,12 @@ def options_of(schedule: Schedule, codec: ConvertingCodec, memo: Mapping[str, An
         "pause_on_failure": policy.pause_on_failure,
         "limited_actions": state.remaining_actions if state.limited_actions else None,
         "note": state.note or None,
+        "workflow_id": action.id,
         "task_queue": action.task_queue,
         "execution_timeout": action.execution_timeout,
         "run_timeout": action.run_timeout,
         "retry": engine_policy(action.retry_policy),
-        "memo": plain_fields(action.memo, codec.payloads) if action.memo else None,
+        "memo": _memo(action, codec),
         "search": fields_of(searched) or None,
         "headers": {**startup.headers(), HEADER: json.dumps(own, separators=(",", ":"))},
         "priority": engine_priority(action.priority),
@@ -137,7 +153,28 @@ def _start(schedule: Schedule) -> ScheduleActionStartWorkflow:
 def input_of(schedule: Schedule, codec: ConvertingCodec) -> tuple[str, Any]:
     """The workflow and its arguments."""
     action = _start(schedule)
-    return action.workflow, codec.write_arguments(action.args, action.headers)
+    args = [RawValue(each) if isinstance(each, Payload) else each for each in action.args]
+    return action.workflow, codec.write_arguments(args, action.headers)
+
+
+def _memo(action: ScheduleActionStartWorkflow, codec: ConvertingCodec) -> dict[str, Any] | None:
+    if not action.memo:
+        return None
+    values = {name: RawValue(each) if isinstance(each, Payload) else each for name, each in action.memo.items()}
+    return plain_fields(values, codec.payloads)
+
+
+def _text(value: str | Payload | None, codec: ConvertingCodec) -> str | None:
+    """A summary, which is a payload where it comes from a description."""
+    return str(codec.read(value, str)) if isinstance(value, Payload) else value
+
+
+def _payload(text: str | None, codec: ConvertingCodec) -> Any:
+    return None if text is None else codec.payloads.to_payloads([text])[0]
+
+
+def _payloads(fields: Mapping[str, Any], codec: ConvertingCodec) -> dict[str, Payload]:
+    return {name: codec.payloads.to_payloads([value])[0] for name, value in fields.items()}
 
 
 def without_state(options: Mapping[str, Any], before: ScheduleState, after: ScheduleState) -> dict[str, Any]:
@@ -152,7 +189,7 @@ def without_state(options: Mapping[str, Any], before: ScheduleState, after: Sche
 
 
 def schedule_of(row: ScheduleRow, codec: ConvertingCodec) -> Schedule:
-    """A row as a schedule. Arguments are raw: nobody knows their types here."""
+    """A row as a schedule. Arguments, the memo and summaries are payloads, as the types of none are known here."""
     action, state = row.action, row.state
     startup = Startup.of(action.headers)
     own = _own(row)
@@ -160,17 +197,17 @@ def schedule_of(row: ScheduleRow, codec: ConvertingCodec) -> Schedule:
     return Schedule(
         ScheduleActionStartWorkflow(
             action.workflow,
-            args=[RawValue(payload) for payload in loaded_arguments(action.input).payloads],
+            args=list(loaded_arguments(action.input).payloads),
             id=own.get("id") or row.id,
             task_queue=action.task_queue,
             execution_timeout=action.execution_timeout,
             run_timeout=action.run_timeout,
             task_timeout=startup.task_timeout,
             retry_policy=policy_of(action.retry),
-            memo=None if action.memo is None else codec.decode(action.memo),
+            memo=None if action.memo is None else _payloads(codec.decode(action.memo), codec),
             typed_search_attributes=typed_from(record),
-            static_summary=startup.static_summary,
-            static_details=startup.static_details,
+            static_summary=_payload(startup.static_summary, codec),
+            static_details=_payload(startup.static_details, codec),
             priority=Priority(startup.priority_key),
         ),
         spec_of(row.spec),
@@ -185,6 +222,8 @@ def schedule_of(row: ScheduleRow, codec: ConvertingCodec) -> Schedule:
 
 def spec_of(spec: EngineSpec) -> ScheduleSpec:
     """When, in Temporal's values."""
+    if spec.start_at == NEVER:
+        return ScheduleSpec()
     return ScheduleSpec(
         calendars=[_calendar_of(each) for each in spec.calendars],
         intervals=[ScheduleIntervalSpec(each.every, each.offset or None) for each in spec.intervals],
@@ -245,7 +284,7 @@ def description_of(
             found.overlap_skipped,
             [_execution(each) for each in found.running],
             [_result(each) for each in found.recent],
-            list(found.next_times),
+            [at for at in found.next_times if at < NEVER],
             found.created_at,
             None if found.updated_at == found.created_at else found.updated_at,
         ),
@@ -268,7 +307,7 @@ def listed(found: EngineDescription, row: ScheduleRow | None, converter: DataCon
             spec_of(found.spec),
             ScheduleListState(found.note, found.paused),
         ),
-        ScheduleListInfo([_result(each) for each in found.recent], list(found.next_times)),
+        ScheduleListInfo([_result(each) for each in found.recent], [at for at in found.next_times if at < NEVER]),
         typed_from(record) if record else TypedSearchAttributes.empty,
         untyped_from(record),
         converter,

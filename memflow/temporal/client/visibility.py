@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import Final, NoReturn
 
 from memflow.client import RunSummary
+from memflow.temporal.client.describing import STATUSES
 from memflow.temporal.service import RPCError, RPCStatusCode
 
 FIELDS: Final[Mapping[str, str]] = {
@@ -43,6 +44,9 @@ _STATUSES: Final[Mapping[str, str]] = {
     "timedout": "timed_out",
     "paused": "paused",
 }
+_NUMBERED: Final = {str(number.value): status.value for status, number in reversed(STATUSES.items())}
+"""The statuses by their numbers."""
+
 _ORDERS: Final[Mapping[str, str]] = {
     "WorkflowId": "id",
     "RunId": "run",
@@ -226,7 +230,7 @@ class _Reader:
         kind, text = self._next()
         if field == "status":
             plain = _unquoted(text) if kind == "text" else text
-            found = _STATUSES.get(plain.lower().replace("_", ""))
+            found = _STATUSES.get(plain.lower().replace("_", "")) or _NUMBERED.get(plain)
             if found is None:
                 _refuse(f"no ExecutionStatus {plain!r}; there are Running, Completed, Failed, Canceled, Terminated, TimedOut")
             return found
