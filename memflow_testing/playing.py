@@ -25,6 +25,8 @@ from memflow.core.arrivals import (
     ChildCompleted,
     ChildFailed,
     ChildStarted,
+    MessageDelivered,
+    MessageNotDelivered,
     SignalReceived,
     TimerFired,
 )
@@ -244,18 +246,31 @@ class Play:
                     self._goes_back(run, op, name)
             case SendSignal(workflow_id=None, name=name, payload=payload):
                 self._events.append(Event(self._soon(), self._random.random(), run, ById(name, payload)))
-            case SendSignal(workflow_id=other, name=name, payload=payload) if other is not None and other in self.runs:
-                self._later(self.runs[other], SignalReceived(name, payload))
+            case SendSignal(workflow_id=other, name=name, payload=payload) if other is not None:
+                if other in self.runs:
+                    self._later(self.runs[other], SignalReceived(name, payload))
+                self._tell(run, asked, other)
             case StartChild():
                 self._begin(run, asked)
-            case StopOther(how=how, workflow_id=other) if other in self.runs:
-                self._stop(self.runs[other], how)
+            case StopOther(how=how, workflow_id=other):
+                self._tell(run, asked, other)
+                if other in self.runs:
+                    self._stop(self.runs[other], how)
             case SendHook():
                 raise ConfigurationError("hooks in other runs are not part of plays; test this workflow with memflow_env")
             case Complete() | Fail() | Cancelled() | ContinueAsNew():
                 self._ended(run, asked)
             case _:                                      # asks for no answer
                 pass
+
+    def _tell(self, run: Run, asked: SendSignal | StopOther, other: str) -> None:
+        if not asked.tell:
+            return
+        there = self.runs.get(other)
+        if there is not None and there.open:
+            self._later(run, MessageDelivered(asked.op))
+        else:
+            self._later(run, MessageNotDelivered(asked.op, other, None if there is None else "completed"))
 
     def _begin(self, parent: Run, asked: StartChild) -> None:
         definition = self._children.get(asked.workflow)

@@ -157,6 +157,24 @@ class HookFailed:
 
 @quick
 @dataclass(frozen=True, slots=True)
+class MessageDelivered:
+    """Another run has the signal or cancellation in its inbox. Only told where it was asked for."""
+
+    op: int
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class MessageNotDelivered:
+    """The run that a signal or cancellation was sent to has ended (with `status`), or is not there (None)."""
+
+    op: int
+    workflow_id: str
+    status: str | None = None
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class ChildStarted:
     """A child's run row exists. Only asked for by `start_child`; `execute_child` waits for the end alone."""
 
@@ -236,6 +254,8 @@ Answer = (
     | ChildFailed
     | ChildCancelled
     | WaitCancelled
+    | MessageDelivered
+    | MessageNotDelivered
     | HookDelivered
     | HookNotDelivered
     | HookCompleted

@@ -27,8 +27,10 @@ from memflow.core.interrupts import (
     MarkPatch,
     ScheduleActivity,
     SendHook,
+    SendSignal,
     StartChild,
     StartTimer,
+    StopOther,
     WriteMemo,
     WriteRecord,
 )
@@ -78,6 +80,7 @@ class Asking(ABC):
         self.open_waits: Mapping[int, AwaitSignal] = self._opened.waits
         self.outbound: WorkflowOutbound | None = None        # what verbs go through, where there are interceptors
         self.open_hooks: Mapping[int, SendHook] = self._opened.hooks
+        self.open_messages: Mapping[int, SendSignal | StopOther] = self._opened.messages
         self._context = Context()
         self._loop = TurnLoop(self, info.at_turn(1).run_id, self._context)
         self._asked: list[Interrupt] = []
@@ -138,7 +141,7 @@ class Asking(ABC):
             ReadOnlyError: in a query, validator or condition.
         """
         if self.read_only:
-            raise errors.ReadOnlyError(f"{what(interrupt)}: queries, validators and conditions may only look")
+            raise self.definition.dialect.read_only(what(interrupt), calling_place())
         if self._loop.halted:
             self._loop.refusals.refuse()
             return
@@ -242,7 +245,7 @@ class Asking(ABC):
             ReadOnlyError: a query or condition asks first.
         """
         if self.read_only and not self._patches.decided(mark):
-            raise errors.ReadOnlyError(f"{what(mark)}: asked for first in a query or condition, which may only look")
+            raise self.definition.dialect.read_only(what(mark), calling_place())
         return self._patches.taken(mark, self._witness, self.ask)
 
     def condition(self, fn: Callable[[], bool]) -> asyncio.Future[None]:
@@ -278,9 +281,7 @@ class Asking(ABC):
             ReadOnlyError: in a query, validator or condition.
         """
         if self.read_only:
-            raise errors.ReadOnlyError(
-                f"queries, validators and conditions may only look, but this one asks for {wanted}: {calling_place()}"
-            )
+            raise self.definition.dialect.read_only(wanted, calling_place())
 
     # ------------------------------------------------------------------------------------------------- for the loop
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from memflow.core.dialect import DIALECT, Dialect
 from memflow.interceptors import WorkflowInbound
 from memflow.payload import Payload
 
@@ -102,6 +103,7 @@ class Definition:
     """`pinned` to the version of the code that began it, or `auto_upgrade`; None: as its worker says."""
     hooks: Mapping[str, Hook] = field(default_factory=no_hooks, compare=False, repr=False)
     """What may be started in its runs by name: all that its worker knows."""
+    dialect: Dialect = field(default=DIALECT, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ from memflow.core.arrivals import (
     HookFailed,
     HookNotDelivered,
     HookReceived,
+    MessageDelivered,
+    MessageNotDelivered,
     RunStarted,
     RunTerminated,
     RunTimedOut,
@@ -191,6 +193,8 @@ def _write_child(entry: StartChild) -> Row:
             **child_options_to_json(entry.options),
             "announce": entry.announce or None,
             "headers": dict(entry.headers),
+            "memo": None if entry.memo is None else _inline(entry.memo),
+            "search": None if entry.search is None else _inline(entry.search),
         }
     )
     return Row("start_child", entry.op, text, entry.input.encoding, entry.input.data)
@@ -291,7 +295,13 @@ def _write_answer(entry: AnswerUpdate) -> Row:
 
 def _write_send(entry: SendSignal) -> Row:
     text = _json(
-        {"name": entry.name, "workflow_id": entry.workflow_id, "run_id": entry.run_id, "headers": dict(entry.headers)}
+        {
+            "name": entry.name,
+            "workflow_id": entry.workflow_id,
+            "run_id": entry.run_id,
+            "headers": dict(entry.headers),
+            "tell": entry.tell or None,
+        }
     )
     return Row("send_signal", entry.op, text, entry.payload.encoding, entry.payload.data)
 
@@ -318,6 +328,7 @@ def _write_stop(entry: StopOther) -> Row:
             "run_id": entry.run_id,
             "reason": entry.reason,
             "child_op": entry.child_op,
+            "tell": entry.tell or None,
         }
     )
     return Row("stop_other", entry.op, text, None, None)
@@ -337,6 +348,10 @@ _WRITE: dict[type[Entry], Callable[[Any], Row]] = {
     HookDelivered: lambda e: Row("hook_delivered", e.op, None, None, None),
     HookNotDelivered: lambda e: Row(
         "hook_not_delivered", e.op, _json({"workflow_id": e.workflow_id, "status": e.status}), None, None
+    ),
+    MessageDelivered: lambda e: Row("message_delivered", e.op, None, None, None),
+    MessageNotDelivered: lambda e: Row(
+        "message_not_delivered", e.op, _json({"workflow_id": e.workflow_id, "status": e.status}), None, None
     ),
     HookCompleted: lambda e: Row("hook_completed", e.op, None, e.result.encoding, e.result.data),
     HookFailed: lambda e: _write_failure("hook_failed", e.op, e.failure),
@@ -399,6 +414,8 @@ def _read_child(row: Row, found: Attributes) -> StartChild:
         child_options_from_json(found),
         bool(found.get("announce", False)),
         _strings(found.get("headers")),
+        None if found.get("memo") is None else _outline(found["memo"]),
+        None if found.get("search") is None else _outline(found["search"]),
     )
 
 
@@ -497,6 +514,8 @@ _READ: dict[str, Callable[[Row, Attributes], Entry]] = {
     "hook_received": _read_hook,
     "hook_delivered": lambda r, a: HookDelivered(_op(r)),
     "hook_not_delivered": lambda r, a: HookNotDelivered(_op(r), a["workflow_id"], a.get("status")),
+    "message_delivered": lambda r, a: MessageDelivered(_op(r)),
+    "message_not_delivered": lambda r, a: MessageNotDelivered(_op(r), a["workflow_id"], a.get("status")),
     "hook_completed": lambda r, a: HookCompleted(_op(r), _payload(r)),
     "hook_failed": lambda r, a: HookFailed(_op(r), _failure(r)),
     "child_started": lambda r, a: ChildStarted(_op(r)),
@@ -516,11 +535,17 @@ _READ: dict[str, Callable[[Row, Attributes], Entry]] = {
         _op(r), a["signal_id"], a.get("became"), None if r.data is None else Payload(r.data, r.encoding)
     ),
     "send_signal": lambda r, a: SendSignal(
-        _op(r), a["name"], _payload(r), a.get("workflow_id"), a.get("run_id"), _strings(a.get("headers"))
+        _op(r),
+        a["name"],
+        _payload(r),
+        a.get("workflow_id"),
+        a.get("run_id"),
+        _strings(a.get("headers")),
+        bool(a.get("tell", False)),
     ),
     "start_child": _read_child,
     "stop_other": lambda r, a: StopOther(
-        _op(r), a["how"], a["workflow_id"], a.get("run_id"), a.get("reason"), a.get("child_op")
+        _op(r), a["how"], a["workflow_id"], a.get("run_id"), a.get("reason"), a.get("child_op"), bool(a.get("tell", False))
     ),
     "start_hook": lambda r, a: StartHook(_op(r), a["name"], _payload(r, NO_ARGUMENTS)),
     "send_hook": _read_send_hook,

@@ -20,9 +20,9 @@ from typing import Any
 from memflow.codec import Codec
 from memflow.core.arrivals import Arrival, SignalReceived, UpdateReceived
 from memflow.core.definition import Handler, RunInfo
+from memflow.core.dialect import Dialect
 from memflow.core.interrupts import AnswerUpdate, Interrupt
 from memflow.errors import (
-    ConfigurationError,
     PayloadError,
     ReadOnlyError,
     UnfinishedSignalHandlersWarning,
@@ -57,17 +57,14 @@ class Running:
     update_id: str | None = None
 
 
-class UnknownHandler(ConfigurationError):
-    """No handler has that name; the message lists those there are."""
-
-
 class Handlers:
     """The handlers of one run by kind and name, and those under way."""
 
-    __slots__ = ("_codec", "_table", "running")
+    __slots__ = ("_codec", "_dialect", "_table", "running")
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, dialect: Dialect) -> None:
         self._codec = codec
+        self._dialect = dialect
         self._table: dict[tuple[str, str | None], Handler] = {}
         self.running: dict[asyncio.Task[Any], Running] = {}
 
@@ -92,15 +89,18 @@ class Handlers:
         """The handler of that name, else the dynamic one.
 
         Raises:
-            UnknownHandler: there is none.
+            UnknownHandler: there is none, in the words of the run's dialect.
         """
         handler = self.get(kind, name) or self.get(kind, None)
         if handler is None:
-            names = sorted(known for of, known in self._table if of == kind and known is not None)
-            known = ", ".join(names) or "none"
-            verb = {"query": "queries", "update": "updates"}.get(kind, f"{kind}s")
-            raise UnknownHandler(f"{kind} handler for {name!r} expected but not found, known {verb}: [{known}]")
+            known = sorted(known for of, known in self._table if of == kind and known is not None)
+            raise self._dialect.unknown_handler(kind, name, known)
         return handler
+
+    def known(self, kind: str) -> list[Handler]:
+        """All handlers of signals, queries or updates; one for any name comes first."""
+        found = [handler for (of, _), handler in self._table.items() if of == kind]
+        return sorted(found, key=lambda each: (each.name is not None, each.name))
 
     def arguments_of(self, handler: Handler, name: str, input: Payload) -> Sequence[Any]:
         """What a query or update calls its handler with.
@@ -154,13 +154,9 @@ class Handlers:
             found = _at_once(found, name)
         return self._codec.encode(found, handler.result_type)
 
-    def unfinished(self) -> list[str]:
-        """Handlers under way that somebody minds about, as `update add_item (id)`."""
-        return [
-            f"signal {each.name}" if each.update_id is None else f"update {each.name} ({each.update_id})"
-            for each in self.running.values()
-            if not each.handler.silent
-        ]
+    def unfinished(self) -> list[Running]:
+        """Handlers under way that somebody minds about."""
+        return [each for each in self.running.values() if not each.handler.silent]
 
     @property
     def updating(self) -> bool:
@@ -191,16 +187,17 @@ async def call(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
     return await returned if inspect.isawaitable(returned) else returned
 
 
-def warn_unfinished(unfinished: Sequence[str], info: RunInfo) -> None:
+def in_words(running: Running) -> str:
+    """A handler under way, as `update add_item (id)`."""
+    return f"signal {running.name}" if running.update_id is None else f"update {running.name} ({running.update_id})"
+
+
+def warn_unfinished(unfinished: Sequence[Running], info: RunInfo, dialect: Dialect) -> None:
     """A Python warning per kind of handler, for tests that turn warnings into errors. Never raises into the worker."""
     for kind, category in (("signal", UnfinishedSignalHandlersWarning), ("update", UnfinishedUpdateHandlersWarning)):
-        named = [each for each in unfinished if each.startswith(kind)]
+        named = [(each.name, each.update_id) for each in unfinished if (each.update_id is None) == (kind == "signal")]
         if named:
-            text = (
-                f"workflow {info.workflow} ({info.workflow_id}) ended while handlers were running: {', '.join(named)};"
-                " await workflow.wait_condition(workflow.all_handlers_finished) before its end, or declare them with"
-                ' unfinished_policy="abandon"'
-            )
+            text = dialect.unfinished(kind, named, info.workflow, info.workflow_id)
             with suppress(RuntimeWarning):               # where warnings are errors: the log has told of it
                 warnings.warn(text, category, stacklevel=2)
 

@@ -89,7 +89,10 @@ class CancelWait:
 @quick
 @dataclass(frozen=True, slots=True)
 class SendSignal:
-    """Send a signal: by id to whoever waits (`workflow_id` None), or by name to one run."""
+    """Send a signal: by id to whoever waits (`workflow_id` None), or by name to one run.
+
+    With `tell`, of those by name, the run hears whether there was one to take it.
+    """
 
     op: int
     name: str
@@ -97,6 +100,7 @@ class SendSignal:
     workflow_id: str | None = None
     run_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=no_headers)
+    tell: bool = False
 
 
 @quick
@@ -104,7 +108,7 @@ class SendSignal:
 class StartChild:
     """Start a child run. Ids are derived from this run, so that a repeat is the same child.
 
-    `announce` asks for `ChildStarted`; a taken id always answers `ChildNotStarted`.
+    `announce` asks for `ChildStarted`; a taken id always answers `ChildNotStarted`. `memo` and `search` are JSON objects.
     """
 
     op: int
@@ -115,12 +119,17 @@ class StartChild:
     options: ChildOptions
     announce: bool = False
     headers: Mapping[str, str] = field(default_factory=no_headers)
+    memo: Payload | None = None
+    search: Payload | None = None
 
 
 @quick
 @dataclass(frozen=True, slots=True)
 class StopOther:
-    """Cancel or terminate another run (`how` is `cancel` or `terminate`); a child of ours, when `child_op` is set."""
+    """Cancel or terminate another run (`how` is `cancel` or `terminate`); a child of ours, when `child_op` is set.
+
+    With `tell` this run hears whether there was one.
+    """
 
     op: int
     how: str
@@ -128,6 +137,7 @@ class StopOther:
     run_id: str | None = None
     reason: str | None = None
     child_op: int | None = None
+    tell: bool = False
 
 
 @quick

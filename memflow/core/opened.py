@@ -19,6 +19,8 @@ from memflow.core.arrivals import (
     HookDelivered,
     HookFailed,
     HookNotDelivered,
+    MessageDelivered,
+    MessageNotDelivered,
     TimerFired,
     WaitCancelled,
 )
@@ -29,8 +31,10 @@ from memflow.core.interrupts import (
     Interrupt,
     ScheduleActivity,
     SendHook,
+    SendSignal,
     StartChild,
     StartTimer,
+    StopOther,
 )
 from memflow.core.wording import what
 
@@ -38,7 +42,7 @@ from memflow.core.wording import what
 class OpenOps:
     """Open operations by op. Each change costs the same however many are open."""
 
-    __slots__ = ("activities", "children", "hooks", "timers", "waits")
+    __slots__ = ("activities", "children", "hooks", "messages", "timers", "waits")
 
     def __init__(self) -> None:
         self.activities: dict[int, ScheduleActivity] = {}
@@ -46,6 +50,7 @@ class OpenOps:
         self.children: dict[int, StartChild] = {}
         self.waits: dict[int, AwaitSignal] = {}
         self.hooks: dict[int, SendHook] = {}
+        self.messages: dict[int, SendSignal | StopOther] = {}
 
     def asked(self, interrupt: Interrupt) -> None:
         """Note what an interrupt opens or gives up."""
@@ -60,6 +65,8 @@ class OpenOps:
                 self.children[interrupt.op] = interrupt
             case SendHook():
                 self.hooks[interrupt.op] = interrupt
+            case SendSignal(tell=True) | StopOther(tell=True):
+                self.messages[interrupt.op] = interrupt
             case CancelTimer(op=op):
                 self.timers.pop(op, None)
             case CancelWait(op=op):
@@ -84,6 +91,8 @@ class OpenOps:
                 return op in self.children
             case HookDelivered(op=op) | HookNotDelivered(op=op) | HookCompleted(op=op) | HookFailed(op=op):
                 return op in self.hooks
+            case MessageDelivered(op=op) | MessageNotDelivered(op=op):
+                return op in self.messages
             case WaitCancelled(op=op):
                 return op in self.waits
             case _:
@@ -91,7 +100,7 @@ class OpenOps:
 
     def is_open(self, op: int) -> bool:
         """Whether an answer to `op` may still come."""
-        return op in self.activities or op in self.timers or op in self.children or op in self.hooks
+        return any(op in opened for opened in (self.activities, self.timers, self.children, self.hooks, self.messages))
 
     def forget(self, op: int) -> None:
         """Nobody waits for `op` any more: drop its answer. A child stays open, its handle may ask again."""
@@ -99,15 +108,16 @@ class OpenOps:
         self.timers.pop(op, None)
         self.waits.pop(op, None)
         self.hooks.pop(op, None)
+        self.messages.pop(op, None)
 
     def words(self) -> dict[int, str]:
         """What each open op is, in words."""
         words = {op: what(StartTimer(op, due)) for op, due in self.timers.items()}
-        for opened in (self.activities, self.children, self.waits, self.hooks):
+        for opened in (self.activities, self.children, self.waits, self.hooks, self.messages):
             words.update((op, what(asked)) for op, asked in opened.items())
         return words
 
     def clear(self) -> None:
         """Nothing is open: the run is over."""
-        for opened in (self.activities, self.timers, self.children, self.waits, self.hooks):
+        for opened in (self.activities, self.timers, self.children, self.waits, self.hooks, self.messages):
             opened.clear()

@@ -23,6 +23,8 @@ from memflow.core.arrivals import (
     HookDelivered,
     HookFailed,
     HookNotDelivered,
+    MessageDelivered,
+    MessageNotDelivered,
     RunTerminated,
     RunTimedOut,
     SignalReceived,
@@ -166,6 +168,8 @@ def left_at(journal: Sequence[JournalEntry], point: Point) -> Left:
                 opened.waits.pop(op, None)
             case HookDelivered(op=op) | HookNotDelivered(op=op) | HookCompleted(op=op) | HookFailed(op=op):
                 opened.hooks.pop(op, None)
+            case MessageDelivered(op=op) | MessageNotDelivered(op=op):
+                opened.messages.pop(op, None)
             case CancelActivity(op=op):
                 if opened.activities.pop(op, None) is not None:
                     cancelled[op] = None

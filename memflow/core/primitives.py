@@ -21,6 +21,8 @@ from memflow.core.arrivals import (
     HookFailed,
     HookNotDelivered,
     HookReceived,
+    MessageDelivered,
+    MessageNotDelivered,
     RunStarted,
     RunTerminated,
     RunTimedOut,
@@ -97,6 +99,7 @@ TABLE: tuple[Primitive, ...] = (
         SendSignal,
         "the target's inbox, or keeps it under its id",
         "ring its owner or queue",
+        (MessageDelivered, MessageNotDelivered),
     ),
     Primitive(
         "start_child, execute_child",
@@ -105,7 +108,13 @@ TABLE: tuple[Primitive, ...] = (
         "ring its queue",
         (ChildStarted, ChildNotStarted, ChildCompleted, ChildFailed, ChildCancelled),
     ),
-    Primitive("cancel, terminate, ChildHandle.cancel", StopOther, "the target's inbox, or its end", "ring its owner or queue"),
+    Primitive(
+        "cancel, terminate, ChildHandle.cancel",
+        StopOther,
+        "the target's inbox, or its end",
+        "ring its owner or queue",
+        (MessageDelivered, MessageNotDelivered),
+    ),
     Primitive("hook, exec_hook, exec_hook_batch (in this run)", StartHook, "", ""),
     Primitive(
         "hook, exec_hook, exec_hook_batch (in another run)",

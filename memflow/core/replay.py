@@ -35,6 +35,8 @@ from memflow.core.arrivals import (
     HookFailed,
     HookNotDelivered,
     HookReceived,
+    MessageDelivered,
+    MessageNotDelivered,
     RunStarted,
     RunTerminated,
     RunTimedOut,
@@ -55,6 +57,7 @@ from memflow.core.handlers import (
     Running,
     UpdateInfo,
     call,
+    in_words,
     journaled,
     run_signal,
     warn_unfinished,
@@ -93,7 +96,8 @@ class Replay(Asking):
         self._main: asyncio.Task[Any] | None = None
         self._cancel: CancelRequested | None = None
         self._closed = False
-        self.handlers = Handlers(codec)
+        self.handlers = Handlers(codec, definition.dialect)
+        self.querying = False                                # a query runs
         self.inbound: WorkflowInbound | None = None          # what code is called through, where there are interceptors
         self._hooks: Hooks | None = None                     # made when there is one: most runs have none
         self.instance: object | None = None                  # of a class workflow, once the start has arrived
@@ -206,11 +210,11 @@ class Replay(Asking):
         if name == STACK_QUERY and self.handlers.get("query", name) is None:
             return self.codec.encode(stacks.in_words(self.waiting()))
         before = self._loop.enter()
-        self.read_only = True
+        self.read_only = self.querying = True
         try:
             return self._context.copy().run(self.handlers.query, name, input, self.inbound, headers)
         finally:
-            self.read_only = False
+            self.read_only = self.querying = False
             self._loop.leave(before)
 
     @property
@@ -248,6 +252,10 @@ class Replay(Asking):
         # asyncio.sleep waits for a future that its timer will resolve: the first argument of the callback.
         ops.update({id(timer.args[0]): op for op, timer in self._timers.items() if timer.args})
         return stacks.waiting_of(self._loop.tasks, ops, self._opened.words(), self._conditions.ids())
+
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """The tasks that have not ended, in the order in which they were made."""
+        return [task for task in self._loop.tasks if not task.done()]
 
     def waiting_json(self) -> str:
         """`waiting()` as JSON text, at most 20 rows."""
@@ -377,6 +385,9 @@ class Replay(Asking):
             case HookDelivered() | HookNotDelivered() | HookCompleted() | HookFailed():
                 if opened.hooks.pop(arrival.op, None) is not None:
                     self._answers.give(arrival.op, arrival)
+            case MessageDelivered() | MessageNotDelivered():
+                if opened.messages.pop(arrival.op, None) is not None:
+                    self._answers.give(arrival.op, arrival)
             case HookReceived():
                 self.hooks.receive(arrival)
             case RunStarted():
@@ -439,6 +450,7 @@ class Replay(Asking):
 
     def _admit(self, update: UpdateReceived) -> None:
         """Accept an update and start its handler, or reject it. In a rebuild its entry says that it was accepted."""
+        CURRENT_UPDATE.set(UpdateInfo(update.update_id, update.name))    # in a context of its own, that of its validator
         handlers = self.handlers
         known = handlers.get("update", update.name) or handlers.get("update", None)
         if known is None and self._held is not None:
@@ -583,9 +595,13 @@ class Replay(Asking):
             log.warning(
                 "the workflow ended while handlers were running; await workflow.wait_condition(workflow.all_handlers_finished)"
                 " before its end, or declare them with unfinished_policy",
-                extra={"workflow_id": self.info.workflow_id, "run_id": self.info.run_id, "handlers": unfinished},
+                extra={
+                    "workflow_id": self.info.workflow_id,
+                    "run_id": self.info.run_id,
+                    "handlers": [in_words(each) for each in unfinished],
+                },
             )
-            warn_unfinished(unfinished, self.info)
+            warn_unfinished(unfinished, self.info, self.definition.dialect)
         hooks = [] if self._hooks is None else self._hooks.unfinished()
         if hooks and not self.silent:
             log.warning(

@@ -22,6 +22,8 @@ from memflow.core.arrivals import (
     HookFailed,
     HookNotDelivered,
     HookReceived,
+    MessageDelivered,
+    MessageNotDelivered,
     RunStarted,
     RunTerminated,
     RunTimedOut,
@@ -46,8 +48,10 @@ from memflow.core.interrupts import (
     MarkPatch,
     ScheduleActivity,
     SendHook,
+    SendSignal,
     StartChild,
     StartTimer,
+    StopOther,
 )
 from memflow.core.wording import what
 from memflow.failure import Failure
@@ -77,7 +81,15 @@ def timeline(entries: Sequence[JournalEntry]) -> list[TimelineRow]:
         match value:
             case RunStarted():
                 rows["start"] = TimelineRow(None, "run started", at, at, "done", "")
-            case ScheduleActivity() | StartChild() | StartTimer() | AwaitSignal() | SendHook():
+            case (
+                ScheduleActivity()
+                | StartChild()
+                | StartTimer()
+                | AwaitSignal()
+                | SendHook()
+                | SendSignal(tell=True)
+                | StopOther(tell=True)
+            ):
                 rows[value.op] = TimelineRow(value.op, _name(value), at, None, "open", "")
             case CancelActivity(op=op) | CancelTimer(op=op) | CancelWait(op=op):
                 _finish(rows, op, at, "cancelled", "left early")
@@ -85,6 +97,7 @@ def timeline(entries: Sequence[JournalEntry]) -> list[TimelineRow]:
                 ActivityCompleted(op=op)
                 | ChildCompleted(op=op)
                 | TimerFired(op=op)
+                | MessageDelivered(op=op)
                 | HookDelivered(op=op)
                 | HookCompleted(op=op)
             ):
@@ -95,7 +108,10 @@ def timeline(entries: Sequence[JournalEntry]) -> list[TimelineRow]:
                 _finish(rows, op, at, "cancelled", "")
             case WaitCancelled(op=op):
                 _finish(rows, op, at, "cancelled", "the escalation was cancelled")
-            case HookNotDelivered(op=op, workflow_id=workflow_id, status=status):
+            case (
+                HookNotDelivered(op=op, workflow_id=workflow_id, status=status)
+                | MessageNotDelivered(op=op, workflow_id=workflow_id, status=status)
+            ):
                 _finish(rows, op, at, "failed", f"{workflow_id} is {status or 'not there'}")
             case HookReceived(name=name):
                 rows[entry.seq, "hook"] = TimelineRow(None, f"hook {name} received", at, at, "done", "")

@@ -256,13 +256,15 @@ def _effect_rows(member: int, turn: TurnCommit) -> Iterator[tuple[Any, ...]]:
                 row = to_row(effect)
                 name = "hook_completed" if effect.failure is None else "hook_failed"
                 yield member, "answer_hook", op, name, target, run_id, row.attributes, row.encoding, row.data
-            case SendSignal(op=op, name=name, payload=payload, workflow_id=target, run_id=run_id, headers=headers):
+            case SendSignal(op=op, name=name, payload=payload, workflow_id=target, run_id=run_id, headers=headers, tell=tell):
                 if target is None:
                     yield member, "signal", op, name, None, None, None, payload.encoding, payload.data
                 else:
                     row = to_row(SignalReceived(name, payload, headers=headers))
-                    what = "send" + _before_child(turn, n, target)
-                    yield member, what, op, name, target, run_id, row.attributes, row.encoding, row.data
+                    early = _before_child(turn, n, target)
+                    yield member, "send" + early, op, name, target, run_id, row.attributes, row.encoding, row.data
+                    if tell:
+                        yield member, "tell" + early, op, None, target, run_id, None, None, None
             case AnswerUpdate(update_id=update_id, outcome=outcome):
                 row = to_row(effect)
                 yield member, "answer", None, update_id, None, None, outcome, row.encoding, row.data
@@ -270,11 +272,13 @@ def _effect_rows(member: int, turn: TurnCommit) -> Iterator[tuple[Any, ...]]:
                 row = to_row(effect)
                 attributes = _child_attributes(effect)
                 yield member, "child", op, None, effect.workflow_id, effect.run_id, attributes, row.encoding, row.data
-            case StopOther(op=op, how=how, workflow_id=target, run_id=run_id, reason=reason):
+            case StopOther(op=op, how=how, workflow_id=target, run_id=run_id, reason=reason, tell=tell):
                 arrival = CancelRequested(reason) if how == "cancel" else RunTerminated(reason)
                 failure = encode_failure(terminated(reason)) if how == "terminate" else None
-                what = how + _before_child(turn, n, target)
-                yield member, what, op, None, target, run_id, to_row(arrival).attributes, None, data_of(failure)
+                early = _before_child(turn, n, target)
+                if tell:                         # asked before a run that it terminates is gone
+                    yield member, "tell" + early, op, None, target, run_id, None, None, None
+                yield member, how + early, op, None, target, run_id, to_row(arrival).attributes, None, data_of(failure)
             case Emit(op=op, events=events):
                 for topic, payload in events.items():
                     yield member, "emit", op, topic, None, None, None, payload.encoding, payload.data
@@ -323,5 +327,9 @@ def _child_attributes(child: StartChild) -> str:
         "execution_timeout": None if child.options.execution_timeout is None else child.options.execution_timeout.total_seconds(),
         "retry": retry_text(child.options.retry),
         "headers": headers_text(child.headers),
+        "memo": _base64(child.memo),
+        "memo_encoding": encoding_of(child.memo),
+        "search": _base64(child.search),
+        "search_encoding": encoding_of(child.search),
     }
     return json.dumps({name: value for name, value in about.items() if value is not None}, separators=(",", ":"))

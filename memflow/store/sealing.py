@@ -257,8 +257,10 @@ def activity(visit: Visit, namespace: str, ids: Ids, found: ActivityRow) -> Acti
 
 def _effect(visit: Visit, namespace: str, ids: Ids, found: Effect) -> Effect:
     match found:
-        case StartChild(run_id=run_id):
-            return entry(visit, found, (namespace, "input", run_id))
+        case StartChild(run_id=run_id, memo=memo, search=search):
+            # Postgres searches in the fields.
+            sealed = entry(visit, replace(found, memo=None, search=None), (namespace, "input", run_id))
+            return replace(sealed, memo=maybe(visit, memo, (namespace, "memo", run_id)), search=search)
         case SendSignal(name=name, workflow_id=None):
             return entry(visit, found, (namespace, "signal id", name))
         case SendSignal(name=name, workflow_id=workflow_id):

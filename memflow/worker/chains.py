@@ -103,7 +103,9 @@ def unanswered(replay: Replay, following: NextRun | None) -> list[AnswerUpdate]:
 
     Where nothing follows, the end of the chain tells them. They are replies alone, no entries: the journal ends with the end.
     """
-    return [] if following is None else [AnswerUpdate(id, "failed", failure=verdicts.update_left()) for id in replay.unanswered]
+    if following is None and not replay.definition.dialect.answers_updates_at_end:
+        return []
+    return [AnswerUpdate(id, "failed", failure=verdicts.update_left(replay.definition.dialect)) for id in replay.unanswered]
 
 
 def _delay(claim: Claim, closing: Closing | RunTimedOut, replay: Replay, now: datetime) -> timedelta | None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from memflow.codec import Codec
-from memflow.core.arrivals import Answer, Arrival, ChildCancelled, ChildFailed
+from memflow.core.arrivals import Answer, Arrival, ChildCancelled, ChildFailed, MessageDelivered
 from memflow.core.definition import RunInfo
 from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import CancelActivity, ScheduleActivity
@@ -150,15 +150,15 @@ class Claims:
                 )
                 refused.append(_parked(claim, self._hands.now(), stuck_because(why)))
                 continue
-            self._settle_in(
-                self._resident(
-                    claim,
-                    replay,
-                    _since_the_branch(claim, scheduled_at(entries)),
-                    rows=rows.get(claim.run, set()) if claim.crashes else None,
-                    cancelled={e.entry.op for e in entries if isinstance(e.entry, CancelActivity)},
-                )
+            resident = self._resident(
+                claim,
+                replay,
+                _since_the_branch(claim, scheduled_at(entries)),
+                rows=rows.get(claim.run, set()) if claim.crashes else None,
+                cancelled={e.entry.op for e in entries if isinstance(e.entry, CancelActivity)},
             )
+            resident.arrivals.extend((None, each) for each in _told_before_the_branch(claim, replay))
+            self._settle_in(resident)
             await asyncio.sleep(0)                       # a long journal must not hold up everything else
         return refused
 
@@ -265,6 +265,13 @@ def _since_the_branch(claim: Claim, scheduled: dict[int, datetime]) -> dict[int,
     if not claim.origins:
         return scheduled
     return {op: max(at, claim.started_at) for op, at in scheduled.items()}
+
+
+def _told_before_the_branch(claim: Claim, replay: Replay) -> list[MessageDelivered]:
+    """What the copied turns of a reset run sent has gone out; that it arrived was told to the run that it copies."""
+    if not claim.origins or replay.turn_number > claim.origins[-1].turn:
+        return []
+    return [MessageDelivered(op) for op in replay.open_messages]
 
 
 def scheduled_at(entries: Sequence[JournalEntry]) -> dict[int, datetime]:

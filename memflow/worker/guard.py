@@ -26,13 +26,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
 from memflow.core import chance
+from memflow.core.dialect import DIALECT
 from memflow.core.places import place_of
 from memflow.core.replay import CURRENT, Replay
-from memflow.errors import DeterminismError
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,9 @@ _UUID = "use workflow.uuid4()"
 _ACTIVITY = "do it in an activity"
 _THREAD = ("starting a thread", f"{_ACTIVITY}, or use asyncio tasks")
 _SLEEP = ("time.sleep", "use: await workflow.sleep_for(...)")
+UNGUARDED: ContextVar[bool] = ContextVar("memflow_unguarded", default=False)
+"""Set where workflow code takes it upon itself that what it calls changes nothing: it meets the real world there."""
+
 _LOOP_FRAME = "run_until_blocked"                    # below it lies the worker, not the workflow
 
 
@@ -68,10 +72,34 @@ _installed: list[bool] = []
 # ------------------------------------------------------------------------------------------------------------- who calls
 
 
-def _guarded() -> Replay | None:
-    """The run whose code makes this call; None outside workflows and below infrastructure."""
+def _guarded(call: str | None = None) -> Replay | None:
+    """The run whose code makes this call; None outside workflows and below infrastructure.
+
+    `call` names what the run would answer: its dialect may have it refused.
+    """
     replay = CURRENT.get()
-    return None if replay is None or _below_infrastructure() else replay
+    if replay is None or UNGUARDED.get():
+        return None
+    if call is not None and _restricted(replay):
+        _refuse(call, "it differs from one replay to the next")
+    return None if _below_infrastructure() else replay
+
+
+def _refused_here() -> bool:
+    """Whether workflow code makes this call, which no replay could repeat, and is to be kept from it."""
+    replay = CURRENT.get()
+    if replay is None or UNGUARDED.get() or not replay.definition.dialect.guarded:
+        return False
+    return not _below_infrastructure()
+
+
+def _restricted(replay: Replay) -> bool:
+    """Whether the very line that calls lies in a module in which such calls are refused."""
+    module = replay.definition.dialect.restricted_module
+    if module is None:
+        return False
+    caller = next(_callers(), None)
+    return caller is not None and caller[0].f_globals.get("__name__") == module
 
 
 def _below_infrastructure() -> bool:
@@ -100,20 +128,22 @@ def _callers() -> Iterator[tuple[FrameType, str]]:
 def _refuse(call: str, instead: str) -> NoReturn:
     users = (frame for frame, module in _callers() if module not in sys.stdlib_module_names and module != "memflow")
     frame = next(users, None)
-    raise DeterminismError(call, instead=instead, where=(frame and place_of(frame)) or "an unknown line")
+    replay = CURRENT.get()
+    dialect = DIALECT if replay is None else replay.definition.dialect
+    raise dialect.refused(call, instead, (frame and place_of(frame)) or "an unknown line")
 
 
 # ------------------------------------------------------------------------------------------- clocks and chance, by module
 
 
-def _answering(real: Callable[..., Any], answer: Callable[[Replay], Any]) -> Callable[..., Any]:
+def _answering(real: Callable[..., Any], answer: Callable[[Replay], Any], call: str) -> Callable[..., Any]:
     """`real`, except that workflow code gets the run's own answer."""
 
     @functools.wraps(real)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         if CURRENT.get() is None:
             return real(*args, **kwargs)
-        replay = _guarded()
+        replay = _guarded(call)
         return real(*args, **kwargs) if replay is None else answer(replay)
 
     return guarded
@@ -124,8 +154,20 @@ def _refusing(real: Callable[..., Any], call: str, instead: str) -> Callable[...
 
     @functools.wraps(real)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        if CURRENT.get() is not None and _guarded() is not None:
+        if CURRENT.get() is not None and _refused_here():
             _refuse(call, instead)
+        return real(*args, **kwargs)
+
+    return guarded
+
+
+def _restricting(real: Callable[..., Any], call: str) -> Callable[..., Any]:
+    """`real`, except in a module of workflows in which the run's dialect restricts it."""
+
+    @functools.wraps(real)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if CURRENT.get() is not None:
+            _guarded(call)
         return real(*args, **kwargs)
 
     return guarded
@@ -136,7 +178,7 @@ def _local(real: Callable[..., Any], call: str, *, given: int) -> Callable[..., 
 
     @functools.wraps(real)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        if CURRENT.get() is not None and len(args) < given and _guarded() is not None:
+        if CURRENT.get() is not None and len(args) < given and _refused_here():
             _refuse(f"{call}()", _NOW)
         return real(*args, **kwargs)
 
@@ -150,7 +192,7 @@ def _drawing(real: Callable[..., Any], name: str) -> Callable[..., Any]:
     def guarded(*args: Any, **kwargs: Any) -> Any:
         if CURRENT.get() is None:
             return real(*args, **kwargs)
-        replay = _guarded()
+        replay = _guarded(f"random.{name}.__call__")
         return (real if replay is None else getattr(replay.random, name))(*args, **kwargs)
 
     return guarded
@@ -182,8 +224,8 @@ def _wrap_modules() -> dict[int, Any]:
             _kept.append(real)                       # an identity means something only while its object lives
 
     for name in ("time", "monotonic", "perf_counter"):
-        put(time, name, _answering, _seconds)
-        put(time, f"{name}_ns", _answering, _nanoseconds)
+        put(time, name, _answering, _seconds, f"time.{name}.__call__")
+        put(time, f"{name}_ns", _answering, _nanoseconds, f"time.{name}_ns.__call__")
     for name in ("process_time", "process_time_ns", "thread_time", "thread_time_ns", "clock_gettime", "clock_gettime_ns"):
         put(time, name, _refusing, f"time.{name}", _TIME)
     for name, given in (("localtime", 1), ("gmtime", 1), ("ctime", 1), ("asctime", 1), ("strftime", 2)):
@@ -191,7 +233,7 @@ def _wrap_modules() -> dict[int, Any]:
     for name in _DRAWS:
         put(random, name, _drawing, name)
     random.Random.seed = _seeding(random.Random.seed)  # type: ignore[method-assign]  # that is the point
-    put(uuid, "uuid4", _answering, _uuid4)
+    put(uuid, "uuid4", _answering, _uuid4, "uuid.uuid4.__call__")
     for name in ("uuid1", "uuid6", "uuid7"):
         put(uuid, name, _refusing, f"uuid.{name}", _UUID)
     put(os, "urandom", _refusing, "os.urandom", f"{_CHANCE}, or {_ACTIVITY} if it is to be a secret")
@@ -202,8 +244,26 @@ def _wrap_modules() -> dict[int, Any]:
         put(secrets, name, _refusing, f"secrets.{name}", "make secrets in an activity: a workflow's chance can be foretold")
     for name in ("random", "getrandbits"):
         put(random.SystemRandom, name, _refusing, f"random.SystemRandom.{name}", _CHANCE)
+    for path in _RESTRICTED:
+        found, _, name = path.rpartition(".")
+        module = sys.modules.get(found)              # a module that nobody has imported is called by nobody
+        if module is None:
+            continue
+        kind = getattr(module, name, None)
+        if isinstance(kind, type):
+            kind.__init__ = _restricting(kind.__init__, f"{path}.__call__")  # type: ignore[misc]  # in place, for `isinstance`
+        else:
+            put(module, name, _restricting, f"{path}.__call__")
     return replaced
 
+
+_RESTRICTED = (
+    *("os.getcwd", "os.listdir", "os.scandir", "os.getenv", "os.getpid", "os.cpu_count", "glob.glob", "glob.iglob"),
+    *("os.path.abspath", "os.path.exists", "os.path.isfile", "os.path.isdir", "os.path.getsize", "os.path.realpath"),
+    *("subprocess.run", "urllib.request.urlopen", "http.client.HTTPConnection", "tempfile.mkdtemp", "tempfile.mkstemp"),
+    *("threading.current_thread", "threading.Thread", "threading.Event", "concurrent.futures.ThreadPoolExecutor"),
+)
+"""What a dialect with a restricted module refuses besides clocks and chance. Elsewhere it does as it always did."""
 
 _kept: list[Any] = []
 _DRAWS = (
@@ -274,9 +334,11 @@ def _wrap_datetime() -> None:
 def _now(real: Any, zone_free: str) -> Callable[..., Any]:
     def now(cls: type[datetimes.datetime], tz: datetimes.tzinfo | None = None) -> datetimes.datetime:
         """The current time; in a workflow, the time of its turn."""
-        if CURRENT.get() is not None and (replay := _guarded()) is not None:
-            if tz is None:
+        if CURRENT.get() is not None and (replay := _guarded("datetime.datetime.now.__call__")) is not None:
+            if tz is None and replay.definition.dialect.guarded:
                 _refuse("datetime.now() without a zone", f"that is {zone_free}")
+            if tz is None:
+                return real(cls, tz)  # type: ignore[no-any-return]  # it is the method that we replaced
             return cls.fromtimestamp(0, tz) + (replay.now - _EPOCH)
         return real(cls, tz)  # type: ignore[no-any-return]  # it is the method that we replaced
 
@@ -286,7 +348,7 @@ def _now(real: Any, zone_free: str) -> Callable[..., Any]:
 def _utcnow(real: Any, zone_free: str) -> Callable[..., Any]:
     def utcnow(cls: type[datetimes.datetime]) -> datetimes.datetime:
         """The current time in UTC, without a zone; in a workflow, the time of its turn."""
-        if CURRENT.get() is not None and (replay := _guarded()) is not None:
+        if CURRENT.get() is not None and (replay := _guarded("datetime.datetime.utcnow.__call__")) is not None:
             return cls(1970, 1, 1) + (replay.now - _EPOCH)
         return real(cls)  # type: ignore[no-any-return]  # it is the method that we replaced
 
@@ -296,7 +358,7 @@ def _utcnow(real: Any, zone_free: str) -> Callable[..., Any]:
 def _today(real: Any, zone_free: str) -> Callable[..., Any]:
     def today(cls: type[datetimes.date]) -> datetimes.date:
         """The current local date or time; refused in a workflow."""
-        if CURRENT.get() is not None and _guarded() is not None:
+        if CURRENT.get() is not None and _guarded(f"datetime.{cls.__name__}.today.__call__") is not None and _refused_here():
             _refuse(f"{cls.__name__}.today()", f"that is {zone_free}")
         return real(cls)  # type: ignore[no-any-return]  # it is the method that we replaced
 
@@ -327,7 +389,12 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 def _hook(event: str, args: tuple[Any, ...]) -> None:
     if event == "open":
         path, _, flags = args
-        if CURRENT.get() is not None and flags & _WRITING and not _below_infrastructure():
+        replay = CURRENT.get()
+        if replay is None or UNGUARDED.get():
+            return
+        if _restricted(replay):
+            _refuse("__builtins__.open", _ACTIVITY)
+        if flags & _WRITING and _refused_here():
             _refuse(f"opening {path!r} for writing", _ACTIVITY)
-    elif event in _REFUSED and CURRENT.get() is not None and not _below_infrastructure():
+    elif event in _REFUSED and CURRENT.get() is not None and _refused_here():
         _refuse(*_REFUSED[event])

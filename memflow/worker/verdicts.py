@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from memflow.core.dialect import Dialect
 from memflow.core.interrupts import StartChild
 from memflow.failure import Failure
 from memflow.judging import activity_failed as activity_failed
@@ -48,13 +49,9 @@ def cancelled(message: str = "cancelled") -> Failure:
     return Failure("cancelled", message)
 
 
-def update_left() -> Failure:
+def update_left(dialect: Dialect) -> Failure:
     """The run that had accepted an update ended before it was answered. Temporal's type, so that callers may tell it."""
-    return Failure(
-        "application",
-        "the run that accepted the update ended before its handler did, and goes on as a new run; send it again",
-        type="AcceptedUpdateCompletedWorkflow",
-    )
+    return Failure("application", dialect.update_left, type="AcceptedUpdateCompletedWorkflow", non_retryable=True)
 
 
 def shut_down() -> Failure:

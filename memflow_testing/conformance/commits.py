@@ -17,6 +17,8 @@ from memflow.core.arrivals import (
     ChildCompleted,
     ChildFailed,
     ChildNotStarted,
+    MessageDelivered,
+    MessageNotDelivered,
     ChildStarted,
     RunStarted,
     RunTerminated,
@@ -229,6 +231,52 @@ class Commits:
             SignalReceived("go", Payload(b"1")), CancelRequested("enough"), SignalReceived("go", Payload(b"2")),
         ]
         assert await mail_of(store, a.run) == [SignalReceived("self", Payload(b"5"))]
+
+    async def test_a_run_hears_whether_what_it_sent_has_found_anybody(self, store: Store) -> None:
+        worker = await a_worker(store)
+        a, b, gone = await started_and_claimed(store, worker, a_run("a"), a_run("b"), a_run("gone"))
+        await store.commit_turns(worker, [an_end(gone)])
+        effects: list[SendSignal | StopOther | StartChild] = [
+            SendSignal(1, "go", Payload(b"1"), "b", tell=True),
+            SendSignal(2, "go", Payload(b"2"), "gone", tell=True),
+            SendSignal(3, "go", Payload(b"3"), "nobody", tell=True),
+            SendSignal(4, "go", Payload(b"3"), "b", "another run", tell=True),
+            StopOther(5, "cancel", "b", tell=True),
+            StopOther(6, "cancel", "gone", tell=True),
+            StopOther(7, "terminate", "b", tell=True),
+            SendSignal(8, "go", Payload(b"4"), "b", tell=True),
+            SendSignal(9, "go", Payload(b"5"), "gone", tell=True),
+            a_child(10, "gone"),
+        ]
+        [won] = await store.commit_turns(worker, [a_turn(a, RunStarted(), *effects, effects=effects)])
+        assert (won.outcome, won.released) == ("won", False), "the answers are mail: the run stays"
+        assert sorted(await mail_of(store, a.run), key=lambda each: getattr(each, "op", 0)) == [
+            MessageDelivered(1),
+            MessageNotDelivered(2, "gone", "completed"),
+            MessageNotDelivered(3, "nobody"),
+            MessageNotDelivered(4, "b"),
+            MessageDelivered(5),
+            MessageNotDelivered(6, "gone", "completed"),
+            MessageDelivered(7),
+            MessageNotDelivered(8, "b", "terminated"),
+            MessageNotDelivered(9, "gone", "completed"),
+        ]
+
+    async def test_a_run_that_ends_hears_nothing_of_what_it_sent(self, store: Store) -> None:
+        worker = await a_worker(store)
+        a, b = await started_and_claimed(store, worker, a_run("a"), a_run("b"))
+        sent = SendSignal(1, "go", Payload(b"1"), "b", tell=True)
+        [won] = await store.commit_turns(worker, [an_end(a, sent, effects=[sent])])
+        assert won.outcome == "won"
+        assert await mail_of(store, b.run) == [SignalReceived("go", Payload(b"1"))]
+
+    async def test_a_child_begins_with_the_memo_and_the_fields_that_it_is_given(self, store: Store) -> None:
+        worker = await a_worker(store)
+        memo, search = Payload(b"sealed", "aes"), Payload(b'{"colour":"red"}')
+        _, child = await a_family(store, worker, memo=memo, search=search)
+        assert (child.memo, child.record) == (memo, search)
+        found = await store.list_runs(parse_filter('colour = "red"'), limit=10)
+        assert [row.workflow_id for row in found.rows] == ["child"]
 
     async def test_terminating_another_run_ends_it_at_once_and_fences_its_owner(self, store: Store) -> None:
         worker = await a_worker(store)

@@ -14,6 +14,8 @@ from memflow.core.arrivals import (
     HookDelivered,
     HookFailed,
     HookNotDelivered,
+    MessageDelivered,
+    MessageNotDelivered,
     SignalReceived,
 )
 from memflow.core.interrupts import (
@@ -34,6 +36,7 @@ from memflow.store.values import Event
 from memflow_testing.memory.ending import Endings
 from memflow_testing.memory.hooks import hook_sent
 from memflow_testing.memory.mail import MailRoom
+from memflow_testing.memory.rows import fields_of
 from memflow_testing.memory.signals import Signals
 from memflow_testing.memory.starting import set_deadline
 from memflow_testing.memory.tables import ReplyRec, Run, Tables
@@ -88,7 +91,11 @@ class Effects:
                 self._signals.unwait(run.id, op, became or "cancelled", payload)
             case SendSignal():
                 self._send_signal(effect)
+                if effect.tell and effect.workflow_id is not None and not ended:
+                    self._letters.append((run, self._told(effect.op, effect.workflow_id, effect.run_id)))
             case StopOther(how=how, workflow_id=target, run_id=run_id, reason=reason):
+                if effect.tell and not ended:
+                    self._letters.append((run, self._told(effect.op, target, run_id)))
                 other = self._open(target, run_id)
                 if other is not None and how == "cancel":
                     self._letters.append((other, CancelRequested(reason)))
@@ -128,7 +135,14 @@ class Effects:
             return
         other = self._open(signal.workflow_id, signal.run_id)
         if other is not None:
-            self._letters.append((other, SignalReceived(signal.name, signal.payload)))
+            self._letters.append((other, SignalReceived(signal.name, signal.payload, headers=signal.headers)))
+
+    def _told(self, op: int, workflow_id: str, run_id: str | None) -> Arrival:
+        """Whether what is sent beside this finds a run that takes it."""
+        if self._open(workflow_id, run_id) is not None:
+            return MessageDelivered(op)
+        there = self._tables.find(workflow_id, run_id)
+        return MessageNotDelivered(op, workflow_id, None if there is None else there.status.value)
 
     # ------------------------------------------------------------------------------------------------- hooks
 
@@ -183,7 +197,8 @@ class Effects:
             execution_deadline=None if options.execution_timeout is None else now + options.execution_timeout,
             parent=parent.id, parent_op=child.op, parent_policy=options.parent_close_policy.value,
             parent_workflow_id=parent.workflow_id, parent_run_id=parent.run_id,
-            version=parent.version if inherits else None, pinned=inherits,
+            version=parent.version if inherits else None, pinned=inherits, memo=child.memo, search=child.search,
+            record=fields_of(child.search),
         )
         set_deadline(run, now)
         self._tables.add(run, now)

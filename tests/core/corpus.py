@@ -29,6 +29,8 @@ from memflow.core.arrivals import (
     HookFailed,
     HookNotDelivered,
     HookReceived,
+    MessageDelivered,
+    MessageNotDelivered,
     SignalReceived,
     TimerFired,
     UpdateReceived,
@@ -53,6 +55,7 @@ from tests.core.playing import (
     people,
     send,
     send_hook,
+    send_told,
     signal,
 )
 
@@ -72,7 +75,7 @@ class Step:
 LEAVES = (
     *("activity", "sleep", "signal", "waiting", "child", "handle", "emit", "send"),
     *("random", "now", "yield", "raise", "condition"),
-    *("patched", "deprecated", "continue", "count", "path", "people", "elsewhere"),
+    *("patched", "deprecated", "continue", "count", "path", "people", "elsewhere", "told"),
 )
 NODES = (
     *("sequence", "gather", "settle", "group", "timeout", "wait_for", "shield", "first", "all", "completed"),
@@ -169,6 +172,10 @@ class Interpreter:
 
     async def do_send(self, step: Step) -> None:
         send(self.note(f"s{step.number}"))
+
+    async def do_told(self, step: Step) -> object:
+        name = self.note(f"t{step.number}")
+        return type(await send_told(name, f"w-{name}", cancel=step.number % 2 == 0)).__name__
 
     async def do_random(self, step: Step) -> object:
         replay = current()
@@ -437,6 +444,10 @@ class World:
                 arrivals.append(WaitCancelled(op, self._waited.pop(op)))
         for op in random.sample(sorted(replay.open_hooks), min(len(replay.open_hooks), random.randint(0, 2))):
             arrivals.append(self._news_of_hook(op, replay.open_hooks[op].answer))
+        for op, sent in replay.open_messages.items():
+            if random.random() < 0.4:
+                to = sent.workflow_id or ""
+                arrivals.append(MessageDelivered(op) if random.random() < 0.5 else MessageNotDelivered(op, to, "completed"))
         if random.random() < 0.1:
             self._hooks += 1
             reply = ("other", "run-2", self._hooks) if random.random() < 0.5 else (None, None, None)

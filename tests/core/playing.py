@@ -24,6 +24,7 @@ from memflow.core.interrupts import (
     SendHook,
     SendSignal,
     StartChild,
+    StopOther,
     StartHook,
     StopOther,
 )
@@ -122,6 +123,7 @@ def standing(replay: Replay) -> object:
         dict(replay.open_children),
         dict(replay.open_waits),
         dict(replay.open_hooks),
+        dict(replay.open_messages),
         replay.waiting(),
         replay.record,
         replay.record_payload(),
@@ -202,6 +204,14 @@ def emit(topic: str) -> None:
 def send(name: str) -> None:
     replay = current()
     replay.ask(SendSignal(replay.next_op(), name, NOTHING))
+
+
+async def send_told(name: str, workflow_id: str, *, cancel: bool) -> Answer:
+    """Send a signal or a cancellation to another run, and wait for what became of it."""
+    replay = current()
+    op = replay.next_op()
+    replay.ask(StopOther(op, "cancel", workflow_id, tell=True) if cancel else SendSignal(op, name, NOTHING, workflow_id, tell=True))
+    return await replay.answer(op)
 
 
 def patched(patch_id: str, *, deprecated: bool = False) -> bool:

@@ -83,7 +83,7 @@ begin
     for i in 1 .. cardinality(e_member) loop
       continue when not p_won[e_member[i]] or e_what[i] in ('child', 'record', 'memo', 'emit', 'next', 'carry', 'answer', 'version');
       v_what := e_what[i];
-      if v_what in ('send_early', 'cancel_early', 'terminate_early', 'hook_early') then
+      if v_what in ('send_early', 'cancel_early', 'terminate_early', 'hook_early', 'tell_early') then
         continue when not v_early;
         v_what := replace(v_what, '_early', '');
       else
@@ -149,6 +149,21 @@ begin
           d_attributes := d_attributes || null::text;
           d_encoding := d_encoding || e_encoding[i];
           d_data := d_data || e_data[i];
+        end if;
+      elsif v_what = 'tell' then
+        -- Whether what is sent beside this finds a run that takes it.
+        if not p_closing[e_member[i]] then
+          select r.id, r.status into v_run, v_status
+            from memflow.runs r
+           where r.id = coalesce(memflow.find_open(p_namespace, e_workflow_id[i], e_run_id[i]),
+                                 memflow.find_run(p_namespace, e_workflow_id[i], e_run_id[i]));
+          d_run := d_run || p_run[e_member[i]];
+          d_kind := d_kind || case when v_status in ('running', 'paused') then 'message_delivered' else 'message_not_delivered' end;
+          d_op := d_op || e_op[i];
+          d_attributes := d_attributes || case when v_run is null or v_status not in ('running', 'paused') then
+            jsonb_strip_nulls(jsonb_build_object('workflow_id', e_workflow_id[i], 'status', v_status))::text end;
+          d_encoding := d_encoding || null::text;
+          d_data := d_data || null::bytea;
         end if;
       elsif v_what = 'signal' then
         v_given := memflow.give_signal(p_namespace, e_name[i], e_encoding[i], e_data[i], null);
@@ -273,14 +288,16 @@ begin
     insert into memflow.runs (
       namespace, workflow_id, run_id, first_run_id, workflow, task_queue, started_at, last_at, input, input_encoding, headers,
       parent, parent_op, parent_policy, parent_workflow_id, parent_run_id, run_timeout, execution_deadline, deadline, deadline_kind,
-      retry, version, pinned)
+      retry, version, pinned, memo, memo_encoding, search, search_encoding)
     select p_namespace, e.workflow_id, e.run_id, e.run_id, e.about ->> 'workflow', coalesce(e.about ->> 'task_queue', p.task_queue),
            memflow.now(), memflow.now(), e.data, e.encoding, e.about ->> 'headers',
            p.id, e.op, e.about ->> 'parent_close_policy', p.workflow_id, p.run_id,
            e.run_timeout, memflow.now() + e.execution_timeout, memflow.now() + least(e.run_timeout, e.execution_timeout),
            case when least(e.run_timeout, e.execution_timeout) = e.run_timeout then 'run'
                 when e.execution_timeout is not null then 'execution' end,
-           e.about ->> 'retry', case when i.inherits then p.version end, i.inherits
+           e.about ->> 'retry', case when i.inherits then p.version end, i.inherits,
+           decode(e.about ->> 'memo', 'base64'), e.about ->> 'memo_encoding',
+           decode(e.about ->> 'search', 'base64'), e.about ->> 'search_encoding'
       from (select x.*, x.attributes::jsonb as about,
                    make_interval(secs => (x.attributes::jsonb ->> 'run_timeout')::float8) as run_timeout,
                    make_interval(secs => (x.attributes::jsonb ->> 'execution_timeout')::float8) as execution_timeout
@@ -292,7 +309,12 @@ begin
        select p.pinned and coalesce(e.about ->> 'task_queue', p.task_queue) = p.task_queue as inherits) i
      order by e.workflow_id, p.id, e.op
         on conflict do nothing
-    returning id, task_queue, parent, version, pinned
+    returning id, task_queue, parent, version, pinned, search, search_encoding
+  ), found as (
+    insert into memflow.records (run, namespace, doc)
+    select m.id, p_namespace, memflow.fields_of(m.search, m.search_encoding)
+      from made m
+     where m.search is not null and memflow.fields_of(m.search, m.search_encoding) is not null
   ), due as (
     insert into memflow.wakes (run, namespace, queue, wake_at, version)
     select m.id, p_namespace, m.task_queue, memflow.now(), case when m.pinned then m.version else '' end from made m

@@ -100,6 +100,8 @@ class Replayer:
             disable_eager_activity_execution=False,
             meter=MetricMeter.noop,
             build_id=config["build_id"] or "",
+            runner=config["workflow_runner"],
+            unsandboxed_runner=config["unsandboxed_workflow_runner"],
         )
         self._definitions = workflow_definitions(config["workflows"], settings)
         self._codec = ConvertingCodec(config["data_converter"])

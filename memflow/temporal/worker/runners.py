@@ -1,9 +1,11 @@
-"""Workflow runners: Temporal's choice between a sandbox and none. Here both mean memflow's guard, or none of it."""
+"""Workflow runners: Temporal's choice between a sandbox and none. Here: how strict memflow's guard is."""
 
 from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Sequence
+
+from memflow.temporal.workflow.dialect import TemporalDialect
 
 
 class WorkflowRunner(ABC):  # noqa: B024 - as Temporal's
@@ -12,6 +14,10 @@ class WorkflowRunner(ABC):  # noqa: B024 - as Temporal's
     def set_worker_level_failure_exception_types(self, types: Sequence[type[BaseException]]) -> None:  # noqa: B027
         """Accepted: the worker knows them itself."""
 
+    def dialect(self, module: str) -> TemporalDialect:
+        """What workflows of this module are kept from, and how they are told."""
+        return TemporalDialect(None, guarded=False)
+
 
 class UnsandboxedWorkflowRunner(WorkflowRunner):
-    """Without a sandbox. memflow's guard stays: what no replay could repeat is refused."""
+    """Without a sandbox: nothing is refused. Clocks and chance are still the run's own."""

@@ -13,6 +13,8 @@ from memflow.temporal.common import VersioningBehavior
 from memflow.temporal.interception import Interceptor, WorkflowInterceptorClassInput
 from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.stored import Raw
+from memflow.temporal.worker.runners import WorkflowRunner
+from memflow.temporal.workflow.builtin_queries import BUILTIN_QUERIES
 from memflow.temporal.workflow.define import WorkflowDefinition
 from memflow.temporal.workflow.running import Running, Settings, engine_handler
 
@@ -33,6 +35,8 @@ def settings_of(
     disable_eager_activity_execution: bool,
     meter: MetricMeter,
     build_id: str,
+    runner: WorkflowRunner,
+    unsandboxed_runner: WorkflowRunner,
 ) -> Settings:
     """What a worker says of all its workflows."""
     extern: dict[str, Callable[..., Any]] = {}
@@ -42,7 +46,14 @@ def settings_of(
         if (cls := each.workflow_interceptor_class(WorkflowInterceptorClassInput(unsafe_extern_functions=extern))) is not None
     ]
     return Settings(
-        tuple(classes), extern, tuple(failure_exception_types), disable_eager_activity_execution, meter, build_id
+        tuple(classes),
+        extern,
+        tuple(failure_exception_types),
+        disable_eager_activity_execution,
+        meter,
+        build_id,
+        runner.dialect,
+        unsandboxed_runner.dialect,
     )
 
 
@@ -63,8 +74,9 @@ def workflow_definition(definition: WorkflowDefinition, settings: Settings) -> D
         result_type=Any,
         fails_on=(FailureError, TimeoutError, *definition.failure_exception_types, *settings.failure_exception_types),
         make=make,
-        handlers=tuple(engine_handler(each) for each in definition.handlers.values()),
+        handlers=(*BUILTIN_QUERIES, *(engine_handler(each) for each in definition.handlers.values())),
         versioning=_VERSIONING[definition.versioning_behavior],
+        dialect=(settings.dialect if definition.sandboxed else settings.unsandboxed_dialect)(definition.cls.__module__),
     )
 
 

@@ -220,6 +220,8 @@ class Worker:
             disable_eager_activity_execution=config["disable_eager_activity_execution"],
             meter=self._meter,
             build_id=self._version or "",
+            runner=config["workflow_runner"],
+            unsandboxed_runner=config["unsandboxed_workflow_runner"],
         )
         return list(workflow_definitions(config["workflows"], settings).values())
 

@@ -264,6 +264,7 @@ def _local_input(
 
 def _start(activity: Any, arg: Any, args: Sequence[Any], result_type: Any, given: Mapping[str, Any]) -> ActivityHandle[Any]:
     running = current()
+    running.check_writable("start activity")
     input = _input(activity, arg, args, result_type, given)
     if running.outbound is not None:
         return running.outbound.start_activity(input)
@@ -272,6 +273,7 @@ def _start(activity: Any, arg: Any, args: Sequence[Any], result_type: Any, given
 
 async def _execute(activity: Any, arg: Any, args: Sequence[Any], result_type: Any, given: Mapping[str, Any]) -> Any:
     running = current()
+    running.check_writable("start activity")
     input = _input(activity, arg, args, result_type, given)
     if running.outbound is not None:
         return await running.outbound.start_activity(input)
@@ -283,6 +285,7 @@ def _start_local(
     activity: Any, arg: Any, args: Sequence[Any], result_type: Any, given: Mapping[str, Any]
 ) -> ActivityHandle[Any]:
     running = current()
+    running.check_writable("start local activity")
     input = _local_input(activity, arg, args, result_type, given)
     if running.outbound is not None:
         return running.outbound.start_local_activity(input)

@@ -11,11 +11,20 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 from typing_extensions import TypedDict, Unpack
 
 from memflow import errors
-from memflow.core.arrivals import ChildCancelled, ChildCompleted, ChildFailed, ChildNotStarted, ChildStarted
+from memflow.core.arrivals import (
+    ChildCancelled,
+    ChildCompleted,
+    ChildFailed,
+    ChildNotStarted,
+    ChildStarted,
+    MessageDelivered,
+    MessageNotDelivered,
+)
 from memflow.core.definition import CRON_HEADER
 from memflow.core.interrupts import SendSignal, StartChild, StopOther
 from memflow.core.loop import TurnLoop
 from memflow.core.ordering import WorkflowTask
+from memflow.core.replay import Replay
 from memflow.failure import exception_of
 from memflow.names import check_name, child_run_id
 from memflow.options import CancellationType, ChildOptions
@@ -29,12 +38,19 @@ from memflow.temporal.common import (
     WorkflowIDReusePolicy,
     engine_policy,
 )
-from memflow.temporal.exceptions import CancelledError, ChildWorkflowError, RetryState, WorkflowAlreadyStartedError
+from memflow.temporal.exceptions import (
+    ApplicationError,
+    CancelledError,
+    ChildWorkflowError,
+    RetryState,
+    WorkflowAlreadyStartedError,
+)
 from memflow.temporal.interception import SignalChildWorkflowInput, SignalExternalWorkflowInput, StartChildWorkflowInput
+from memflow.temporal.search_attributes import fields_of
 from memflow.temporal.startup import Startup
 from memflow.temporal.stored import Arguments, stored_signal
 from memflow.temporal.workflow.define import handler_name, name_and_result_type
-from memflow.temporal.workflow.facts import uuid4
+from memflow.temporal.workflow.facts import plain_fields, uuid4
 from memflow.temporal.workflow.running import Running, current
 from memflow.temporal.workflow.words import (
     CHILD_WORDS,
@@ -198,14 +214,19 @@ class ChildWorkflowHandle(_Task[S, R]):
         args: Sequence[Any] = [],
         event_groups: Sequence[Any] | None = None,
     ) -> None:
-        """Send it a signal."""
+        """Send it a signal.
+
+        Raises:
+            ApplicationError: it has ended; the type is ExternalWorkflowExecutionNotFound.
+        """
         running = self.child.running
+        running.check_writable("signal child handle")
         name, _ = handler_name(signal, "signal")
         input = SignalChildWorkflowInput(name, arg_or_args(arg, args), self.id, {})
         if running.outbound is not None:
             await running.outbound.signal_child_workflow(input)
         else:
-            send_signal(running, input.signal, input.args, input.headers, self.id, None)
+            await send_signal(running, input.signal, input.args, input.headers, self.id, None)
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Ask it to cancel itself. What awaiting the handle yields then tells its cancellation type."""
@@ -219,14 +240,33 @@ class ChildWorkflowHandle(_Task[S, R]):
         return True
 
 
-def send_signal(
+async def send_signal(
     running: Running, name: str, args: Sequence[Any], headers: Mapping[str, Any], workflow_id: str, run_id: str | None
 ) -> None:
-    """Send a signal to another run, when this turn commits."""
+    """Send a signal to another run, and wait until that has it.
+
+    Raises:
+        ApplicationError: there is none, or it has ended.
+    """
     payloads = running.codec.payloads.to_payloads(args)
     replay = running.replay
     payload = stored_signal(Arguments(payloads, headers))
-    replay.ask(SendSignal(replay.next_op(), check_name(name, what="signal name"), payload, workflow_id, run_id))
+    named = check_name(name, what="signal name")
+    asked = SendSignal(replay.next_op(), named, payload, workflow_id, run_id, tell=True)
+    if isinstance(await _told(replay, asked), MessageNotDelivered):
+        raise _not_found("Unable to signal external workflow because it was not found")
+
+
+async def _told(replay: Replay, asked: SendSignal | StopOther) -> object:
+    """Ask, and wait for what became of it. A journal of before that was told holds no answer: then it is as good as delivered."""
+    agreed = replay.ask_agreed(asked)
+    if isinstance(agreed, SendSignal | StopOther) and not agreed.tell:
+        return MessageDelivered(asked.op)
+    return await replay.answer(asked.op)
+
+
+def _not_found(message: str) -> ApplicationError:
+    return ApplicationError(message, type="ExternalWorkflowExecutionNotFound")
 
 
 def ask_for(running: Running, input: StartChildWorkflowInput, *, announce: bool) -> _Child:
@@ -263,6 +303,8 @@ def ask_for(running: Running, input: StartChildWorkflowInput, *, announce: bool)
         ),
         announce=announce,
         headers={**startup.headers(), **({CRON_HEADER: input.cron_schedule} if input.cron_schedule else {})},
+        memo=running.codec.encode(plain_fields(input.memo, running.codec.payloads)) if input.memo else None,
+        search=running.codec.encode(fields_of(input.search_attributes)) if input.search_attributes else None,
     )
     replay.ask(asked)
     return _Child(running, asked, Any if input.ret_type is None else input.ret_type)
@@ -293,6 +335,7 @@ def _input(workflow: Any, arg: Any, args: Sequence[Any], result_type: Any, given
 async def _start(workflow: Any, arg: Any, args: Sequence[Any], result_type: Any, given: Mapping[str, Any]) -> Any:
     running = current()
     input = _input(workflow, arg, args, result_type, given)
+    running.check_writable("start child workflow")
     if running.outbound is not None:
         return await running.outbound.start_child_workflow(input)
     return await started(running, input)
@@ -395,8 +438,13 @@ class ExternalWorkflowHandle(Generic[S]):
         args: Sequence[Any] = [],
         event_groups: Sequence[Any] | None = None,
     ) -> None:
-        """Send it a signal, when this turn commits."""
+        """Send it a signal, and wait until it has it.
+
+        Raises:
+            ApplicationError: there is none, or it has ended; the type is ExternalWorkflowExecutionNotFound.
+        """
         running = current()
+        running.check_writable("signal external handle")
         name, _ = handler_name(signal, "signal")
         input = SignalExternalWorkflowInput(
             name, arg_or_args(arg, args), running.replay.info.namespace, self.id, self.run_id, {}
@@ -404,12 +452,21 @@ class ExternalWorkflowHandle(Generic[S]):
         if running.outbound is not None:
             await running.outbound.signal_external_workflow(input)
         else:
-            send_signal(running, input.signal, input.args, input.headers, self.id, self.run_id)
+            await send_signal(running, input.signal, input.args, input.headers, self.id, self.run_id)
 
     async def cancel(self, *, reason: str = "", event_groups: Sequence[Any] | None = None) -> None:
-        """Ask it to cancel itself, when this turn commits."""
-        replay = current().replay
-        replay.ask(StopOther(replay.next_op(), "cancel", self.id, self.run_id, reason or None))
+        """Ask it to cancel itself, and wait until it is asked. One that has ended takes no notice.
+
+        Raises:
+            ApplicationError: there is none; the type is ExternalWorkflowExecutionNotFound.
+        """
+        running = current()
+        running.check_writable("cancel external handle")
+        replay = running.replay
+        asked = StopOther(replay.next_op(), "cancel", self.id, self.run_id, reason or None, tell=True)
+        answer = await _told(replay, asked)
+        if isinstance(answer, MessageNotDelivered) and answer.status is None:
+            raise _not_found("Unable to cancel external workflow because not found")
 
 
 def get_external_workflow_handle(workflow_id: str, *, run_id: str | None = None) -> ExternalWorkflowHandle[Any]:

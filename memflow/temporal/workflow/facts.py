@@ -247,6 +247,7 @@ def _memo_value(value: Any, hint: Any = None) -> Any:
 def upsert_memo(updates: Mapping[str, Any], *, event_groups: Sequence[Any] | None = None) -> None:
     """Set facts of the memo. None removes one."""
     running = current()
+    running.check_writable("add command")
     running.info = None
     if updates:
         running.replay.write_memo(plain_fields(updates, running.codec.payloads))
@@ -281,6 +282,7 @@ def upsert_search_attributes(
     if not attributes:
         return
     running = current()
+    running.check_writable("add command")
     running.info = None
     records.upsert_search_attributes(changes_of(attributes, running.replay.record))
 

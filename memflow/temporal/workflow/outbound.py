@@ -33,10 +33,10 @@ class Outbound(WorkflowOutboundInterceptor):
         return own_info(self._running)
 
     async def signal_child_workflow(self, input: SignalChildWorkflowInput) -> None:
-        send_signal(self._running, input.signal, input.args, input.headers, input.child_workflow_id, None)
+        await send_signal(self._running, input.signal, input.args, input.headers, input.child_workflow_id, None)
 
     async def signal_external_workflow(self, input: SignalExternalWorkflowInput) -> None:
-        send_signal(self._running, input.signal, input.args, input.headers, input.workflow_id, input.workflow_run_id)
+        await send_signal(self._running, input.signal, input.args, input.headers, input.workflow_id, input.workflow_run_id)
 
     def start_activity(self, input: StartActivityInput) -> ActivityHandle[Any]:
         return begin(schedule(self._running, input), input.activity)

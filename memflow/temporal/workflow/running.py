@@ -26,12 +26,17 @@ from memflow.temporal.interception import (
 from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.stored import ConvertingCodec, headers_in, loaded_arguments, loaded_signal
 from memflow.temporal.workflow.define import HandlerDefinition, WorkflowDefinition
-from memflow.temporal.workflow.words import HandlerUnfinishedPolicy, NotInWorkflowEventLoopError
+from memflow.temporal.workflow.dialect import TemporalDialect
+from memflow.temporal.workflow.words import HandlerUnfinishedPolicy, NotInWorkflowEventLoopError, ReadOnlyContextError
 
 if TYPE_CHECKING:
     from memflow.temporal.workflow.facts import Info
 
 log = logging.getLogger(__name__)
+
+
+def _unguarded(module: str) -> TemporalDialect:
+    return TemporalDialect(None, guarded=False)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class Settings:
     disable_eager_activity_execution: bool = False
     meter: MetricMeter = MetricMeter.noop
     build_id: str = ""
+    dialect: Callable[[str], TemporalDialect] = _unguarded
+    unsandboxed_dialect: Callable[[str], TemporalDialect] = _unguarded
 
 
 class Running:
@@ -94,6 +101,15 @@ class Running:
             chain = cls(chain)
         self.inbound = chain
         chain.init(Outbound(self))
+
+    def check_writable(self, action: str) -> None:
+        """Refuse what changes the run where code may only look.
+
+        Raises:
+            ReadOnlyContextError: in a query, validator or condition.
+        """
+        if self.replay.read_only:
+            raise ReadOnlyContextError.of(action)
 
     # ------------------------------------------------------------------------------------------------- what comes
 

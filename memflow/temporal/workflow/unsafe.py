@@ -4,32 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from memflow.temporal.workflow.running import current, current_or_none
 from memflow.temporal.workflow.words import SandboxImportNotificationPolicy
+from memflow.worker.guard import UNGUARDED
+
+_passed_through: ContextVar[bool] = ContextVar("memflow_temporal_passed_through", default=False)
 
 
 class unsafe:
-    """Things to know and to do with care."""
+    """Things to know and to do with care. A namespace: there are no instances."""
 
     def __init__(self) -> None:
-        raise NotImplementedError
+        raise TypeError("workflow.unsafe is a namespace; call its functions as they are: workflow.unsafe.is_replaying()")
 
     @staticmethod
     def in_sandbox() -> bool:
-        """Whether workflow code runs, so that calls no replay could repeat are refused."""
-        return current_or_none() is not None
+        """Whether workflow code runs in which calls that no replay could repeat are refused."""
+        running = current_or_none()
+        return running is not None and running.replay.definition.dialect.guarded
 
     @staticmethod
     def is_replaying() -> bool:
-        """Whether this turn happened before."""
-        return current().replay.silent
+        """Whether this turn happened before, or a query runs: what has happened is looked at again."""
+        replay = current().replay
+        return replay.silent or replay.querying
 
     @staticmethod
     def is_replaying_history_events() -> bool:
         """The same, and false in queries."""
         replay = current().replay
-        return replay.silent and not replay.read_only
+        return replay.silent and not replay.querying
 
     @staticmethod
     def is_read_only() -> bool:
@@ -39,30 +45,32 @@ class unsafe:
     @staticmethod
     def is_sandbox_unrestricted() -> bool:
         """Whether calls are let through."""
-        return current_or_none() is None
+        return UNGUARDED.get()
 
     @staticmethod
     @contextmanager
     def sandbox_unrestricted() -> Generator[None]:
         """Nothing is refused inside. What it does must not change the workflow."""
-        from memflow.core.replay import CURRENT
-
-        token = CURRENT.set(None)
+        token = UNGUARDED.set(True)
         try:
             yield
         finally:
-            CURRENT.reset(token)
+            UNGUARDED.reset(token)
 
     @staticmethod
     def is_imports_passed_through() -> bool:
-        """Always: modules are never imported a second time."""
-        return True
+        """Whether this is inside `imports_passed_through()`. Modules are never imported a second time either way."""
+        return _passed_through.get()
 
     @staticmethod
     @contextmanager
     def imports_passed_through() -> Generator[None]:
         """Imports inside are as any other."""
-        yield
+        token = _passed_through.set(True)
+        try:
+            yield
+        finally:
+            _passed_through.reset(token)
 
     @staticmethod
     def current_import_notification_policy_override() -> SandboxImportNotificationPolicy | None:

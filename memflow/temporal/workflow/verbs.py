@@ -21,7 +21,6 @@ from memflow.temporal.workflow.facts import plain_fields, upsert_search_attribut
 from memflow.temporal.workflow.running import Running, bound, current, current_or_none, engine_handler
 from memflow.temporal.workflow.words import (
     ContinueAsNewVersioningBehavior,
-    ReadOnlyContextError,
     UpdateInfo,
     VersioningIntent,
 )
@@ -55,7 +54,9 @@ async def wait_condition(
     Raises:
         asyncio.TimeoutError: `timeout` was up.
     """
-    replay = current().replay
+    running = current()
+    running.check_writable("wait condition")
+    replay = running.replay
     if timeout is None:
         await replay.condition(fn)
         return
@@ -100,8 +101,7 @@ def continue_as_new(
         ContinueAsNewError: always, and no `except Exception` meets it.
     """
     running = current()
-    if running.replay.read_only:
-        raise ReadOnlyContextError("While in read-only function, action attempted: continue as new")
+    running.check_writable("continue as new")
     name = None if workflow is None else name_and_result_type(workflow)[0]
     input = ContinueAsNewInput(
         name,
@@ -221,6 +221,7 @@ def _set(
     kind: str, name: str | None, handler: Callable[..., Any] | None, validator: Callable[..., Any] | None = None
 ) -> None:
     running = current()
+    running.check_writable(f"set {kind} handler")
     if handler is None:
         running.set_handlers.pop((kind, name), None)
         running.replay.set_handler(kind, name, None)
@@ -285,7 +286,9 @@ def is_failure_exception(err: BaseException) -> bool:
 
 def set_current_details(description: str) -> None:
     """A text about where the workflow stands, for people."""
-    current().details = description
+    running = current()
+    running.check_writable("set current details")
+    running.details = description
 
 
 def get_current_details() -> str:

@@ -8,10 +8,16 @@ from enum import Enum, IntEnum
 
 from memflow import options
 from memflow.core.chain import ContinueAsNewError
-from memflow.errors import NotInWorkflowError, ReadOnlyError
+from memflow.errors import (
+    DeterminismError,
+    NotInWorkflowError,
+    ReadOnlyError,
+    UnfinishedSignalHandlersWarning,
+    UnfinishedUpdateHandlersWarning,
+)
 from memflow.temporal.exceptions import TemporalError
 
-__all__ = ["ContinueAsNewError"]
+__all__ = ["ContinueAsNewError", "UnfinishedSignalHandlersWarning", "UnfinishedUpdateHandlersWarning"]
 
 
 class HandlerUnfinishedPolicy(Enum):
@@ -97,20 +103,44 @@ class ReadOnlyContextError(TemporalError, ReadOnlyError):
         super().__init__(message)
         self.message = message
 
+    @classmethod
+    def of(cls, action: str) -> ReadOnlyContextError:
+        """The one for an action such as `start activity`."""
+        return cls(f"While in read-only function, action attempted: {action}")
+
+
+class RestrictedWorkflowAccessError(NondeterminismError, DeterminismError):
+    """Workflow code called something that no replay could repeat."""
+
+    def __init__(self, qualified_name: str, *, override_message: str | None = None) -> None:
+        self.message = override_message or RestrictedWorkflowAccessError.default_message(qualified_name)
+        Exception.__init__(self, self.message)   # its two bases take different things
+        self.qualified_name = qualified_name
+        self.call = qualified_name
+        self.instead = ""
+        self.where = ""
+
+    @classmethod
+    def at(cls, qualified_name: str, instead: str, where: str) -> RestrictedWorkflowAccessError:
+        """The one for a call at a line of the program."""
+        error = cls(qualified_name, override_message=f"{cls.default_message(qualified_name)} At {where}: {instead}.")
+        error.instead, error.where = instead, where
+        return error
+
+    @staticmethod
+    def default_message(qualified_name: str) -> str:
+        """What it says by default."""
+        return (
+            f"Cannot access {qualified_name} from inside a workflow. If this is code from a module not used in a workflow or"
+            " known to only be used deterministically from a workflow, mark the import as pass through."
+        )
+
 
 class NotInWorkflowEventLoopError(TemporalError, NotInWorkflowError):
     """A verb of workflows outside a workflow."""
 
     def __init__(self, message: str = "Not in workflow event loop") -> None:
         super().__init__(message)
-
-
-class UnfinishedSignalHandlersWarning(RuntimeWarning):
-    """A workflow ended while handlers of signals were running."""
-
-
-class UnfinishedUpdateHandlersWarning(RuntimeWarning):
-    """A workflow ended while handlers of updates were running."""
 
 
 @dataclass(frozen=True)

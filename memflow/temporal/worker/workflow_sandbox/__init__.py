@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from memflow.errors import DeterminismError
 from memflow.temporal.worker.runners import WorkflowRunner
 from memflow.temporal.workflow import NondeterminismError, SandboxImportNotificationPolicy
+from memflow.temporal.workflow.dialect import TemporalDialect
+from memflow.temporal.workflow.words import RestrictedWorkflowAccessError
 
 __all__ = [
     "RestrictedWorkflowAccessError",
@@ -17,22 +18,6 @@ __all__ = [
     "SandboxedWorkflowRunner",
     "UnintentionalPassthroughError",
 ]
-
-
-class RestrictedWorkflowAccessError(NondeterminismError, DeterminismError):
-    """Workflow code called something that no replay could repeat."""
-
-    def __init__(self, qualified_name: str, *, override_message: str | None = None) -> None:
-        super().__init__(override_message or RestrictedWorkflowAccessError.default_message(qualified_name))
-        self.qualified_name = qualified_name
-
-    @staticmethod
-    def default_message(qualified_name: str) -> str:
-        """What it says by default."""
-        return (
-            f"Cannot access {qualified_name} from inside a workflow. If this is code from a module not used in a workflow or"
-            " known to only be used deterministically from a workflow, mark the import as pass through."
-        )
 
 
 class UnintentionalPassthroughError(NondeterminismError):
@@ -138,3 +123,9 @@ class SandboxedWorkflowRunner(WorkflowRunner):
 
     restrictions: SandboxRestrictions = SandboxRestrictions.default
     runner_class: type[object] = object
+
+    def dialect(self, module: str) -> TemporalDialect:
+        restrictions = self.restrictions
+        top = module.partition(".")[0]
+        passed = restrictions.passthrough_all_modules or not {module, top}.isdisjoint(restrictions.passthrough_modules)
+        return TemporalDialect(None if passed else module, guarded=True)

@@ -1,0 +1,53 @@
+"""How a run speaks to its code: the errors and warnings that code meets. An API of its own over memflow words them its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from memflow.errors import ConfigurationError, DeterminismError, ReadOnlyError
+
+
+class UnknownHandler(ConfigurationError):
+    """No handler has that name; the message lists those there are."""
+
+
+class Dialect:
+    """memflow's own words."""
+
+    restricted_module: str | None = None
+    """Calls of clocks and chance that stand in this module are refused; None: the run answers them, wherever they stand."""
+    guarded: bool = True
+    """Whether calls that no replay could repeat are refused."""
+    answers_updates_at_end: ClassVar[bool] = False
+    """Whether an accepted update hears of it when the run ends before its handler did; else whoever waits learns of the end."""
+    update_left: ClassVar[str] = (
+        "the run that accepted the update ended before its handler did, and goes on as a new run; send it again"
+    )
+    """What an update hears then, and where the run goes on as another one."""
+
+    def read_only(self, wanted: str, where: str | None) -> ReadOnlyError:
+        """Code that may only look asked for `wanted`."""
+        return ReadOnlyError(f"queries, validators and conditions may only look, but this one asks for {wanted}: {where}")
+
+    def refused(self, call: str, instead: str, where: str) -> Exception:
+        """Code made a call that no replay could repeat."""
+        return DeterminismError(call, instead=instead, where=where)
+
+    def unknown_handler(self, kind: str, name: str, known: Sequence[str]) -> Exception:
+        """Nothing answers signals, queries or updates (`kind`) of this name."""
+        listed = ", ".join(known) or "none"
+        verb = {"query": "queries", "update": "updates"}.get(kind, f"{kind}s")
+        return UnknownHandler(f"{kind} handler for {name!r} expected but not found, known {verb}: [{listed}]")
+
+    def unfinished(self, kind: str, handlers: Sequence[tuple[str, str | None]], workflow: str, workflow_id: str) -> str:
+        """The run ended while these handlers of signals or updates ran: name and, of an update, its id."""
+        named = ", ".join(f"{kind} {name}" if id is None else f"{kind} {name} ({id})" for name, id in handlers)
+        return (
+            f"workflow {workflow} ({workflow_id}) ended while handlers were running: {named};"
+            " await workflow.wait_condition(workflow.all_handlers_finished) before its end, or declare them with"
+            ' unfinished_policy="abandon"'
+        )
+
+
+DIALECT = Dialect()

@@ -1,0 +1,60 @@
+"""memflow's refusals and warnings in Temporal's words, which programs match on."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import ClassVar
+
+from memflow.core.dialect import Dialect
+from memflow.errors import ReadOnlyError
+from memflow.temporal.workflow.words import ReadOnlyContextError, RestrictedWorkflowAccessError
+
+_ACTIONS = {
+    "a condition": "wait condition",
+    "a task": "schedule task",
+    "something durable": "schedule timer",
+    "a signal handler": "set signal handler",
+    "a query handler": "set query handler",
+    "an update handler": "set update handler",
+}
+"""memflow's word for what was asked by plain asyncio, or behind a verb; Temporal's verbs say their own before."""
+
+
+class TemporalDialect(Dialect):
+    """Temporal's words. In a sandbox, clocks and chance in the workflow's own module are refused; without one, nothing is."""
+
+    answers_updates_at_end: ClassVar[bool] = True
+    update_left: ClassVar[str] = "Workflow Update failed because the Workflow completed before the Update completed."
+
+    def __init__(self, restricted_module: str | None, *, guarded: bool) -> None:
+        self.restricted_module = restricted_module
+        self.guarded = guarded
+
+    def read_only(self, wanted: str, where: str | None) -> ReadOnlyError:
+        return ReadOnlyContextError.of("patch" if wanted.startswith("patch ") else _ACTIONS.get(wanted, wanted))
+
+    def refused(self, call: str, instead: str, where: str) -> Exception:
+        return RestrictedWorkflowAccessError.at(call, instead, where)
+
+    def unknown_handler(self, kind: str, name: str, known: Sequence[str]) -> Exception:
+        if kind == "query":
+            return RuntimeError(f"Query handler for {name!r} expected but not found, known queries: [{' '.join(known)}]")
+        return RuntimeError(
+            f"{kind.capitalize()} handler for {name!r} expected but not found, and there is no dynamic handler. "
+            f"known {kind}s: [{' '.join(known)}]"
+        )
+
+    def unfinished(self, kind: str, handlers: Sequence[tuple[str, str | None]], workflow: str, workflow_id: str) -> str:
+        if kind == "signal":
+            counted = Counter(name for name, _ in handlers)
+            listed = json.dumps([{"name": name, "count": count} for name, count in counted.items()])
+        else:
+            listed = json.dumps([{"name": name, "id": id} for name, id in handlers])
+        return (
+            f"[TMPRL1102] Workflow finished while {kind} handlers are still running, so their work may be half done. Wait for"
+            " them before the end with `await workflow.wait_condition(lambda: workflow.all_handlers_finished())`, or, if"
+            f" nobody minds, declare them with `@workflow.{kind}(unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON)`."
+            f" Unfinished in workflow {workflow_id} ({workflow}): {listed}"
+        )
