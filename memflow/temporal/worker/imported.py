@@ -223,6 +223,17 @@ def _answer(event: HistoryEvent, ops: Ops) -> Arrival:
             return arrivals.ActivityTimedOut(op, _failure(event, "activity", op))
         case T.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
             return arrivals.ActivityCancelled(ops.find(event, "scheduled_event_id"), _cancelled(told))
+        case (
+            T.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED | T.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED
+        ):
+            return arrivals.MessageDelivered(ops.find(event, "initiated_event_id"))
+        case (
+            T.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
+            | T.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
+        ):
+            run: Mapping[str, Any] = told.get("workflow_execution") or {}
+            op = ops.find(event, "initiated_event_id")
+            return arrivals.MessageNotDelivered(op, str(run.get("workflow_id", "")))
         case T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
             return arrivals.ChildStarted(ops.find(event, "initiated_event_id"))
         case T.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED:
