@@ -4,7 +4,8 @@
 
 Operators: `= != < <= > >=`, `in (...)`, `not in (...)`, `~` (contains, whatever the case), `is null`, `is not null`, joined by
 `and`, `or`, `not` and parentheses; `and` binds closer than `or`. Text stands in quotes; the words of `status` may stand bare.
-A list in a record is found by any of its texts: `record.tags = "new"`. Times are ISO text, `now()` or `ago("2 hours")`; durations are text or a number of seconds.
+Times are ISO text, `now()` or `ago("2 hours")`; durations are text or a number of seconds.
+A list in a record is found by any of its texts: `record.tags = "new"`.
 """
 
 from __future__ import annotations

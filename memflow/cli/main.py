@@ -102,7 +102,7 @@ def _add_run(run: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> N
 
     listing = verbs.add_parser("list", parents=[shared, output], help="list runs, newest first")
     listing.add_argument("--where", help="""a filter: 'status = failed and started > ago("2h")'""")
-    listing.add_argument("--order", help="started, closed, id, type, queue, status, run or length, then asc or desc (default: started desc)")
+    listing.add_argument("--order", help="started, closed, id, type, queue, status, length; asc or desc (default: started desc)")
     listing.add_argument("--limit", type=int, default=50, help="(default: %(default)s)")
     listing.set_defaults(command="runs:list_runs")
 

@@ -118,7 +118,8 @@ class _Condition:
                 typed = f"case jsonb_typeof({found}) when 'string' then {text} end collate \"C\""
                 wanted = self._parameter(str(value), "text")
                 if operator == "=":              # a list is found by any of its texts
-                    return f"case jsonb_typeof({found}) when 'array' then {found} @> to_jsonb({wanted}) else ({typed}) = {wanted} end"
+                    among = f"{found} @> to_jsonb({wanted})"
+                    return f"case jsonb_typeof({found}) when 'array' then {among} else ({typed}) = {wanted} end"
                 return f"({typed}) {operator} {wanted}"
 
 

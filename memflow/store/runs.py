@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from memflow.core.arrivals import RunTerminated
 from memflow.core.entries import to_row
 from memflow.failure import Failure, encode_failure
+from memflow.payload import Payload
 from memflow.runs import Status
 from memflow.store.database import Database, Record
 from memflow.store.inbox import message_row

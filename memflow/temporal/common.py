@@ -6,7 +6,7 @@ from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from enum import Enum, IntEnum
+from enum import IntEnum
 from typing import Any, ClassVar, Final
 
 from memflow.retry import RetryPolicy as EnginePolicy

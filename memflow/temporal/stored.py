@@ -284,6 +284,21 @@ def header_payload(text: str) -> Payload:
     return _from_json(json.loads(text))
 
 
+_CARRIED: Final = "temporal-header:"
+
+
+def carried(headers: Mapping[str, Payload]) -> dict[str, str]:
+    """Headers as memflow's own, for what has no arguments to put them beside."""
+    return {_CARRIED + name: header_text(payload) for name, payload in headers.items()}
+
+
+def headers_of(carried: Mapping[str, str]) -> dict[str, Payload]:
+    """The headers that `carried` was given."""
+    return {
+        name.removeprefix(_CARRIED): header_payload(text) for name, text in carried.items() if name.startswith(_CARRIED)
+    }
+
+
 def _simple_text(value: Any) -> bytes | None:
     """What the usual converter makes of a value, where that takes no converter to know; None for others."""
     if type(value) is str:

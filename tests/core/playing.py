@@ -24,7 +24,6 @@ from memflow.core.interrupts import (
     SendHook,
     SendSignal,
     StartChild,
-    StopOther,
     StartHook,
     StopOther,
 )

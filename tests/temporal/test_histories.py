@@ -250,4 +250,4 @@ def test_a_filter_that_cannot_be_read_says_why(query: str, said: str) -> None:
 
 def test_values_of_a_filter_cannot_leave_their_quotes() -> None:
     query = compiled("""Customer = 'a\\" or type = \\"b' AND WorkflowId = 'it''s'""")
-    assert query.where == """(record."Customer" = "a\\" or type = \\"b" and id = "it's")"""
+    assert query.where.startswith("""((record."Customer" = "a\\" or type = \\"b" and id = "it's")) and not """)

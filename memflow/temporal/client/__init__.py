@@ -1,7 +1,27 @@
 """Clients as Temporal's programs make them."""
 
 from memflow.temporal.attempt import ActivityCancellationDetails
-from memflow.temporal.client.activities import ActivityHandle, AsyncActivityHandle, AsyncActivityIDReference
+from memflow.temporal.client.activities import AsyncActivityHandle, AsyncActivityIDReference
+from memflow.temporal.client.activity_describing import ActivityExecution, ActivityExecutionDescription
+from memflow.temporal.client.activity_inputs import (
+    CancelActivityInput,
+    CompleteAsyncActivityInput,
+    CountActivitiesInput,
+    DescribeActivityInput,
+    FailAsyncActivityInput,
+    HeartbeatAsyncActivityInput,
+    ListActivitiesInput,
+    PauseActivityInput,
+    ReportCancellationAsyncActivityInput,
+    StartActivityInput,
+    TerminateActivityInput,
+    UnpauseActivityInput,
+)
+from memflow.temporal.client.activity_listing import (
+    ActivityExecutionAsyncIterator,
+    ActivityExecutionCount,
+    ActivityExecutionCountAggregationGroup,
+)
 from memflow.temporal.client.client import Client, ClientConfig, ClientConnectConfig
 from memflow.temporal.client.describing import (
     WorkflowExecution,
@@ -29,32 +49,17 @@ from memflow.temporal.client.histories import (
     WorkflowHistoryEventFilterType,
 )
 from memflow.temporal.client.inputs import (
-    BackfillScheduleInput,
     CancelWorkflowInput,
-    CompleteAsyncActivityInput,
     CountWorkflowsInput,
-    CreateScheduleInput,
-    DeleteScheduleInput,
-    DescribeScheduleInput,
     DescribeWorkflowInput,
-    FailAsyncActivityInput,
     FetchWorkflowHistoryEventsInput,
-    HeartbeatAsyncActivityInput,
-    Interceptor,
-    ListSchedulesInput,
     ListWorkflowsInput,
-    OutboundInterceptor,
-    PauseScheduleInput,
     QueryWorkflowInput,
-    ReportCancellationAsyncActivityInput,
     SignalWorkflowInput,
     StartWorkflowInput,
     StartWorkflowUpdateInput,
     StartWorkflowUpdateWithStartInput,
     TerminateWorkflowInput,
-    TriggerScheduleInput,
-    UnpauseScheduleInput,
-    UpdateScheduleInput,
     UpdateWithStartStartWorkflowInput,
     UpdateWithStartUpdateWorkflowInput,
 )
@@ -63,8 +68,20 @@ from memflow.temporal.client.listing import (
     WorkflowExecutionCount,
     WorkflowExecutionCountAggregationGroup,
 )
+from memflow.temporal.client.outbound import Interceptor, OutboundInterceptor
 from memflow.temporal.client.plugins import Plugin
 from memflow.temporal.client.schedule_handle import ScheduleAsyncIterator, ScheduleHandle
+from memflow.temporal.client.schedule_inputs import (
+    BackfillScheduleInput,
+    CreateScheduleInput,
+    DeleteScheduleInput,
+    DescribeScheduleInput,
+    ListSchedulesInput,
+    PauseScheduleInput,
+    TriggerScheduleInput,
+    UnpauseScheduleInput,
+    UpdateScheduleInput,
+)
 from memflow.temporal.client.schedules import (
     Schedule,
     ScheduleAction,
@@ -91,6 +108,7 @@ from memflow.temporal.client.schedules import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from memflow.temporal.client.standalone import ActivityHandle
 from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage
 from memflow.temporal.client.with_start import WithStartWorkflowOperation
 from memflow.temporal.missing import not_offered
@@ -107,6 +125,11 @@ from memflow.temporal.service import (
 
 __all__ = [
     "ActivityCancellationDetails",
+    "ActivityExecution",
+    "ActivityExecutionAsyncIterator",
+    "ActivityExecutionCount",
+    "ActivityExecutionCountAggregationGroup",
+    "ActivityExecutionDescription",
     "ActivityExecutionStatus",
     "ActivityFailureError",
     "ActivityHandle",
@@ -114,15 +137,18 @@ __all__ = [
     "AsyncActivityHandle",
     "AsyncActivityIDReference",
     "BackfillScheduleInput",
+    "CancelActivityInput",
     "CancelWorkflowInput",
     "Client",
     "ClientConfig",
     "ClientConnectConfig",
     "CompleteAsyncActivityInput",
     "ConnectConfig",
+    "CountActivitiesInput",
     "CountWorkflowsInput",
     "CreateScheduleInput",
     "DeleteScheduleInput",
+    "DescribeActivityInput",
     "DescribeScheduleInput",
     "DescribeWorkflowInput",
     "FailAsyncActivityInput",
@@ -131,9 +157,11 @@ __all__ = [
     "HttpConnectProxyConfig",
     "Interceptor",
     "KeepAliveConfig",
+    "ListActivitiesInput",
     "ListSchedulesInput",
     "ListWorkflowsInput",
     "OutboundInterceptor",
+    "PauseActivityInput",
     "PauseScheduleInput",
     "PendingActivityState",
     "Plugin",
@@ -172,12 +200,15 @@ __all__ = [
     "ScheduleUpdateInput",
     "ServiceClient",
     "SignalWorkflowInput",
+    "StartActivityInput",
     "StartWorkflowInput",
     "StartWorkflowUpdateInput",
     "StartWorkflowUpdateWithStartInput",
     "TLSConfig",
+    "TerminateActivityInput",
     "TerminateWorkflowInput",
     "TriggerScheduleInput",
+    "UnpauseActivityInput",
     "UnpauseScheduleInput",
     "UpdateScheduleInput",
     "UpdateWithStartStartWorkflowInput",
@@ -205,23 +236,11 @@ __all__ = [
 
 _NO_NEXUS = "there is no Nexus; call the other side's client in an activity"
 _BUILD_IDS = "deprecated there; give deployment_config to Worker"
-_STANDALONE = "interceptors do not see standalone activities; use those of workflows"
-_DESCRIPTIONS = "describe() of a standalone activity gives memflow's own description; memflow's client.activity lists them"
 _OPTIONS = "memflow's client.get_activity_handle(...).update_options(...) changes options"
 __getattr__ = not_offered(
     __name__,
     {
         "CloudOperationsClient": "there is no cloud service; manage Postgres",
-        **dict.fromkeys(
-            (
-                "ActivityExecution",
-                "ActivityExecutionAsyncIterator",
-                "ActivityExecutionCount",
-                "ActivityExecutionCountAggregationGroup",
-                "ActivityExecutionDescription",
-            ),
-            _DESCRIPTIONS,
-        ),
         **dict.fromkeys(
             ("ActivityExecutionOptions", "ActivityOptionsKey", "ActivityOptionsKeys", "ActivityOptionsUpdate"), _OPTIONS
         ),
@@ -244,20 +263,7 @@ __getattr__ = not_offered(
             ),
             _BUILD_IDS,
         ),
-        **dict.fromkeys(
-            (
-                "CancelActivityInput",
-                "CountActivitiesInput",
-                "DescribeActivityInput",
-                "ListActivitiesInput",
-                "PauseActivityInput",
-                "StartActivityInput",
-                "TerminateActivityInput",
-                "UnpauseActivityInput",
-                "UpdateActivityOptionsInput",
-            ),
-            _STANDALONE,
-        ),
+        "UpdateActivityOptionsInput": _OPTIONS,
         **dict.fromkeys(
             (
                 "CancelNexusOperationInput",

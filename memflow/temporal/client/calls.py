@@ -16,6 +16,22 @@ from memflow.client import Handle
 from memflow.core.definition import CRON_HEADER
 from memflow.runs import Status
 from memflow.temporal.client.activities import AsyncActivityCalls
+from memflow.temporal.client.activity_describing import ActivityExecutionDescription
+from memflow.temporal.client.activity_inputs import (
+    CancelActivityInput,
+    CompleteAsyncActivityInput,
+    CountActivitiesInput,
+    DescribeActivityInput,
+    FailAsyncActivityInput,
+    HeartbeatAsyncActivityInput,
+    ListActivitiesInput,
+    PauseActivityInput,
+    ReportCancellationAsyncActivityInput,
+    StartActivityInput,
+    TerminateActivityInput,
+    UnpauseActivityInput,
+)
+from memflow.temporal.client.activity_listing import ActivityExecutionAsyncIterator, ActivityExecutionCount
 from memflow.temporal.client.describing import STATUSES, WorkflowExecutionDescription, description_of
 from memflow.temporal.client.errors import (
     WorkflowContinuedAsNewError,
@@ -28,16 +44,11 @@ from memflow.temporal.client.handle import WorkflowHandle
 from memflow.temporal.client.histories import WorkflowHistoryEventAsyncIterator
 from memflow.temporal.client.inputs import (
     CancelWorkflowInput,
-    CompleteAsyncActivityInput,
     CountWorkflowsInput,
     DescribeWorkflowInput,
-    FailAsyncActivityInput,
     FetchWorkflowHistoryEventsInput,
-    HeartbeatAsyncActivityInput,
     ListWorkflowsInput,
-    OutboundInterceptor,
     QueryWorkflowInput,
-    ReportCancellationAsyncActivityInput,
     SignalWorkflowInput,
     StartWorkflowInput,
     StartWorkflowUpdateInput,
@@ -45,7 +56,9 @@ from memflow.temporal.client.inputs import (
     TerminateWorkflowInput,
 )
 from memflow.temporal.client.listing import WorkflowExecutionAsyncIterator, WorkflowExecutionCount, counted
+from memflow.temporal.client.outbound import OutboundInterceptor
 from memflow.temporal.client.schedule_handle import ScheduleCalls
+from memflow.temporal.client.standalone import ActivityCalls, ActivityHandle
 from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage, update_timeouts
 from memflow.temporal.common import (
     QueryRejectCondition,
@@ -161,6 +174,7 @@ class Root(ScheduleCalls):
     def __init__(self, client: Client) -> None:
         self._client = client
         self._activities = AsyncActivityCalls(client)
+        self._standalone = ActivityCalls(client)
 
     async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:
         client = self._client
@@ -360,6 +374,30 @@ class Root(ScheduleCalls):
 
     async def report_cancellation_async_activity(self, input: ReportCancellationAsyncActivityInput) -> None:
         await self._activities.report_cancellation(input)
+
+    async def start_activity(self, input: StartActivityInput) -> ActivityHandle[Any]:
+        return await self._standalone.start(input)
+
+    async def cancel_activity(self, input: CancelActivityInput) -> None:
+        await self._standalone.cancel(input)
+
+    async def terminate_activity(self, input: TerminateActivityInput) -> None:
+        await self._standalone.terminate(input)
+
+    async def describe_activity(self, input: DescribeActivityInput) -> ActivityExecutionDescription:
+        return await self._standalone.describe(input)
+
+    async def pause_activity(self, input: PauseActivityInput) -> None:
+        await self._standalone.pause(input)
+
+    async def unpause_activity(self, input: UnpauseActivityInput) -> None:
+        await self._standalone.unpause(input)
+
+    def list_activities(self, input: ListActivitiesInput) -> ActivityExecutionAsyncIterator:
+        return ActivityExecutionAsyncIterator(self._client, input)
+
+    async def count_activities(self, input: CountActivitiesInput) -> ActivityExecutionCount:
+        return await self._standalone.count(input)
 
 
 @contextmanager

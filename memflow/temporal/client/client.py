@@ -13,19 +13,16 @@ from typing_extensions import TypedDict, Unpack
 from memflow.client import Client as EngineClient
 from memflow.client.codecs import AnyCodec
 from memflow.temporal.arguments import UNSET, with_options
-from memflow.temporal.client.activities import StandaloneCalls
+from memflow.temporal.client.activities import OpenActivities
 from memflow.temporal.client.calls import Calls
 from memflow.temporal.client.errors import ScheduleAlreadyRunningError
 from memflow.temporal.client.handle import WorkflowHandle
-from memflow.temporal.client.inputs import (
-    CountWorkflowsInput,
-    Interceptor,
-    ListWorkflowsInput,
-    OutboundInterceptor,
-)
+from memflow.temporal.client.inputs import CountWorkflowsInput, ListWorkflowsInput
 from memflow.temporal.client.listing import WorkflowExecutionAsyncIterator, WorkflowExecutionCount
+from memflow.temporal.client.outbound import Interceptor, OutboundInterceptor
 from memflow.temporal.client.plugins import Plugin
 from memflow.temporal.client.schedule_handle import SchedulingClient
+from memflow.temporal.client.standalone import StandaloneCalls
 from memflow.temporal.client.starting import START_OPTIONS, StartOptions, start_input
 from memflow.temporal.client.with_start import UpdateWithStart
 from memflow.temporal.common import (
@@ -101,7 +98,7 @@ class _Facts:
     header_codec_behavior: HeaderCodecBehavior
 
 
-class Client(Calls, StandaloneCalls, SchedulingClient, UpdateWithStart):
+class Client(Calls, StandaloneCalls, OpenActivities, SchedulingClient, UpdateWithStart):
     """A client. Made by `connect`, or from another: `Client(**{**client.config(), "data_converter": ...})`."""
 
     def __init__(

@@ -151,6 +151,11 @@ _STATES = {
 }
 
 
+def pending_state(activity: PendingActivity) -> PendingActivityState:
+    """What a pending activity does."""
+    return _STATES.get(activity.state, PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED)
+
+
 def execution_of(run: RunSummary, namespace: str, converter: DataConverter) -> WorkflowExecution:
     """A row of a list."""
     return WorkflowExecution(**_shared(run, namespace, converter, Startup()))
@@ -196,7 +201,7 @@ def _pending(activity: PendingActivity) -> PendingActivityInfo:
     return PendingActivityInfo(
         activity_id=str(activity.op),
         activity_type=_ActivityType(activity.name),
-        state=_STATES.get(activity.state, PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED),
+        state=pending_state(activity),
         attempt=activity.attempt,
         scheduled_time=activity.next_attempt_at,
         last_failure=None if failure is None else _LastFailure(getattr(failure, "message", str(failure))),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from memflow.temporal.api.common.v1 import Payload, Payloads
 from memflow.temporal.api.failure.v1 import Failure
@@ -85,45 +85,67 @@ def failure_from_json(body: Mapping[str, Any]) -> Failure:
     )
     if "encodedAttributes" in body:
         failure.encoded_attributes = payload_from_json(body["encodedAttributes"])
-    match body:
-        case {"applicationFailureInfo": {**told}}:
-            info = failure.application_failure_info
-            info.SetInParent()
-            info.type = str(told.get("type", ""))
-            info.non_retryable = bool(told.get("nonRetryable", False))
-            info.details = _payloads(told.get("details"))
-            if told.get("nextRetryDelay"):
-                info.next_retry_delay = seconds_of(told["nextRetryDelay"])
-        case {"timeoutFailureInfo": {**told}}:
-            timeout = failure.timeout_failure_info
-            timeout.SetInParent()
-            timeout.timeout_type = int(_member(TimeoutType, told.get("timeoutType"), "TIMEOUT_TYPE_") or 1)
-            timeout.last_heartbeat_details = _payloads(told.get("lastHeartbeatDetails"))
-        case {"canceledFailureInfo": {**told}}:
-            failure.canceled_failure_info.SetInParent()
-            failure.canceled_failure_info.details = _payloads(told.get("details"))
-        case {"terminatedFailureInfo": {}}:
-            failure.terminated_failure_info.SetInParent()
-        case {"activityFailureInfo": {**told}}:
-            activity = failure.activity_failure_info
-            activity.SetInParent()
-            activity.activity_type.name = str((told.get("activityType") or {}).get("name", ""))
-            activity.activity_id = str(told.get("activityId", ""))
-            activity.retry_state = int(_member(RetryState, told.get("retryState"), "RETRY_STATE_") or 0)
-        case {"childWorkflowExecutionFailureInfo": {**told}}:
-            child = failure.child_workflow_execution_failure_info
-            child.SetInParent()
-            run: Mapping[str, Any] = told.get("workflowExecution") or {}
-            child.namespace = str(told.get("namespace", ""))
-            child.workflow_execution.workflow_id = str(run.get("workflowId", ""))
-            child.workflow_execution.run_id = str(run.get("runId", ""))
-            child.workflow_type.name = str((told.get("workflowType") or {}).get("name", ""))
-            child.retry_state = int(_member(RetryState, told.get("retryState"), "RETRY_STATE_") or 0)
-        case _:
-            pass
+    kind = next((name for name in _READERS if isinstance(body.get(name), Mapping)), None)
+    if kind is not None:
+        _READERS[kind](failure, body[kind])
     if isinstance(body.get("cause"), Mapping):
         failure.cause_ = failure_from_json(body["cause"])
     return failure
+
+
+def _application(failure: Failure, told: Mapping[str, Any]) -> None:
+    info = failure.application_failure_info
+    info.SetInParent()
+    info.type = str(told.get("type", ""))
+    info.non_retryable = bool(told.get("nonRetryable", False))
+    info.details = _payloads(told.get("details"))
+    if told.get("nextRetryDelay"):
+        info.next_retry_delay = seconds_of(told["nextRetryDelay"])
+
+
+def _timeout(failure: Failure, told: Mapping[str, Any]) -> None:
+    info = failure.timeout_failure_info
+    info.SetInParent()
+    info.timeout_type = int(_member(TimeoutType, told.get("timeoutType"), "TIMEOUT_TYPE_") or 1)
+    info.last_heartbeat_details = _payloads(told.get("lastHeartbeatDetails"))
+
+
+def _cancelled(failure: Failure, told: Mapping[str, Any]) -> None:
+    failure.canceled_failure_info.SetInParent()
+    failure.canceled_failure_info.details = _payloads(told.get("details"))
+
+
+def _terminated(failure: Failure, told: Mapping[str, Any]) -> None:
+    failure.terminated_failure_info.SetInParent()
+
+
+def _activity(failure: Failure, told: Mapping[str, Any]) -> None:
+    info = failure.activity_failure_info
+    info.SetInParent()
+    info.activity_type.name = str((told.get("activityType") or {}).get("name", ""))
+    info.activity_id = str(told.get("activityId", ""))
+    info.retry_state = int(_member(RetryState, told.get("retryState"), "RETRY_STATE_") or 0)
+
+
+def _child(failure: Failure, told: Mapping[str, Any]) -> None:
+    info = failure.child_workflow_execution_failure_info
+    info.SetInParent()
+    run: Mapping[str, Any] = told.get("workflowExecution") or {}
+    info.namespace = str(told.get("namespace", ""))
+    info.workflow_execution.workflow_id = str(run.get("workflowId", ""))
+    info.workflow_execution.run_id = str(run.get("runId", ""))
+    info.workflow_type.name = str((told.get("workflowType") or {}).get("name", ""))
+    info.retry_state = int(_member(RetryState, told.get("retryState"), "RETRY_STATE_") or 0)
+
+
+_READERS: Final[Mapping[str, Callable[[Failure, Mapping[str, Any]], None]]] = {
+    "applicationFailureInfo": _application,
+    "timeoutFailureInfo": _timeout,
+    "canceledFailureInfo": _cancelled,
+    "terminatedFailureInfo": _terminated,
+    "activityFailureInfo": _activity,
+    "childWorkflowExecutionFailureInfo": _child,
+}
 
 
 def retry_state_of(text: object) -> RetryState | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from memflow.client import Client as EngineClient
 from memflow.client import RunSummary
 from memflow.temporal.client.describing import STATUSES, WorkflowExecution, execution_of
 from memflow.temporal.client.errors import as_rpc_errors
@@ -72,24 +73,15 @@ class WorkflowExecutionAsyncIterator:
         client = self._client
         page: list[WorkflowExecution] = []
         with as_rpc_errors():
-            found = await self._runs()
+            if self._found is None:
+                self._found = runs_of(await client.engine(), self._query)
             while len(page) < size:
-                run = await anext(found, None)
+                run = await anext(self._found, None)
                 if run is None:
                     self._more = False
                     break
                 page.append(execution_of(run, client.namespace, client.data_converter))
         self._page, self._at = page, 0
-
-    async def _runs(self) -> AsyncIterator[RunSummary]:
-        if self._found is None:
-            engine = await self._client.engine()
-            order = self._query.order
-            if isinstance(order, Order):
-                self._found = _sorted(engine.workflow.list(self._query.where), order)
-            else:
-                self._found = engine.workflow.list(self._query.where, order=order)
-        return self._found
 
     def __aiter__(self) -> AsyncIterator[WorkflowExecution]:
         return self
@@ -121,6 +113,13 @@ class WorkflowExecutionAsyncIterator:
             yield await handle.fetch_history(event_filter_type=event_filter_type)
 
 
+def runs_of(engine: EngineClient, query: Query) -> AsyncIterator[RunSummary]:
+    """The runs that match, in the order asked for."""
+    if isinstance(query.order, Order):
+        return _sorted(engine.workflow.list(query.where), query.order)
+    return engine.workflow.list(query.where, order=query.order)
+
+
 async def _sorted(listed: AsyncIterator[RunSummary], order: Order) -> AsyncIterator[RunSummary]:
     for run in order.sorted([run async for run in listed]):
         yield run
@@ -134,8 +133,7 @@ async def counted(client: Client, query: str | None) -> WorkflowExecutionCount:
         return WorkflowExecutionCount(await engine.workflow.count(asked.where))
     groups: list[WorkflowExecutionCountAggregationGroup] = []
     for status, name in STATUSES.items():
-        where = f"status = {status.value}" if asked.where is None else f"({asked.where}) and status = {status.value}"
-        count = await engine.workflow.count(where)
+        count = await engine.workflow.count(f"({asked.where}) and status = {status.value}")
         if count:
             title = {"CANCELED": "Canceled", "TIMED_OUT": "TimedOut", "CONTINUED_AS_NEW": "ContinuedAsNew"}
             groups.append(WorkflowExecutionCountAggregationGroup(count, [title.get(name.name, name.name.capitalize())]))

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from memflow import errors
 from memflow.temporal.client.errors import ScheduleAlreadyRunningError, as_rpc_errors, rpc_error
-from memflow.temporal.client.inputs import (
+from memflow.temporal.client.outbound import OutboundInterceptor
+from memflow.temporal.client.schedule_inputs import (
     BackfillScheduleInput,
     CreateScheduleInput,
     DeleteScheduleInput,
     DescribeScheduleInput,
     ListSchedulesInput,
-    OutboundInterceptor,
     PauseScheduleInput,
     TriggerScheduleInput,
     UnpauseScheduleInput,

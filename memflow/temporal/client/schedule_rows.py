@@ -17,6 +17,7 @@ from memflow.firing import Overlap
 from memflow.schedule_spec import ScheduleInterval
 from memflow.schedule_spec import ScheduleSpec as EngineSpec
 from memflow.store.schedule_values import ScheduleRow
+from memflow.temporal.api.common.v1 import Payload
 from memflow.temporal.client.schedules import (
     Schedule,
     ScheduleActionExecutionStartWorkflow,
@@ -37,7 +38,6 @@ from memflow.temporal.client.schedules import (
     ScheduleSpec,
     ScheduleState,
 )
-from memflow.temporal.api.common.v1 import Payload
 from memflow.temporal.common import (
     Priority,
     RawValue,

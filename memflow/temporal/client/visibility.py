@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final, NoReturn
 
 from memflow.client import RunSummary
 from memflow.temporal.client.describing import STATUSES
 from memflow.temporal.service import RPCError, RPCStatusCode
+from memflow.workflow import standalone
 
 FIELDS: Final[Mapping[str, str]] = {
     "WorkflowId": "id",
@@ -44,7 +45,7 @@ _STATUSES: Final[Mapping[str, str]] = {
     "timedout": "timed_out",
     "paused": "paused",
 }
-_NUMBERED: Final = {str(number.value): status.value for status, number in reversed(STATUSES.items())}
+_NUMBERED: Final = {str(number.value): status.value for status, number in STATUSES.items() if status.value != "paused"}
 """The statuses by their numbers."""
 
 _ORDERS: Final[Mapping[str, str]] = {
@@ -92,20 +93,59 @@ class Order:
 class Query:
     """A list filter in memflow's words. `order` None is the usual one: the latest start first."""
 
-    where: str | None
+    where: str
     order: str | Order | None = None
     by_status: bool = False
 
 
-def compiled(text: str | None) -> Query:
+@dataclass(frozen=True)
+class Scope:
+    """What is listed: its attributes, where their values differ from memflow's, and what else memflow would list."""
+
+    fields: Mapping[str, str]
+    where: str
+    around: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    """What stands before and after an attribute's value in memflow."""
+
+
+_STANDALONE: Final = f'(id >= "{standalone.ID}" and id <= "{standalone.ID}\U0010fffd" and type ~ "{standalone.TYPE}")'
+
+WORKFLOWS: Final = Scope(FIELDS, f"not {_STANDALONE}")
+"""Workflows. Standalone activities are runs too, which Temporal's programs do not take for workflows."""
+
+ACTIVITIES: Final = Scope(
+    {
+        "ActivityId": "id",
+        "ActivityRunId": "run",
+        "RunId": "run",
+        "ActivityType": "type",
+        "ExecutionStatus": "status",
+        "StartTime": "started",
+        "ExecutionTime": "started",
+        "ScheduleTime": "started",
+        "CloseTime": "closed",
+        "TaskQueue": "queue",
+        "ExecutionDuration": "duration",
+    },
+    _STANDALONE,
+    {
+        "ActivityId": (standalone.ID, ""),
+        "ActivityType": (standalone.TYPE, ""),
+        "TaskQueue": ("", standalone.run_queue("")),
+    },
+)
+"""Activities without a workflow."""
+
+
+def compiled(text: str | None, scope: Scope = WORKFLOWS) -> Query:
     """Read a list filter.
 
     Raises:
         RPCError: it cannot be read; the message says where and what may stand there.
     """
     if text is None or not text.strip():
-        return Query(None)
-    return _Reader(_tokens(text)).whole()
+        return Query(scope.where)
+    return _Reader(_tokens(text), scope).whole()
 
 
 def _refuse(problem: str) -> NoReturn:
@@ -126,8 +166,10 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 
 
 class _Reader:
-    def __init__(self, tokens: list[tuple[str, str]]) -> None:
+    def __init__(self, tokens: list[tuple[str, str]], scope: Scope) -> None:
         self._tokens = tokens
+        self._scope = scope
+        self._around = ("", "")                  # of the attribute that is compared
         self._at = 0
         self._depth = 0
 
@@ -145,12 +187,12 @@ class _Reader:
             order = self._order()
         if self._peek()[0] != "end":
             _refuse(f"expected AND, OR, ORDER BY or the end, found {self._peek()[1]!r}")
-        return Query(where, order, by_status)
+        return Query(self._scope.where if where is None else f"({where}) and {self._scope.where}", order, by_status)
 
     def _order(self) -> str | Order:
         name = self._name()
-        field = _ORDERS.get(name)
-        if field is None and name in FIELDS:
+        field = _ORDERS.get(name.replace("Activity", "Workflow"))
+        if field is None and name in self._scope.fields:
             _refuse(f"cannot be ordered by {name}; {', '.join(_ORDERS)} can")
         descending = self._take_word("desc")
         if not descending:
@@ -188,7 +230,8 @@ class _Reader:
 
     def _comparison(self) -> str:
         name = self._name()
-        field = FIELDS.get(name) or f'record."{_escaped(name)}"'
+        field = self._scope.fields.get(name) or f'record."{_escaped(name)}"'
+        self._around = self._scope.around.get(name, ("", ""))
         if self._take_word("is"):
             negated = "not " if self._take_word("not") else ""
             self._need_word("null")
@@ -215,7 +258,7 @@ class _Reader:
         kind, text = self._next()
         if kind != "text":
             _refuse(f"STARTS_WITH takes a text, found {text!r}")
-        prefix = _escaped(_unquoted(text))
+        prefix = _escaped(self._around[0] + _unquoted(text))
         return f'({field} >= "{prefix}" and {field} <= "{prefix}\U0010fffd" and {field} ~ "{prefix}")'
 
     def _values(self, field: str) -> str:
@@ -237,7 +280,8 @@ class _Reader:
         if kind == "number":
             return text
         if kind == "text":
-            return f'"{_escaped(_unquoted(text))}"'
+            before, after = self._around
+            return f'"{_escaped(before + _unquoted(text) + after)}"'
         if kind == "word" and text.lower() in ("true", "false"):
             return text.lower()
         _refuse(f"expected a value, found {text!r}")
@@ -247,8 +291,8 @@ class _Reader:
         if kind != "word" or text.lower() in _KEYWORDS:
             _refuse(f"expected the name of an attribute, found {text!r}")
         name = text.strip("`")
-        if name not in FIELDS:
-            near = get_close_matches(name, FIELDS, n=1, cutoff=0.85)
+        if name not in self._scope.fields:
+            near = get_close_matches(name, self._scope.fields, n=1, cutoff=0.85)
             if near:
                 _refuse(f"there is no attribute {name}; did you mean {near[0]}?")
         return name

@@ -11,11 +11,11 @@ from typing import Any, Generic, TypeVar
 from memflow.temporal.arguments import UNSET, arg_or_args
 from memflow.temporal.client.handle import WorkflowHandle
 from memflow.temporal.client.inputs import (
-    OutboundInterceptor,
     StartWorkflowUpdateWithStartInput,
     UpdateWithStartStartWorkflowInput,
     UpdateWithStartUpdateWorkflowInput,
 )
+from memflow.temporal.client.outbound import OutboundInterceptor
 from memflow.temporal.client.starting import start_input
 from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage
 from memflow.temporal.common import WorkflowIDConflictPolicy

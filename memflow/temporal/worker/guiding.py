@@ -1,7 +1,8 @@
-"""Replaying a history of Temporal's: its events are brought to the code task by task, and what the code asks is held against it.
+"""Replaying a history of Temporal's: its events are brought to the code task by task, and what the code asks is held against
+it.
 
-Unlike memflow's own journals, in which an op stands with every entry, events say what was asked by kind and name alone. So the code is
-run first, and what it asked in a task is then matched with the events of that task, in their order.
+Unlike memflow's own journals, in which an op stands with every entry, events say what was asked by kind and name alone. So the
+code is run first, and what it asked in a task is then matched with the events of that task, in their order.
 """
 
 from __future__ import annotations
@@ -177,12 +178,14 @@ class _Guided:
             mark = patch_in(event)
             if mark is not None and mark[1]:
                 continue                         # a deprecated patch need not be asked for any more
-            raise _refuse(f"the history holds {said(event)}, the code asks for {'nothing more' if asked is None else what(asked)}")
+            wants = "nothing more" if asked is None else what(asked)
+            raise _refuse(f"the history holds {said(event)}, the code asks for {wants}")
         if at < len(code):
-            raise _refuse(f"the code asks for {what(code[at])}, of which the history holds nothing in the task of event {task.started_id}")
+            raise _refuse(f"the code asks for {what(code[at])}, the history holds nothing more of task {task.started_id}")
 
     def _match_updates(self, task: Task) -> None:
-        answered = {(each.update_id, each.outcome == "accepted") for each in self._witness.heard if isinstance(each, AnswerUpdate)}
+        answers = (each for each in self._witness.heard if isinstance(each, AnswerUpdate))
+        answered = {(each.update_id, each.outcome == "accepted") for each in answers}
         for event in task.asked:
             if event.event_type in _UPDATES:
                 accepted = event.event_type is T.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED

@@ -132,8 +132,8 @@ class LocalEnd:
         """This as the answer to the activity of that op."""
         if self.failure is None:
             return arrivals.ActivityCompleted(op, self.result)
-        wrapped = Failure("activity", self.failure.message, cause=self.failure, facts={"activity": self.name, "activity_id": str(op)})
-        return arrivals.ActivityFailed(op, wrapped)
+        facts: dict[str, str | int | None] = {"activity": self.name, "activity_id": str(op)}
+        return arrivals.ActivityFailed(op, Failure("activity", self.failure.message, cause=self.failure, facts=facts))
 
 
 def local_end_in(event: HistoryEvent) -> LocalEnd | None:

@@ -30,7 +30,7 @@ from memflow.temporal.interception import (
     Interceptor,
 )
 from memflow.temporal.metrics import MetricMeter
-from memflow.temporal.stored import ConvertingCodec, Raw, headers_in, loaded_arguments
+from memflow.temporal.stored import ConvertingCodec, Raw, headers_in, headers_of, loaded_arguments
 from memflow.temporal.worker.shared import SharedStateManager, perform_in_process
 from memflow.temporal.worker.turning import DYNAMIC
 from memflow.worker.injection import ThreadCancel
@@ -107,7 +107,8 @@ class Performers:
             raise RuntimeError("Failed decoding arguments") from problem
         if declared.is_async and not self.interceptors:
             return codec.encode(await fn(*args))
-        given = ExecuteActivityInput(fn, args, None if declared.is_async else self.executor, headers_in(input))
+        headers = {**headers_of(engine.info().headers), **headers_in(input)}
+        given = ExecuteActivityInput(fn, args, None if declared.is_async else self.executor, headers)
         inbound: ActivityInboundInterceptor = _Inbound(self, attempt, declared)
         for each in reversed(self.interceptors):
             inbound = each.intercept_activity(inbound)
