@@ -37,6 +37,14 @@ OWNER = SearchAttributeKey.for_keyword("Owner")
 
 
 @workflow.defn
+class Limits:
+    @workflow.run
+    async def run(self) -> list[object]:
+        limit = workflow.info().run_timeout
+        return [None if limit is None else limit.total_seconds(), dict(workflow.memo())]
+
+
+@workflow.defn
 class Report:
     @workflow.run
     async def run(self, region: str = "all") -> str:
@@ -87,8 +95,8 @@ async def test_a_schedule_is_created_described_changed_and_deleted(client: Clien
     action = found.schedule.action
     assert isinstance(action, ScheduleActionStartWorkflow)
     assert (action.workflow, action.id, action.task_queue) == ("Report", "report", queue)
-    assert (action.static_summary, action.run_timeout) == ("the report", timedelta(minutes=5))
-    assert await client.data_converter.decode([action.args[0].payload], [str]) == ["eu"]
+    assert action.run_timeout == timedelta(minutes=5)
+    assert await client.data_converter.decode([action.args[0], action.static_summary], [str, str]) == ["eu", "the report"]  # type: ignore[list-item]
     assert await found.memo() == {"why": "because"}
     assert found.typed_search_attributes[OWNER] == "ann"
     assert len(found.info.next_action_times) > 3
@@ -183,3 +191,41 @@ async def test_cron_runs_again_and_again_with_what_was_before(env: WorkflowEnvir
         await client.start_workflow(Recurring.run, id="wrong", task_queue="q", cron_schedule="every full moon")
     assert wrong.value.status == RPCStatusCode.INVALID_ARGUMENT
     await asyncio.sleep(0)
+
+
+async def test_runs_are_named_by_the_id_of_the_action_and_know_the_longest_they_may_take(client: Client, queue: str) -> None:
+    async with Worker(client, task_queue=queue, workflows=[Limits]):
+        action = ScheduleActionStartWorkflow(
+            Limits.run, id="weekly", task_queue=queue, execution_timeout=timedelta(hours=1), memo={"why": [1]}
+        )
+        handle = await client.create_schedule("named", Schedule(action, ScheduleSpec()), trigger_immediately=True)
+
+        async def fired() -> bool:
+            return bool((await handle.describe()).info.recent_actions)
+
+        await until(fired)
+        [done] = (await handle.describe()).info.recent_actions
+        assert isinstance(done.action, ScheduleActionExecutionStartWorkflow)
+        assert done.action.workflow_id.startswith("weekly-20")
+        assert await client.get_workflow_handle(done.action.workflow_id).result() == [3600.0, {"why": [1]}]
+        # What was described goes back as it is.
+        await handle.update(lambda input: ScheduleUpdate(input.description.schedule))
+        again = (await handle.describe()).schedule
+        assert isinstance(again.action, ScheduleActionStartWorkflow) and again.action.memo is not None
+        assert again.action.memo["why"].data == b"[1]"
+
+
+async def test_a_spec_without_any_time_is_for_triggers_alone(client: Client, queue: str) -> None:
+    handle = await client.create_schedule("idle", of(queue, ScheduleSpec()))
+    found = await handle.describe()
+    assert found.schedule.spec == ScheduleSpec() and found.info.next_action_times == []
+    with pytest.raises(ScheduleAlreadyRunningError):
+        await client.create_schedule("idle", of(queue, ScheduleSpec()))
+
+
+async def test_a_schedule_that_is_not_there_says_so(client: Client) -> None:
+    handle = client.get_schedule_handle("nobody")
+    for call in (handle.describe, handle.pause, handle.unpause, handle.trigger, handle.delete):
+        with pytest.raises(RPCError, match="temporal-sys-scheduler:nobody") as missing:
+            await call()
+        assert missing.value.status is RPCStatusCode.NOT_FOUND and missing.value.__cause__ is None
