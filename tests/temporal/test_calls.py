@@ -230,8 +230,8 @@ async def test_a_handle_of_one_run_means_that_run_alone(served: Client, queue: s
 
 @pytest.mark.parametrize("sealed", [False, True])
 async def test_whoever_waits_gets_the_details_of_a_termination(dsn: str, schema: str, queue: str, sealed: bool) -> None:
-    codec = Encryption(keys={"k": b"k" * 32}, active="k")
-    engine = await EngineClient.connect(dsn, schema=schema, codec=codec) if sealed else await EngineClient.connect(dsn, schema=schema)
+    more: dict[str, Any] = {"codec": Encryption(keys={"k": b"k" * 32}, active="k")} if sealed else {}
+    engine = await EngineClient.connect(dsn, schema=schema, **more)
     async with Client.from_memflow(engine) as client, Worker(client, task_queue=queue, workflows=[Asleep]):
         told = await client.start_workflow(Asleep.run, id="told", task_queue=queue)
         await told.terminate("it", {"was": 2}, reason="late")
@@ -267,7 +267,7 @@ async def test_what_is_not_there_is_told_in_temporals_words(served: Client, queu
 
 async def test_failed_queries_and_updates_tell_why(served: Client, queue: str) -> None:
     handle = await served.start_workflow(Cart.run, id="cart", task_queue=queue)
-    with pytest.raises(WorkflowQueryFailedError, match="^no answer$") as failed:
+    with pytest.raises(WorkflowQueryFailedError, match=r"^no answer$") as failed:
         await handle.query(Cart.broken)
     assert failed.value.__cause__ is None
     with pytest.raises(WorkflowQueryFailedError, match=r"Query handler for 'what' expected but not found, known queries: \["):

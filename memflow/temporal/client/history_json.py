@@ -46,10 +46,13 @@ def event_from_json(body: Mapping[str, Any]) -> HistoryEvent:
 
 
 def _event_type(text: str) -> EventType:
-    if text.startswith("EVENT_TYPE_"):
-        return EventType[text]
-    spelled = "".join(f"_{character}" if character.isupper() else character.upper() for character in text)
-    return EventType[f"EVENT_TYPE{spelled}"]
+    spelled = text
+    if not text.startswith("EVENT_TYPE_"):
+        words = "".join(f"_{character}" if character.isupper() else character.upper() for character in text)
+        spelled = f"EVENT_TYPE{words}"
+    if spelled not in EventType.__members__:
+        raise ValueError(f"{text!r} is no type of history events that is known here")
+    return EventType[spelled]
 
 
 def _entry_to_json(entry: JournalEntry) -> dict[str, Any]:
