@@ -115,9 +115,9 @@ def _of_plain_class(hint: Any, value: Any, custom: Sequence[JSONTypeConverter]) 
     if typing_extensions.is_typeddict(hint):
         return _of_typed_dict(hint, value, custom)
     if issubclass(hint, datetime):
-        return _text(hint, value, datetime.fromisoformat)
+        return _instant(value)
     if issubclass(hint, uuid.UUID):
-        return _text(hint, value, hint)
+        return hint(value)
     if issubclass(hint, IntEnum):
         if not isinstance(value, int):
             raise TypeError(f"Cannot convert to enum {hint}, value not an integer, value is {type(value)}")
@@ -131,8 +131,10 @@ def _of_plain_class(hint: Any, value: Any, custom: Sequence[JSONTypeConverter]) 
         return parse(value)
     if issubclass(hint, tuple) and hasattr(cast("Any", hint), "_fields"):
         return _of_named_tuple(cast("Any", hint), value, custom)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if hint in (int, float):
+        if not isinstance(value, int | float):
+            raise TypeError(f"Expected value to be int|float, was {type(value)}")
+        return hint(value)
     if hint is bytes and isinstance(value, list):
         return bytes(cast("Any", value))
     if issubclass(hint, (list, dict, set, frozenset, tuple, collections.deque)) or hint in (
@@ -142,18 +144,16 @@ def _of_plain_class(hint: Any, value: Any, custom: Sequence[JSONTypeConverter]) 
     if isinstance(value, hint):
         return value
     if hint in (str, int, bool, bytes) or not hasattr(hint, "__members__"):
-        raise TypeError(f"Expected value to be {hint}, was {type(value)}")
+        raise TypeError(f"Expected value to be {hint.__name__ if hint in (str, bool) else hint}, was {type(value)}")
     member: Any = hint
     return member(value)
 
 
-def _text(hint: Any, value: Any, read: Any) -> Any:
-    if not isinstance(value, str):
-        raise TypeError(f"Expected text for {hint}, was {type(value)}")
+def _instant(value: Any) -> datetime:
     try:
-        return read(value)
-    except ValueError as problem:
-        raise TypeError(f"Failed converting {value!r} to {hint}: {problem}") from problem
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError) as problem:
+        raise TypeError(f"Failed parsing datetime string: {value}") from problem
 
 
 def _of_dataclass(hint: Any, value: Any, custom: Sequence[JSONTypeConverter]) -> Any:
@@ -173,9 +173,6 @@ def _of_typed_dict(hint: Any, value: Any, custom: Sequence[JSONTypeConverter]) -
         raise TypeError(f"Cannot convert to {hint}, value is {type(value)} not a dict")
     given = typing.cast("Mapping[str, Any]", value)
     hints = typing_extensions.get_type_hints(hint)
-    missing = [name for name in hint.__required_keys__ if name not in given]
-    if missing:
-        raise TypeError(f"Cannot convert to {hint}: {', '.join(sorted(missing))} missing")
     return {name: _member(name, hint, hints[name], each, custom) if name in hints else each for name, each in given.items()}
 
 
@@ -191,7 +188,8 @@ def _member(name: str, hint: Any, of: Any, value: Any, custom: Sequence[JSONType
     try:
         return value_to_type(of, value, custom)
     except Exception as problem:
-        raise TypeError(f"Failed converting field {name} on {hint}") from problem
+        kind = "dataclass " if dataclasses.is_dataclass(hint) else ""
+        raise TypeError(f"Failed converting field {name} on {kind}{hint}") from problem
 
 
 def _of_generic(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any, custom: Sequence[JSONTypeConverter]) -> Any:
@@ -225,14 +223,18 @@ def _of_generic(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any, 
 
 def _of_mapping(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any, custom: Sequence[JSONTypeConverter]) -> Any:
     if not isinstance(value, Mapping):
-        raise TypeError(f"Cannot convert to {hint}, value is {type(value)} not a dict")
+        raise TypeError(f"Expected {hint}, value was {type(value)}")
     keys, values = arguments if len(arguments) == 2 else (Any, Any)
     made: dict[Any, Any] = {}
     for key, each in typing.cast("Mapping[str, Any]", value).items():
         try:
-            made[_key(keys, key, custom)] = value_to_type(values, each, custom)
+            read = _key(keys, key, custom)
         except Exception as problem:
-            raise TypeError(f"Failed converting {hint} at key {key!r}") from problem
+            raise TypeError(f"Failed converting key {key!r} to type {keys} in mapping {hint}") from problem
+        try:
+            made[read] = value_to_type(values, each, custom)
+        except Exception as problem:
+            raise TypeError(f"Failed converting value for key {key!r} in mapping {hint}") from problem
     if inspect.isclass(origin) and issubclass(origin, collections.OrderedDict):
         return collections.OrderedDict(made)
     return made
@@ -262,6 +264,11 @@ def _of_tuple(hint: Any, arguments: tuple[Any, ...], value: Any, custom: Sequenc
         return tuple(listed)
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         return tuple(value_to_type(arguments[0], each, custom) for each in listed)
-    if len(listed) != len(arguments if arguments != ((),) else ()):
-        raise TypeError(f"Cannot convert to {hint}: {len(listed)} values")
-    return tuple(value_to_type(each, one, custom) for each, one in zip(arguments, listed, strict=True))
+    wanted = arguments if arguments != ((),) else ()
+    made: list[Any] = []
+    for at, (each, one) in enumerate(zip(wanted, listed, strict=False)):     # as Temporal's: those that there are
+        try:
+            made.append(value_to_type(each, one, custom))
+        except Exception as problem:
+            raise TypeError(f"Failed converting {hint} index {at}") from problem
+    return tuple(made)
