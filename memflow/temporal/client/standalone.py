@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
+
+from typing_extensions import TypedDict, Unpack
 
 from memflow import errors
 from memflow.temporal.activity import name_and_types
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from memflow.temporal.client.client import Client
 
 R = TypeVar("R")
+P = TypeVar("P")
 Metadata = Mapping[str, str | bytes]
 
 _CONFLICT: Final = {
@@ -259,12 +262,100 @@ class ActivityCalls:
             return await counted(self._client, input.query)
 
 
+class ActivityStartOptions(TypedDict, total=False):
+    """How a standalone activity is started, beside its id and task queue."""
+
+    schedule_to_close_timeout: timedelta | None
+    schedule_to_start_timeout: timedelta | None
+    start_to_close_timeout: timedelta | None
+    heartbeat_timeout: timedelta | None
+    id_reuse_policy: ActivityIDReusePolicy
+    id_conflict_policy: ActivityIDConflictPolicy
+    retry_policy: RetryPolicy | None
+    search_attributes: TypedSearchAttributes | None
+    summary: str | None
+    priority: Priority
+    start_delay: timedelta | None
+    rpc_metadata: Metadata
+    rpc_timeout: timedelta | None
+
+
 class StandaloneCalls:
     """What a client offers for them."""
 
+    @overload
     async def start_activity(
-        self: Any,
-        activity: str | Callable[..., Awaitable[R]] | Callable[..., R],
+        self,
+        activity: Callable[[], Awaitable[R]],
+        *,
+        id: str,
+        task_queue: str,
+        **options: Unpack[ActivityStartOptions],
+    ) -> ActivityHandle[R]: ...
+    @overload
+    async def start_activity(
+        self,
+        activity: Callable[[], R],
+        *,
+        id: str,
+        task_queue: str,
+        **options: Unpack[ActivityStartOptions],
+    ) -> ActivityHandle[R]: ...
+    @overload
+    async def start_activity(
+        self,
+        activity: Callable[[P], Awaitable[R]],
+        arg: P,
+        *,
+        id: str,
+        task_queue: str,
+        **options: Unpack[ActivityStartOptions],
+    ) -> ActivityHandle[R]: ...
+    @overload
+    async def start_activity(
+        self,
+        activity: Callable[[P], R],
+        arg: P,
+        *,
+        id: str,
+        task_queue: str,
+        **options: Unpack[ActivityStartOptions],
+    ) -> ActivityHandle[R]: ...
+    @overload
+    async def start_activity(
+        self,
+        activity: Callable[..., Awaitable[R]],
+        *,
+        args: Sequence[Any],
+        id: str,
+        task_queue: str,
+        **options: Unpack[ActivityStartOptions],
+    ) -> ActivityHandle[R]: ...
+    @overload
+    async def start_activity(
+        self,
+        activity: Callable[..., R],
+        *,
+        args: Sequence[Any],
+        id: str,
+        task_queue: str,
+        **options: Unpack[ActivityStartOptions],
+    ) -> ActivityHandle[R]: ...
+    @overload
+    async def start_activity(
+        self,
+        activity: str,
+        arg: Any = ...,
+        *,
+        args: Sequence[Any] = ...,
+        result_type: type | None = None,
+        id: str,
+        task_queue: str,
+        **options: Unpack[ActivityStartOptions],
+    ) -> ActivityHandle[Any]: ...
+    async def start_activity(
+        self,
+        activity: Any,
         arg: Any = UNSET,
         *,
         args: Sequence[Any] = [],
@@ -284,7 +375,7 @@ class StandaloneCalls:
         start_delay: timedelta | None = None,
         rpc_metadata: Metadata = {},  # noqa: B006
         rpc_timeout: timedelta | None = None,
-    ) -> ActivityHandle[Any]:
+    ) -> Any:
         """Start an activity without a workflow.
 
         Raises:
@@ -318,13 +409,86 @@ class StandaloneCalls:
             )
         )
 
-    async def execute_activity(self: Any, activity: Any, arg: Any = UNSET, **options: Any) -> Any:
+    @overload
+    async def execute_activity(
+        self,
+        activity: Callable[[], Awaitable[R]],
+        *,
+        id: str,
+        task_queue: str,
+        **options: Unpack[ActivityStartOptions],
+    ) -> R: ...
+    @overload
+    async def execute_activity(
+        self,
+        activity: Callable[[], R],
+        *,
+        id: str,
+        task_queue: str,
+        **options: Unpack[ActivityStartOptions],
+    ) -> R: ...
+    @overload
+    async def execute_activity(
+        self,
+        activity: Callable[[P], Awaitable[R]],
+        arg: P,
+        *,
+        id: str,
+        task_queue: str,
+        **options: Unpack[ActivityStartOptions],
+    ) -> R: ...
+    @overload
+    async def execute_activity(
+        self,
+        activity: Callable[[P], R],
+        arg: P,
+        *,
+        id: str,
+        task_queue: str,
+        **options: Unpack[ActivityStartOptions],
+    ) -> R: ...
+    @overload
+    async def execute_activity(
+        self,
+        activity: Callable[..., Awaitable[R]],
+        *,
+        args: Sequence[Any],
+        id: str,
+        task_queue: str,
+        **options: Unpack[ActivityStartOptions],
+    ) -> R: ...
+    @overload
+    async def execute_activity(
+        self,
+        activity: Callable[..., R],
+        *,
+        args: Sequence[Any],
+        id: str,
+        task_queue: str,
+        **options: Unpack[ActivityStartOptions],
+    ) -> R: ...
+    @overload
+    async def execute_activity(
+        self,
+        activity: str,
+        arg: Any = ...,
+        *,
+        args: Sequence[Any] = ...,
+        result_type: type | None = None,
+        id: str,
+        task_queue: str,
+        **options: Unpack[ActivityStartOptions],
+    ) -> Any: ...
+    async def execute_activity(self, activity: Any, arg: Any = UNSET, **options: Any) -> Any:
         """Start an activity without a workflow and give its result: `start_activity` and then `result`."""
         handle = await self.start_activity(activity, arg, **options)
         return await handle.result()
 
-    start_activity_method = start_activity_class = start_activity
-    execute_activity_method = execute_activity_class = execute_activity
+    start_activity_method: Any = start_activity
+    start_activity_class: Any = start_activity
+    execute_activity_method: Any = execute_activity
+    execute_activity_class: Any = execute_activity
+    """The same for methods and for classes that are called; checkers do not see their types."""
 
     def get_activity_handle(
         self: Any, activity_id: str, *, run_id: str | None = None, result_type: type | None = None

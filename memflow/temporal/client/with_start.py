@@ -6,7 +6,9 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
+
+from typing_extensions import TypedDict, Unpack
 
 from memflow.temporal.arguments import UNSET, arg_or_args
 from memflow.temporal.client.handle import WorkflowHandle
@@ -18,13 +20,43 @@ from memflow.temporal.client.inputs import (
 from memflow.temporal.client.outbound import OutboundInterceptor
 from memflow.temporal.client.starting import start_input
 from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage
-from memflow.temporal.common import WorkflowIDConflictPolicy
+from memflow.temporal.common import (
+    Priority,
+    RetryPolicy,
+    SearchAttributes,
+    TypedSearchAttributes,
+    VersioningOverride,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from memflow.temporal.workflow import UpdateMethodMultiParam
 from memflow.temporal.workflow.define import handler_name
 
 S = TypeVar("S")
 R = TypeVar("R")
+P = TypeVar("P")
+T = TypeVar("T")
 
 _ONLY_OF_STARTS = ("start_signal", "start_signal_args", "rpc_metadata", "rpc_timeout", "request_eager_start")
+
+
+class WithStartOptions(TypedDict, total=False):
+    """How the workflow of an update-with-start is started, beside its id, task queue and conflict policy."""
+
+    result_type: type | None
+    execution_timeout: timedelta | None
+    run_timeout: timedelta | None
+    task_timeout: timedelta | None
+    id_reuse_policy: WorkflowIDReusePolicy
+    retry_policy: RetryPolicy | None
+    cron_schedule: str
+    memo: Mapping[str, Any] | None
+    search_attributes: TypedSearchAttributes | SearchAttributes | None
+    static_summary: str | None
+    static_details: str | None
+    start_delay: timedelta | None
+    priority: Priority
+    versioning_override: VersioningOverride | None
 
 
 class WithStartWorkflowOperation(Generic[S, R]):
@@ -34,9 +66,53 @@ class WithStartWorkflowOperation(Generic[S, R]):
         ValueError: there is no `id_conflict_policy`.
     """
 
+    @overload
     def __init__(
         self,
-        workflow: str | Callable[..., Awaitable[R]],
+        workflow: Callable[[S], Awaitable[R]],
+        *,
+        id: str,
+        task_queue: str,
+        id_conflict_policy: WorkflowIDConflictPolicy,
+        **options: Unpack[WithStartOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        workflow: Callable[[S, P], Awaitable[R]],
+        arg: P,
+        *,
+        id: str,
+        task_queue: str,
+        id_conflict_policy: WorkflowIDConflictPolicy,
+        **options: Unpack[WithStartOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: WithStartWorkflowOperation[Any, R],
+        workflow: Callable[..., Awaitable[R]],
+        *,
+        args: Sequence[Any],
+        id: str,
+        task_queue: str,
+        id_conflict_policy: WorkflowIDConflictPolicy,
+        **options: Unpack[WithStartOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: WithStartWorkflowOperation[Any, Any],
+        workflow: str,
+        arg: Any = ...,
+        *,
+        args: Sequence[Any] = ...,
+        id: str,
+        task_queue: str,
+        id_conflict_policy: WorkflowIDConflictPolicy,
+        **options: Unpack[WithStartOptions],
+    ) -> None: ...
+    def __init__(
+        self,
+        workflow: Any,
         arg: Any = UNSET,
         *,
         args: Sequence[Any] = [],
@@ -81,9 +157,75 @@ class UpdateWithStart(ABC):
     def chain(self) -> OutboundInterceptor:
         """The interceptors of the client."""
 
+    @overload
     async def execute_update_with_start_workflow(
         self,
-        update: str | Callable[..., Any],
+        update: UpdateMethodMultiParam[[S], Awaitable[T]],
+        *,
+        start_workflow_operation: WithStartWorkflowOperation[S, Any],
+        id: str | None = None,
+        rpc_metadata: Mapping[str, str | bytes] = ...,
+        rpc_timeout: timedelta | None = None,
+    ) -> T: ...
+    @overload
+    async def execute_update_with_start_workflow(
+        self,
+        update: UpdateMethodMultiParam[[S], T],
+        *,
+        start_workflow_operation: WithStartWorkflowOperation[S, Any],
+        id: str | None = None,
+        rpc_metadata: Mapping[str, str | bytes] = ...,
+        rpc_timeout: timedelta | None = None,
+    ) -> T: ...
+    @overload
+    async def execute_update_with_start_workflow(
+        self,
+        update: UpdateMethodMultiParam[[S, P], Awaitable[T]],
+        arg: P,
+        *,
+        start_workflow_operation: WithStartWorkflowOperation[S, Any],
+        id: str | None = None,
+        rpc_metadata: Mapping[str, str | bytes] = ...,
+        rpc_timeout: timedelta | None = None,
+    ) -> T: ...
+    @overload
+    async def execute_update_with_start_workflow(
+        self,
+        update: UpdateMethodMultiParam[[S, P], T],
+        arg: P,
+        *,
+        start_workflow_operation: WithStartWorkflowOperation[S, Any],
+        id: str | None = None,
+        rpc_metadata: Mapping[str, str | bytes] = ...,
+        rpc_timeout: timedelta | None = None,
+    ) -> T: ...
+    @overload
+    async def execute_update_with_start_workflow(
+        self,
+        update: UpdateMethodMultiParam[..., Any],
+        *,
+        start_workflow_operation: WithStartWorkflowOperation[Any, Any],
+        args: Sequence[Any],
+        id: str | None = None,
+        rpc_metadata: Mapping[str, str | bytes] = ...,
+        rpc_timeout: timedelta | None = None,
+    ) -> Any: ...
+    @overload
+    async def execute_update_with_start_workflow(
+        self,
+        update: str,
+        arg: Any = ...,
+        *,
+        start_workflow_operation: WithStartWorkflowOperation[Any, Any],
+        args: Sequence[Any] = ...,
+        result_type: type | None = None,
+        id: str | None = None,
+        rpc_metadata: Mapping[str, str | bytes] = ...,
+        rpc_timeout: timedelta | None = None,
+    ) -> Any: ...
+    async def execute_update_with_start_workflow(
+        self,
+        update: Any,
         arg: Any = UNSET,
         *,
         start_workflow_operation: WithStartWorkflowOperation[Any, Any],
@@ -104,9 +246,81 @@ class UpdateWithStart(ABC):
         )
         return await handle.result(rpc_metadata=rpc_metadata, rpc_timeout=rpc_timeout)
 
+    @overload
     async def start_update_with_start_workflow(
         self,
-        update: str | Callable[..., Any],
+        update: UpdateMethodMultiParam[[S], Awaitable[T]],
+        *,
+        start_workflow_operation: WithStartWorkflowOperation[S, Any],
+        wait_for_stage: WorkflowUpdateStage,
+        id: str | None = None,
+        rpc_metadata: Mapping[str, str | bytes] = ...,
+        rpc_timeout: timedelta | None = None,
+    ) -> WorkflowUpdateHandle[T]: ...
+    @overload
+    async def start_update_with_start_workflow(
+        self,
+        update: UpdateMethodMultiParam[[S], T],
+        *,
+        start_workflow_operation: WithStartWorkflowOperation[S, Any],
+        wait_for_stage: WorkflowUpdateStage,
+        id: str | None = None,
+        rpc_metadata: Mapping[str, str | bytes] = ...,
+        rpc_timeout: timedelta | None = None,
+    ) -> WorkflowUpdateHandle[T]: ...
+    @overload
+    async def start_update_with_start_workflow(
+        self,
+        update: UpdateMethodMultiParam[[S, P], Awaitable[T]],
+        arg: P,
+        *,
+        start_workflow_operation: WithStartWorkflowOperation[S, Any],
+        wait_for_stage: WorkflowUpdateStage,
+        id: str | None = None,
+        rpc_metadata: Mapping[str, str | bytes] = ...,
+        rpc_timeout: timedelta | None = None,
+    ) -> WorkflowUpdateHandle[T]: ...
+    @overload
+    async def start_update_with_start_workflow(
+        self,
+        update: UpdateMethodMultiParam[[S, P], T],
+        arg: P,
+        *,
+        start_workflow_operation: WithStartWorkflowOperation[S, Any],
+        wait_for_stage: WorkflowUpdateStage,
+        id: str | None = None,
+        rpc_metadata: Mapping[str, str | bytes] = ...,
+        rpc_timeout: timedelta | None = None,
+    ) -> WorkflowUpdateHandle[T]: ...
+    @overload
+    async def start_update_with_start_workflow(
+        self,
+        update: UpdateMethodMultiParam[..., Any],
+        *,
+        start_workflow_operation: WithStartWorkflowOperation[Any, Any],
+        wait_for_stage: WorkflowUpdateStage,
+        args: Sequence[Any],
+        id: str | None = None,
+        rpc_metadata: Mapping[str, str | bytes] = ...,
+        rpc_timeout: timedelta | None = None,
+    ) -> WorkflowUpdateHandle[Any]: ...
+    @overload
+    async def start_update_with_start_workflow(
+        self,
+        update: str,
+        arg: Any = ...,
+        *,
+        start_workflow_operation: WithStartWorkflowOperation[Any, Any],
+        wait_for_stage: WorkflowUpdateStage,
+        args: Sequence[Any] = ...,
+        result_type: type | None = None,
+        id: str | None = None,
+        rpc_metadata: Mapping[str, str | bytes] = ...,
+        rpc_timeout: timedelta | None = None,
+    ) -> WorkflowUpdateHandle[Any]: ...
+    async def start_update_with_start_workflow(
+        self,
+        update: Any,
         arg: Any = UNSET,
         *,
         start_workflow_operation: WithStartWorkflowOperation[Any, Any],
@@ -116,7 +330,7 @@ class UpdateWithStart(ABC):
         result_type: type | None = None,
         rpc_metadata: Mapping[str, str | bytes] = {},
         rpc_timeout: timedelta | None = None,
-    ) -> WorkflowUpdateHandle[Any]:
+    ) -> Any:
         """Start the workflow if it is not there, send it an update, and wait until that is accepted, or has ended.
 
         Raises:
