@@ -119,8 +119,9 @@ class EnvironmentWorkflows(Workflows):
 class EnvironmentClient(Client):
     """The client of an environment."""
 
-    def __init__(self, store: Store, **options: Any) -> None:
+    def __init__(self, store: Store, *, skips_for_updates: bool = True, **options: Any) -> None:
         super().__init__(store, **options)
+        self._skips_for_updates = skips_for_updates
         self.calls: dict[tuple[str, str], Call] = {}
         self.forgotten: dict[tuple[str, str | None], str] = {}
         """Started here, and not awaited so far: id and run id to what was started."""
@@ -136,9 +137,9 @@ class EnvironmentClient(Client):
         return self._link.waiters.runs
 
     async def awaits_update(self) -> bool:
-        """Whether the end of an update is awaited that has not come yet."""
+        """Whether the end of an update is awaited that has not come yet, and time is to skip for it."""
         keys = self._link.replies.updates
-        if not keys:
+        if not keys or not self._skips_for_updates:
             return False
         found = await self._link.store.replies(keys)
         return all(reply.open and reply.outcome in (None, "accepted") for reply in found)

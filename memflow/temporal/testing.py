@@ -162,8 +162,8 @@ class WorkflowEnvironment:
         else:
             await self._beneath.sleep(duration)
 
-    async def get_current_time(self) -> datetime:
-        """The time in this environment."""
+    async def get_current_time(self, handle: Any = None) -> datetime:
+        """The time in this environment: for all of its workflows the same."""
         if self._beneath is None:
             return datetime.now(UTC)
         return await self._beneath.get_current_time()
@@ -172,6 +172,16 @@ class WorkflowEnvironment:
     def supports_time_skipping(self) -> bool:
         """Whether time skips here."""
         return self._beneath is not None and self._beneath.supports_time_skipping
+
+    @property
+    def supports_time_skipping_v1(self) -> bool:
+        """Whether time skips here, for all workflows together."""
+        return self.supports_time_skipping
+
+    @property
+    def supports_time_skipping_v2(self) -> bool:
+        """False: time does not skip workflow by workflow."""
+        return False
 
     @contextmanager
     def auto_time_skipping_disabled(self) -> Generator[None]:
@@ -212,7 +222,8 @@ class _EnvironmentService(ServiceClient):
     def client_over(self, store: Store, codec: AnyCodec) -> EngineClient:
         from memflow_testing.clients import EnvironmentClient  # only tests have it
 
-        made = EnvironmentClient(store, codec=codec, identity=self.config.identity)
+        # In Temporal's environments time skips for results alone: a test may wait for an update and answer it meanwhile.
+        made = EnvironmentClient(store, codec=codec, identity=self.config.identity, skips_for_updates=False)
         self._beneath.include(made)
         return made
 

@@ -8,12 +8,21 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from memflow.temporal import activity, workflow
-from memflow.temporal.client import Client, WorkflowFailureError
+from memflow.temporal.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    WorkflowFailureError,
+)
 from memflow.temporal.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError, TimeoutType
 from memflow.temporal.testing import ActivityEnvironment, WorkflowEnvironment
 from memflow.temporal.worker import Worker
@@ -24,6 +33,11 @@ async def env(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Workfl
     monkeypatch.setenv("MEMFLOW_TEST_DSN", dsn)
     async with await WorkflowEnvironment.start_time_skipping() as made:
         yield made
+
+
+@activity.defn
+async def shout(text: str) -> str:
+    return text.upper()
 
 
 @workflow.defn
@@ -187,3 +201,52 @@ async def test_an_activity_alone_is_cancelled_in_task_and_thread() -> None:
     other = ActivityEnvironment()
     threading.Timer(0.1, other.cancel).start()
     assert await asyncio.to_thread(other.run, waits_in_thread) == "cancelled"
+
+
+@workflow.defn
+class Patient:
+    """Sleeps for a month, and answers an update once it is told to."""
+
+    def __init__(self) -> None:
+        self.told = False
+
+    @workflow.run
+    async def run(self) -> str:
+        await workflow.sleep(timedelta(days=30))
+        return "slept"
+
+    @workflow.signal
+    def tell(self) -> None:
+        self.told = True
+
+    @workflow.update
+    async def answer(self) -> str:
+        await workflow.wait_condition(lambda: self.told)
+        return workflow.now().isoformat()
+
+
+async def test_time_skips_for_results_and_not_for_updates(env: WorkflowEnvironment) -> None:
+    async with Worker(env.client, task_queue="q", workflows=[Patient]):
+        handle = await env.client.start_workflow(Patient.run, id="patient", task_queue="q")
+        begun = (await handle.describe()).start_time
+        answer = asyncio.create_task(handle.execute_update(Patient.answer))
+        await handle.signal(Patient.tell)
+        assert datetime.fromisoformat(await answer) < begun + timedelta(days=1)
+        assert await handle.result() == "slept"
+        assert await env.get_current_time() >= begun + timedelta(days=30)
+
+
+async def test_schedules_lists_and_activities_of_their_own_work_where_time_skips(env: WorkflowEnvironment) -> None:
+    client = env.client
+    async with Worker(client, task_queue="q", workflows=[Patient], activities=[shout]):
+        action = ScheduleActionStartWorkflow(Patient.run, id="fired", task_queue="q")
+        spec = ScheduleSpec(intervals=[ScheduleIntervalSpec(timedelta(days=7))])
+        schedule = await client.create_schedule(
+            "weekly", Schedule(action, spec, SchedulePolicy(ScheduleOverlapPolicy.ALLOW_ALL))
+        )
+        await env.sleep(timedelta(days=22))
+        found = await schedule.describe()
+        assert found.info.num_actions == 3
+        assert len([each async for each in client.list_workflows("WorkflowId STARTS_WITH 'fired-'")]) == 3
+        await schedule.delete()
+        assert await client.execute_activity(shout, "a", id="a", task_queue="q", start_to_close_timeout=timedelta(days=1)) == "A"
