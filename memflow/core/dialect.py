@@ -1,4 +1,4 @@
-"""How a run speaks to its code: the errors and warnings that code meets. An API of its own over memflow words them its own way."""
+"""How a run speaks to its code: the errors and warnings it meets. An API of its own over memflow has its own."""
 
 from __future__ import annotations
 
