@@ -115,6 +115,12 @@ def failure_of(error: BaseException, codec: Codec) -> Failure:
     return failure
 
 
+def _category_of(error: errors.ApplicationError) -> dict[str, str | int | None]:
+    """How bad it is, where errors of another API say so."""
+    category = _whole(getattr(error, "category", None))
+    return {"category": category} if category else {}
+
+
 def _cause_of(error: BaseException) -> BaseException | None:
     cause = error.__cause__
     members = _members(error)
@@ -140,6 +146,7 @@ def _describe(error: BaseException, cause: Failure | None, codec: Codec) -> Fail
                 details=_details(error.details, codec),
                 stack=stack,
                 cause=cause,
+                facts=_category_of(error),
             )
         case errors.CancelledError():
             return Failure("cancelled", message, details=_details(error.details, codec), stack=stack, cause=cause)

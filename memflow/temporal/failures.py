@@ -27,6 +27,12 @@ _STATES = {
     "cancel_requested": exceptions.RetryState.CANCEL_REQUESTED,
     "worker_lost": exceptions.RetryState.MAXIMUM_ATTEMPTS_REACHED,
 }
+_TIMEOUT_WORDS = {
+    "start_to_close": "activity StartToClose timeout",
+    "schedule_to_close": "activity ScheduleToClose timeout",
+    "schedule_to_start": "activity ScheduleToStart timeout",
+    "heartbeat": "activity Heartbeat timeout",
+}
 _TIMEOUTS = {each.name.lower(): each for each in exceptions.TimeoutType}
 
 
@@ -47,6 +53,7 @@ def error_of(failure: Failure, codec: Reads) -> errors.FailureError | None:
                 type=None if failure.type == "ApplicationError" else failure.type,
                 non_retryable=failure.non_retryable,
                 next_retry_delay=None if failure.next_retry_delay is None else timedelta(seconds=failure.next_retry_delay),
+                category=exceptions.ApplicationErrorCategory(int(_fact(facts, "category") or 0)),
             )
         case "cancelled":
             message = "Cancelled" if failure.message in ("", "cancelled") else failure.message
@@ -57,7 +64,7 @@ def error_of(failure: Failure, codec: Reads) -> errors.FailureError | None:
             return error
         case "timeout":
             return exceptions.TimeoutError(
-                failure.message,
+                _timeout_message(failure),
                 type=_TIMEOUTS.get(_fact(facts, "kind"), exceptions.TimeoutType.START_TO_CLOSE),
                 last_heartbeat_details=_values(failure.details, codec),
             )
@@ -100,6 +107,14 @@ def _activity_message(cause: Failure | None) -> str:
             return "Activity cancelled"
         case _:
             return "Activity task failed"
+
+
+def _timeout_message(failure: Failure) -> str:
+    """Temporal's words for an activity's time that was up; what programs raise themselves keeps theirs."""
+    kind = _fact(failure.facts, "kind")
+    if not failure.message.startswith(f"{kind} timeout"):
+        return failure.message
+    return _TIMEOUT_WORDS.get(kind, failure.message)
 
 
 def _child_message(cause: Failure | None) -> str:

@@ -84,8 +84,7 @@ class Info:
 
     def get_current_deployment_version(self) -> WorkerDeploymentVersion | None:
         """The deployment version of the worker that runs this; None where none is configured."""
-        canonical = current().settings.build_id
-        return WorkerDeploymentVersion.from_canonical_string(canonical) if "." in canonical else None
+        return current().settings.deployment
 
     def get_current_history_length(self) -> int:
         """How many entries the journal had before this turn."""

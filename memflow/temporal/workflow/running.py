@@ -14,7 +14,7 @@ from memflow.core.handlers import CURRENT_UPDATE
 from memflow.core.replay import CURRENT, Replay
 from memflow.errors import PayloadError
 from memflow.payload import Payload as Stored
-from memflow.temporal.common import RawValue
+from memflow.temporal.common import RawValue, WorkerDeploymentVersion
 from memflow.temporal.interception import (
     ExecuteWorkflowInput,
     HandleQueryInput,
@@ -51,6 +51,21 @@ class Settings:
     build_id: str = ""
     dialect: Callable[[str], TemporalDialect] = _unguarded
     unsandboxed_dialect: Callable[[str], TemporalDialect] = _unguarded
+    activities: frozenset[str | None] | None = None
+    """Names of the worker's activities, None among them for one that takes any; None: not known, in a replay."""
+    deployment: WorkerDeploymentVersion | None = None
+
+    def check_local(self, name: str) -> None:
+        """Refuse a local activity that this worker does not have.
+
+        Raises:
+            ValueError: it does not.
+        """
+        if self.activities is None or name in self.activities or None in self.activities:
+            return
+        listed = ", ".join(sorted(each for each in self.activities if each is not None))
+        known = f"available activities: {listed}" if listed else "no available activities"
+        raise ValueError(f"Activity function {name} is not registered on this worker, {known}.")
 
 
 class Running:
