@@ -19,6 +19,8 @@ class Dialect:
     """Calls of clocks and chance that stand in this module are refused; None: the run answers them, wherever they stand."""
     guarded: bool = True
     """Whether calls that no replay could repeat are refused."""
+    loop_tells_the_time: ClassVar[bool] = False
+    """Whether the event loop's clock counts from 1970, and not from the run's first turn."""
     answers_updates_at_end: ClassVar[bool] = False
     """Whether an accepted update hears of it when the run ends before its handler did; else whoever waits learns of the end."""
     update_left: ClassVar[str] = (

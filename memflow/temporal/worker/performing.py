@@ -34,6 +34,7 @@ from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.stored import ConvertingCodec, Raw, headers_in, loaded_arguments
 from memflow.temporal.worker.shared import SharedStateManager, perform_in_process
 from memflow.temporal.worker.turning import DYNAMIC
+from memflow.temporal.workflow.facts import filled
 from memflow.worker.injection import ThreadCancel
 
 log = logging.getLogger(__name__)
@@ -305,6 +306,6 @@ def info_of(facts: engine.Info) -> Info:
         workflow_run_id=facts.run_id if started else None,
         workflow_type=facts.workflow if started else None,
         priority=Priority.default,
-        retry_policy=policy_of(facts.retry),
+        retry_policy=filled(policy_of(facts.retry)),
         activity_run_id=None if started else facts.run_id,
     )
