@@ -21,6 +21,8 @@ class Dialect:
     """Whether calls that no replay could repeat are refused."""
     loop_tells_the_time: ClassVar[bool] = False
     """Whether the event loop's clock counts from 1970, and not from the run's first turn."""
+    retries_know_the_failure: ClassVar[bool] = False
+    """Whether the next attempt of a run that failed is told why."""
     answers_updates_at_end: ClassVar[bool] = False
     """Whether an accepted update hears of it when the run ends before its handler did; else whoever waits learns of the end."""
     update_left: ClassVar[str] = (

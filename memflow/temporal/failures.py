@@ -48,7 +48,7 @@ def error_of(failure: Failure, codec: Reads) -> errors.FailureError | None:
     match failure.kind:
         case "application":
             return exceptions.ApplicationError(
-                failure.message,
+                failure.message or "Application error",
                 *_values(failure.details, codec),
                 type=None if failure.type == "ApplicationError" else failure.type,
                 non_retryable=failure.non_retryable,
