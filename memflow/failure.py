@@ -115,8 +115,14 @@ def failure_of(error: BaseException, codec: Codec) -> Failure:
     return failure
 
 
+def _category_of(error: errors.ApplicationError) -> dict[str, str | int | None]:
+    """How bad it is, where errors of another API say so."""
+    category = _whole(getattr(error, "category", None))
+    return {"category": category} if category else {}
+
+
 def _cause_of(error: BaseException) -> BaseException | None:
-    cause = error.__cause__
+    cause = getattr(error, "failure_cause", error.__cause__)     # errors of another API may tell more than they were raised from
     members = _members(error)
     return members[0] if cause is None and members else cause
 
@@ -134,12 +140,13 @@ def _describe(error: BaseException, cause: Failure | None, codec: Codec) -> Fail
             return Failure(
                 "application",
                 message,
-                type=_text(error.type) or type(error).__name__,
+                type=_text(error.type) or getattr(error, "untyped_name", type(error).__name__),
                 non_retryable=bool(error.non_retryable),
                 next_retry_delay=_seconds(error.next_retry_delay),
                 details=_details(error.details, codec),
                 stack=stack,
                 cause=cause,
+                facts=_category_of(error),
             )
         case errors.CancelledError():
             return Failure("cancelled", message, details=_details(error.details, codec), stack=stack, cause=cause)

@@ -9,7 +9,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Context
-from datetime import datetime
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -56,6 +56,9 @@ class TurnFailed(Exception):
     """
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def _never() -> bool:
     return False
 
@@ -71,6 +74,7 @@ class Asking(ABC):
         self.now: datetime = info.started_at
         self.turn_number: int = 0
         self.length: int = 0                                 # of the journal before this turn
+        self.length_before: int = 0                          # the same, also between turns: of the last one
         self.silent = False                                  # nothing is logged: it has been, or it is not meant
         self.read_only = False                               # in queries, validators and conditions, which may only look
         self._opened = OpenOps()
@@ -83,6 +87,8 @@ class Asking(ABC):
         self.open_messages: Mapping[int, SendSignal | StopOther] = self._opened.messages
         self._context = Context()
         self._loop = TurnLoop(self, info.at_turn(1).run_id, self._context)
+        if definition.dialect.loop_tells_the_time:
+            self._loop.began = _EPOCH
         self._asked: list[Interrupt] = []
         self._last_op = 0
         self._answers = Answers(self)

@@ -1,4 +1,4 @@
-"""How a run speaks to its code: the errors and warnings that code meets. An API of its own over memflow words them its own way."""
+"""How a run speaks to its code: the errors and warnings it meets. An API of its own over memflow has its own."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ class Dialect:
     """Calls of clocks and chance that stand in this module are refused; None: the run answers them, wherever they stand."""
     guarded: bool = True
     """Whether calls that no replay could repeat are refused."""
+    loop_tells_the_time: ClassVar[bool] = False
+    """Whether the event loop's clock counts from 1970, and not from the run's first turn."""
+    retries_know_the_failure: ClassVar[bool] = False
+    """Whether the next attempt of a run that failed is told why."""
     answers_updates_at_end: ClassVar[bool] = False
     """Whether an accepted update hears of it when the run ends before its handler did; else whoever waits learns of the end."""
     update_left: ClassVar[str] = (

@@ -117,6 +117,7 @@ class Replay(Asking):
         self._check_usable()
         number, now = self.turn_number, self.now
         self.turn_number += 1
+        self.length_before = self.length
         if self._own_info.origins:
             self.info = self._own_info.at_turn(self.turn_number)
         self.now = max(self.now, turn.at) if self.turn_number > 1 else turn.at

@@ -59,6 +59,11 @@ class FailureError(TemporalError, errors.FailureError):
         self._failure = failure
 
     @property
+    def failure_cause(self) -> BaseException | None:
+        """What a history keeps as its cause: what it was raised from, else the error during whose handling it was raised."""
+        return self.__cause__ if self.__suppress_context__ else self.__cause__ or self.__context__
+
+    @property
     def failure(self) -> Failure | None:
         """The failure as it was kept, with its stack as text; None of an error that was not kept yet."""
         if self._failure is None and self.stack_trace is not None:
@@ -75,6 +80,9 @@ class ApplicationErrorCategory(IntEnum):
 
 class ApplicationError(FailureError, errors.ApplicationError):
     """What workflows and activities raise on purpose. `type` is matched by `non_retryable_error_types`."""
+
+    untyped_name = "ApplicationError"
+    """What a history keeps in place of a type, of a class derived from this one as well."""
 
     def __init__(
         self,

@@ -27,6 +27,12 @@ _STATES = {
     "cancel_requested": exceptions.RetryState.CANCEL_REQUESTED,
     "worker_lost": exceptions.RetryState.MAXIMUM_ATTEMPTS_REACHED,
 }
+_TIMEOUT_WORDS = {
+    "start_to_close": "activity StartToClose timeout",
+    "schedule_to_close": "activity ScheduleToClose timeout",
+    "schedule_to_start": "activity ScheduleToStart timeout",
+    "heartbeat": "activity Heartbeat timeout",
+}
 _TIMEOUTS = {each.name.lower(): each for each in exceptions.TimeoutType}
 
 
@@ -42,11 +48,12 @@ def error_of(failure: Failure, codec: Reads) -> errors.FailureError | None:
     match failure.kind:
         case "application":
             return exceptions.ApplicationError(
-                failure.message,
+                failure.message or "Application error",
                 *_values(failure.details, codec),
                 type=None if failure.type == "ApplicationError" else failure.type,
                 non_retryable=failure.non_retryable,
                 next_retry_delay=None if failure.next_retry_delay is None else timedelta(seconds=failure.next_retry_delay),
+                category=exceptions.ApplicationErrorCategory(int(_fact(facts, "category") or 0)),
             )
         case "cancelled":
             message = "Cancelled" if failure.message in ("", "cancelled") else failure.message
@@ -104,10 +111,11 @@ def _activity_message(cause: Failure | None) -> str:
 
 
 def _timeout_message(failure: Failure) -> str:
-    """Temporal's words for memflow's own; what a program said itself stays."""
+    """Temporal's words for an activity's time that was up; what programs raise themselves keeps theirs."""
     kind = _fact(failure.facts, "kind")
-    words = "".join(word.capitalize() if word != "to" else "To" for word in kind.split("_"))
-    return f"activity {words} timeout" if kind in _TIMEOUTS and failure.message.startswith(f"{kind} timeout") else failure.message
+    if not failure.message.startswith(f"{kind} timeout"):
+        return failure.message
+    return _TIMEOUT_WORDS.get(kind, failure.message)
 
 
 def _child_message(cause: Failure | None) -> str:

@@ -10,7 +10,6 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from typing import Any, Final, cast
 
 from memflow import errors
@@ -131,7 +130,7 @@ class ConvertingCodec:
         """The value of one payload."""
         try:
             return self.payloads.from_payloads([payload], None if hint is Any else [hint])[0]
-        except PayloadError:
+        except (PayloadError, errors.FailureError):      # the latter is what the program's converter wants to be raised
             raise
         except Exception as problem:
             raise PayloadError(f"cannot be decoded: {problem}") from problem
@@ -150,7 +149,7 @@ class ConvertingCodec:
     def _to_payloads(self, values: Sequence[Any]) -> list[Payload]:
         try:
             payloads = self.payloads.to_payloads(values)
-        except PayloadError:
+        except (PayloadError, errors.FailureError):
             raise
         except Exception as problem:
             raise PayloadError(f"cannot be encoded: {problem}") from problem
@@ -186,9 +185,8 @@ def _payload_of(value: Any) -> Payload:
 
 
 def _with_hints(values: Sequence[Any], hints: Sequence[Any]) -> list[tuple[Any, Any]]:
-    if not hints or len(hints) < len(values):
-        # Hints of a function with fewer parameters than arguments were sent: what is beyond them comes as it is.
-        return [(value, Any if hint is None else hint) for value, hint in zip_longest(values, hints[: len(values)])]
+    if len(hints) < len(values):                         # of a function with fewer parameters: none of its hints counts
+        return [(value, Any) for value in values]
     return list(zip(values, hints, strict=False))
 
 

@@ -411,6 +411,8 @@ class _JobContext(ActivityContext):
 
     def heartbeat(self, details: tuple[Any, ...]) -> None:
         payload = self._runner.codec.encode(list(details)) if details else None
+        if payload is not None:
+            self._job.heartbeat = payload                # at once: an attempt that fails now hands it to the next
         self._loop.call_soon_threadsafe(self._runner.beat, self._job, payload)
 
 

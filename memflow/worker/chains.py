@@ -60,7 +60,13 @@ def next_run(claim: Claim, closing: Closing | RunTimedOut, replay: Replay, now: 
     if delay is None:
         return _by_cron(claim, closing, replay, now)
     # Another attempt begins with what the run was given, not with what it made of it.
-    return NextRun(next_run_id(claim.run_id), claim.attempt + 1, delay, claim.record, claim.memo, signals=replay.unread)
+    headers = None
+    failure = _failure_of(closing)
+    if failure is not None and replay.definition.dialect.retries_know_the_failure:
+        headers = {**claim.headers, LAST_FAILURE_HEADER: header_of(encode_failure(failure))}
+    return NextRun(
+        next_run_id(claim.run_id), claim.attempt + 1, delay, claim.record, claim.memo, headers=headers, signals=replay.unread
+    )
 
 
 def cron_delay(line: str, now: datetime) -> timedelta | None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from memflow.codec import Codec
-from memflow.core.arrivals import Answer, Arrival, ChildCancelled, ChildFailed, MessageDelivered
+from memflow.core.arrivals import Answer, Arrival, ChildCancelled, ChildFailed, MessageDelivered, RunTimedOut
 from memflow.core.definition import RunInfo
 from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import CancelActivity, ScheduleActivity
@@ -24,6 +24,7 @@ from memflow.store.base import Store
 from memflow.store.turns import Claim, TurnCommit
 from memflow.worker import verdicts
 from memflow.worker.cache import Cache
+from memflow.worker.chains import ending_of
 from memflow.worker.committer import stuck_because
 from memflow.worker.registry import Registry
 from memflow.worker.resident import Hands, Resident
@@ -226,7 +227,12 @@ class Claims:
         if activity is not None:
             known = ", ".join(sorted(self._registry.activities)) or "none"
             detail = f"stuck: activity {activity!r} is not registered on the worker that took it (it knows {known})"
+        now = self._hands.now()
+        if claim.deadline is not None and claim.deadline <= now:
+            return _timed_out(claim, now)
         rest = timedelta(seconds=UNKNOWN_SECONDS * (0.5 + random.random()))
+        if claim.deadline is not None:
+            rest = min(rest, claim.deadline - now)
         return _release(claim, self._hands.now() + rest, detail, claim.retries)
 
 
@@ -257,6 +263,16 @@ def _release(claim: Claim, wake_at: datetime, detail: str, retries: int) -> Turn
         detail=detail,
         retries=retries,
         sticky=False,
+    )
+
+
+def _timed_out(claim: Claim, now: datetime) -> TurnCommit:
+    """The end of a run whose time is up, and whose code nobody here knows."""
+    closing = RunTimedOut(claim.deadline_kind or "run")
+    status, result = ending_of(closing)
+    entry = JournalEntry(claim.length + 1, claim.turn + 1, max(now, claim.last_at), closing)
+    return TurnCommit(
+        claim.run, claim.token, claim.length, [entry], claim.consumed, release=True, status=status, result=result
     )
 
 

@@ -27,6 +27,7 @@ from memflow.core.arrivals import (
 )
 from memflow.core.interrupts import Emit, Fail, SendSignal, StartChild, StopOther
 from memflow.failure import Failure, encode_failure
+from memflow.filters import parse
 from memflow.options import ChildOptions, ParentClosePolicy
 from memflow.payload import Payload
 from memflow.runs import Status
@@ -234,7 +235,7 @@ class Commits:
 
     async def test_a_run_hears_whether_what_it_sent_has_found_anybody(self, store: Store) -> None:
         worker = await a_worker(store)
-        a, b, gone = await started_and_claimed(store, worker, a_run("a"), a_run("b"), a_run("gone"))
+        a, _, gone = await started_and_claimed(store, worker, a_run("a"), a_run("b"), a_run("gone"))
         await store.commit_turns(worker, [an_end(gone)])
         effects: list[SendSignal | StopOther | StartChild] = [
             SendSignal(1, "go", Payload(b"1"), "b", tell=True),
@@ -275,8 +276,8 @@ class Commits:
         memo, search = Payload(b"sealed", "aes"), Payload(b'{"colour":"red"}')
         _, child = await a_family(store, worker, memo=memo, search=search)
         assert (child.memo, child.record) == (memo, search)
-        found = await store.list_runs(parse_filter('colour = "red"'), limit=10)
-        assert [row.workflow_id for row in found.rows] == ["child"]
+        found = await store.list_runs(parse('record.colour = "red"', now=await store.now()), limit=10)
+        assert [row.workflow_id for row in found] == ["child"]
 
     async def test_terminating_another_run_ends_it_at_once_and_fences_its_owner(self, store: Store) -> None:
         worker = await a_worker(store)

@@ -75,7 +75,7 @@ class Step:
 LEAVES = (
     *("activity", "sleep", "signal", "waiting", "child", "handle", "emit", "send"),
     *("random", "now", "yield", "raise", "condition"),
-    *("patched", "deprecated", "continue", "count", "path", "people", "elsewhere", "told"),
+    *("patched", "deprecated", "continue", "count", "path", "people", "elsewhere"),
 )
 NODES = (
     *("sequence", "gather", "settle", "group", "timeout", "wait_for", "shield", "first", "all", "completed"),
@@ -144,7 +144,10 @@ class Interpreter:
         return "cancelled" if found is None else found.op
 
     async def do_elsewhere(self, step: Step) -> object:
-        return type(await send_hook(self.note(f"w{step.number}"), answer=step.number % 2 == 0)).__name__
+        name = self.note(f"w{step.number}")
+        if step.number < 2:
+            return type(await send_told(name, f"to-{name}", cancel=step.number == 0)).__name__
+        return type(await send_hook(name, answer=step.number % 2 == 0)).__name__
 
     async def do_hook(self, step: Step) -> None:
         ask_hook(lambda: self.do_sequence(step) if step.number == 0 else self.do_try(step))
@@ -172,10 +175,6 @@ class Interpreter:
 
     async def do_send(self, step: Step) -> None:
         send(self.note(f"s{step.number}"))
-
-    async def do_told(self, step: Step) -> object:
-        name = self.note(f"t{step.number}")
-        return type(await send_told(name, f"w-{name}", cancel=step.number % 2 == 0)).__name__
 
     async def do_random(self, step: Step) -> object:
         replay = current()

@@ -209,7 +209,10 @@ async def send_told(name: str, workflow_id: str, *, cancel: bool) -> Answer:
     """Send a signal or a cancellation to another run, and wait for what became of it."""
     replay = current()
     op = replay.next_op()
-    replay.ask(StopOther(op, "cancel", workflow_id, tell=True) if cancel else SendSignal(op, name, NOTHING, workflow_id, tell=True))
+    if cancel:
+        replay.ask(StopOther(op, "cancel", workflow_id, tell=True))
+    else:
+        replay.ask(SendSignal(op, name, NOTHING, workflow_id, tell=True))
     return await replay.answer(op)
 
 

@@ -22,7 +22,7 @@ user: ContextVar[str] = ContextVar("user", default="nobody")
 
 
 def noted(name: str) -> None:
-    if not (workflow.in_workflow() and workflow.unsafe.is_replaying()):
+    if not (workflow.in_workflow() and workflow.unsafe.is_replaying_history_events()):
         trace.append(name)
 
 

@@ -34,7 +34,11 @@ from memflow.temporal.common import (
 )
 from memflow.temporal.exceptions import ActivityError, ApplicationError, TimeoutError, WorkflowAlreadyStartedError
 from memflow.temporal.worker import SharedStateManager, UnsandboxedWorkflowRunner, Worker
-from memflow.temporal.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from memflow.temporal.worker.workflow_sandbox import (
+    RestrictedWorkflowAccessError,
+    SandboxedWorkflowRunner,
+    SandboxRestrictions,
+)
 from tests.polling import until
 
 SOON = timedelta(seconds=30)
@@ -734,13 +738,28 @@ class WallClock:
             import decimal
 
         assert decimal.Decimal(1)
-        return abs(time.time() - workflow.now().timestamp()) < 1e-3 and workflow.unsafe.in_sandbox()
+        with workflow.unsafe.sandbox_unrestricted():
+            assert workflow.unsafe.is_sandbox_unrestricted() and workflow.info().workflow_type == "WallClock"
+            wall = time.time()
+        try:
+            time.time()
+        except RestrictedWorkflowAccessError as error:
+            return wall > 0 and error.qualified_name == "time.time.__call__" and workflow.unsafe.in_sandbox()
+        return False
+
+
+@workflow.defn(sandboxed=False)
+class OnItsOwn:
+    @workflow.run
+    async def run(self) -> bool:
+        return not workflow.unsafe.in_sandbox() and time.strftime("%Y") != "" and time.time() == workflow.time()
 
 
 async def test_the_sandbox_is_named_and_the_guard_works(client: Client, queue: str) -> None:
     runner = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules("decimal"))
-    async with Worker(client, task_queue=queue, workflows=[WallClock], workflow_runner=runner):
+    async with Worker(client, task_queue=queue, workflows=[WallClock, OnItsOwn], workflow_runner=runner):
         assert await client.execute_workflow(WallClock.run, id="clock", task_queue=queue) is True
+        assert await client.execute_workflow(OnItsOwn.run, id="own", task_queue=queue) is True
 
 
 async def test_an_activity_without_a_workflow(client: Client, queue: str) -> None:

@@ -9,6 +9,7 @@ import contextvars
 import functools
 import inspect
 import logging
+import pickle
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -22,7 +23,7 @@ from memflow.temporal.activity import ActivityDefinition, Info
 from memflow.temporal.attempt import ATTEMPT, ActivityCancellationDetails, Attempt, Flag
 from memflow.temporal.client import Client
 from memflow.temporal.common import Priority, RawValue, policy_of
-from memflow.temporal.exceptions import CancelledError
+from memflow.temporal.exceptions import ApplicationError, CancelledError
 from memflow.temporal.interception import (
     ActivityInboundInterceptor,
     ActivityOutboundInterceptor,
@@ -33,6 +34,7 @@ from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.stored import ConvertingCodec, Raw, headers_in, headers_of, loaded_arguments
 from memflow.temporal.worker.shared import SharedStateManager, perform_in_process
 from memflow.temporal.worker.turning import DYNAMIC
+from memflow.temporal.workflow.facts import filled
 from memflow.worker.injection import ThreadCancel
 
 log = logging.getLogger(__name__)
@@ -84,6 +86,11 @@ class Performers:
                 f"Activity {declared.name} is not async and executor is not thread-pool executor, so shared_state_manager must"
                 " be present"
             )
+        if not isinstance(self.executor, concurrent.futures.ThreadPoolExecutor):
+            try:
+                pickle.dumps(fn)
+            except Exception as error:
+                raise TypeError(f"Activity {declared.name} must be picklable when using a process executor") from error
 
     # ------------------------------------------------------------------------------------------------- one attempt
 
@@ -91,7 +98,7 @@ class Performers:
         codec = self.client().codec
         attempt = Attempt(
             info=functools.cache(lambda: info_of(engine.info())),
-            heartbeat=engine.heartbeat,
+            heartbeat=_heartbeat,
             converter=codec.payloads,
             meter=self.meter,
             is_async=declared.is_async,
@@ -106,7 +113,7 @@ class Performers:
         except PayloadError as problem:
             raise RuntimeError("Failed decoding arguments") from problem
         if declared.is_async and not self.interceptors:
-            return codec.encode(await fn(*args))
+            return _encoded(codec, await _called(fn, args))
         headers = {**headers_of(engine.info().headers), **headers_in(input)}
         given = ExecuteActivityInput(fn, args, None if declared.is_async else self.executor, headers)
         inbound: ActivityInboundInterceptor = _Inbound(self, attempt, declared)
@@ -114,12 +121,61 @@ class Performers:
             inbound = each.intercept_activity(inbound)
         outbound = _Outbound(attempt)
         inbound.init(outbound)
-        return codec.encode(await inbound.execute_activity(given))
+        return _encoded(codec, await inbound.execute_activity(given))
 
     def _arguments(self, declared: ActivityDefinition, codec: ConvertingCodec, input: Stored) -> Sequence[Any]:
         if declared.name is None:
             return [[RawValue(payload) for payload in loaded_arguments(input).payloads]]
         return codec.read_arguments(input, declared.types[0])
+
+
+async def _called(fn: Callable[..., Awaitable[Any]], args: Sequence[Any]) -> Any:
+    """Run an async activity. A cancellation that nobody asked for is an error like any other."""
+    try:
+        return await fn(*args)
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if engine.is_cancelled() or (task is not None and task.cancelling()):
+            raise
+        raise ApplicationError(str(error), type="CancelledError") from None
+
+
+def _encoded(codec: ConvertingCodec, value: Any) -> Stored:
+    try:
+        return codec.encode(value)
+    except PayloadError as refused:
+        raise refused.__cause__ or refused from None     # what the converter says, as an activity's error may be tried again
+
+
+def _heartbeat(*details: Any) -> None:
+    try:
+        engine.heartbeat(*details)
+    except PayloadError as refused:
+        raise refused.__cause__ or refused from None
+
+
+def not_registered(known: Sequence[str]) -> EngineActivity:
+    """What answers for activities that a worker with others does not know: an attempt that fails, as some other worker may."""
+
+    async def run(input: Stored) -> Any:
+        facts = engine.info()
+        listed = ", ".join(sorted(known))
+        within = f" for workflow {facts.workflow_id}" if facts.in_workflow else ""
+        raise ApplicationError(
+            f"Activity function {facts.activity}{within} is not registered on this worker, available activities: {listed}",
+            type="NotFoundError",
+        )
+
+    return EngineActivity(
+        name=DYNAMIC,
+        run=run,
+        options=ActivityOptions(),
+        transactional=False,
+        is_async=True,
+        required_arguments=1,
+        types=lambda: ((Raw,), Any),
+        dynamic=True,
+    )
 
 
 class _Outbound(ActivityOutboundInterceptor):
@@ -151,7 +207,7 @@ class _Inbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         attempt = self._attempt
         if self._declared.is_async or (input.executor is None and inspect.iscoroutinefunction(input.fn)):
-            return await input.fn(*input.args)
+            return await _called(input.fn, input.args)
         assert input.executor is not None, "a sync activity has an executor"
         if isinstance(input.executor, concurrent.futures.ThreadPoolExecutor):
             raiser = ThreadCancel(CancelledError) if not self._declared.no_thread_cancel_exception else None
@@ -251,6 +307,6 @@ def info_of(facts: engine.Info) -> Info:
         workflow_run_id=facts.run_id if started else None,
         workflow_type=facts.workflow if started else None,
         priority=Priority.default,
-        retry_policy=policy_of(facts.retry),
+        retry_policy=filled(policy_of(facts.retry)),
         activity_run_id=None if started else facts.run_id,
     )

@@ -9,7 +9,7 @@ from memflow.core.definition import Definition
 from memflow.errors import FailureError
 from memflow.names import check_name
 from memflow.payload import Payload as Stored
-from memflow.temporal.common import VersioningBehavior
+from memflow.temporal.common import VersioningBehavior, WorkerDeploymentVersion
 from memflow.temporal.interception import Interceptor, WorkflowInterceptorClassInput
 from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.stored import Raw
@@ -37,6 +37,8 @@ def settings_of(
     build_id: str,
     runner: WorkflowRunner,
     unsandboxed_runner: WorkflowRunner,
+    activities: frozenset[str | None] | None = None,
+    deployment: WorkerDeploymentVersion | None = None,
 ) -> Settings:
     """What a worker says of all its workflows."""
     extern: dict[str, Callable[..., Any]] = {}
@@ -54,6 +56,8 @@ def settings_of(
         build_id,
         runner.dialect,
         unsandboxed_runner.dialect,
+        activities,
+        deployment,
     )
 
 

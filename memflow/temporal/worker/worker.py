@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import inspect
+import sys
+import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,18 +15,20 @@ from typing import Any, Final, Self, cast
 
 from typing_extensions import TypedDict, Unpack
 
+from memflow.activity import ActivityDefinition as EngineActivity
+from memflow.temporal.activity import ActivityDefinition
 from memflow.temporal.arguments import checked, with_options
 from memflow.temporal.client import Client
 from memflow.temporal.common import VersioningBehavior, WorkerDeploymentVersion
 from memflow.temporal.interception import Interceptor
 from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.missing import NotOffered
-from memflow.temporal.worker.performing import Performers
+from memflow.temporal.worker.performing import Performers, not_registered
 from memflow.temporal.worker.plugins import Plugin
 from memflow.temporal.worker.runners import UnsandboxedWorkflowRunner, WorkflowRunner
 from memflow.temporal.worker.shared import SharedStateManager
 from memflow.temporal.worker.tuning import PollerBehavior, PollerBehaviorSimpleMaximum, WorkerTuner
-from memflow.temporal.worker.turning import settings_of, workflow_definitions
+from memflow.temporal.worker.turning import DYNAMIC, settings_of, workflow_definitions
 from memflow.temporal.worker.workflow_sandbox import SandboxedWorkflowRunner
 from memflow.worker.worker import Worker as EngineWorker
 
@@ -132,6 +136,7 @@ OPTIONS: Final[Mapping[str, Any]] = {
     "max_workflow_task_external_storage_concurrency": 3,
 }
 DEFAULT_ACTIVITIES: Final = 100
+DEFAULT_BUILD_ID: Final = f"memflow-{sys.version_info.major}.{sys.version_info.minor}"
 DEFAULT_WORKFLOWS: Final = 2000
 
 
@@ -159,8 +164,7 @@ class Worker:
         self._engine: EngineWorker | None = None
         self._performers = self._make_performers()
         self._definitions = self._make_definitions()
-        self._activities = [self._performers.definition(fn) for fn in self._config["activities"]]
-        self._check_activities()
+        self._activities = self._make_activities()
         self._running: asyncio.Task[None] | None = None
         self._body: asyncio.Task[Any] | None = None
         self._started = False
@@ -189,11 +193,35 @@ class Worker:
                 " max_concurrent_nexus_tasks when also specifying tuner"
             )
 
-    def _check_activities(self) -> None:
-        names = [activity.name for activity in self._activities]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"More than one activity named {name}")
+    def _make_activities(self) -> list[EngineActivity]:
+        made: dict[str, EngineActivity] = {}
+        for fn in self._config["activities"]:
+            activity = self._performers.definition(fn)
+            if activity.name in made:
+                if activity.dynamic:
+                    raise TypeError("More than one dynamic activity")
+                raise ValueError(f"More than one activity named {activity.name}")
+            made[activity.name] = activity
+        self._warn_of_few_threads()
+        if made and DYNAMIC not in made:
+            made[DYNAMIC] = not_registered(list(made))
+        return list(made.values())
+
+    def _warn_of_few_threads(self) -> None:
+        executor = self._config["activity_executor"]
+        threads: int | None = getattr(executor, "_max_workers", None)
+        if threads is not None and threads < self._activity_slots:
+            warnings.warn(
+                f"Worker max_concurrent_activities is {self._activity_slots} but activity_executor's max_workers is only"
+                f" {threads}",
+                stacklevel=4,
+            )
+
+    @property
+    def _activity_slots(self) -> int:
+        slots: int | None = self._config["max_concurrent_activities"]
+        tuner: WorkerTuner | None = self._config["tuner"]
+        return slots or (tuner.activity_slots if tuner else DEFAULT_ACTIVITIES)
 
     @property
     def _interceptors(self) -> list[Interceptor]:
@@ -219,7 +247,9 @@ class Worker:
             config["workflow_failure_exception_types"],
             disable_eager_activity_execution=config["disable_eager_activity_execution"],
             meter=self._meter,
-            build_id=self._version or "",
+            build_id=config["build_id"] or (self._version or "").rpartition(".")[2] or DEFAULT_BUILD_ID,
+            deployment=self._deployment,
+            activities=frozenset(ActivityDefinition.must_of(fn).name for fn in config["activities"]),
             runner=config["workflow_runner"],
             unsandboxed_runner=config["unsandboxed_workflow_runner"],
         )
@@ -237,6 +267,11 @@ class Worker:
             return deployment.version.to_canonical_string() if deployment.use_worker_versioning else None
         build_id: str | None = self._config["build_id"]
         return build_id if self._config["use_worker_versioning"] else None
+
+    @property
+    def _deployment(self) -> WorkerDeploymentVersion | None:
+        deployment: WorkerDeploymentConfig | None = self._config["deployment_config"]
+        return None if deployment is None else deployment.version
 
     @property
     def _default_versioning(self) -> str:
@@ -317,7 +352,6 @@ class Worker:
         config = self._config
         tuner = config["tuner"]
         workflows = config["max_concurrent_workflow_tasks"] or (tuner.workflow_slots if tuner else DEFAULT_WORKFLOWS)
-        activities = config["max_concurrent_activities"] or (tuner.activity_slots if tuner else DEFAULT_ACTIVITIES)
         rates = [config["max_activities_per_second"], config["max_task_queue_activities_per_second"]]
         limits = [rate for rate in rates if rate is not None]
         return self._client.service_client.worker(
@@ -325,7 +359,7 @@ class Worker:
             task_queue=self.task_queue,
             workflows=self._definitions,
             activities=[] if config["no_remote_activities"] and not self._definitions else self._activities,
-            max_concurrent_activities=activities,
+            max_concurrent_activities=self._activity_slots,
             max_concurrent_workflows=workflows,
             max_cached_workflows=config["max_cached_workflows"],
             max_activities_per_second=min(limits, default=None),

@@ -21,7 +21,7 @@ from memflow.retry import DEFAULT_RETRY
 from memflow.temporal.activity import name_and_types
 from memflow.temporal.arguments import UNSET, arg_or_args, checked, with_options
 from memflow.temporal.common import Priority, RetryPolicy, engine_policy
-from memflow.temporal.exceptions import ActivityError, CancelledError, RetryState
+from memflow.temporal.exceptions import ActivityError, CancelledError, RetryState, TimeoutError, TimeoutType
 from memflow.temporal.interception import StartActivityInput, StartLocalActivityInput
 from memflow.temporal.workflow.running import Running, current
 from memflow.temporal.workflow.words import ACTIVITY_WORDS, ActivityCancellationType, VersioningIntent
@@ -77,14 +77,17 @@ LOCAL_OPTIONS: Final[Mapping[str, Any]] = {
 class Operation:
     """An activity that was scheduled, and how its end is told."""
 
-    __slots__ = ("_activity", "_codec", "_how", "_result", "_running", "begun", "cancelled", "op")
+    __slots__ = ("_activity", "_codec", "_how", "_local", "_result", "_running", "begun", "cancelled", "op")
 
-    def __init__(self, running: Running, op: int, activity: str, how: CancellationType, result: Any) -> None:
+    def __init__(
+        self, running: Running, op: int, activity: str, how: CancellationType, result: Any, *, local: bool
+    ) -> None:
         self._running = running
         self._codec = running.codec
         self._activity = activity
         self._how = how
         self._result = result
+        self._local = local
         self.op = op
         self.begun = False
         self.cancelled = False
@@ -114,14 +117,16 @@ class Operation:
             task = asyncio.current_task()
             if task is not None:
                 task.uncancel()                  # the cancellation has become the activity's
-            raise self._cancelled() from None
+            error = self._cancelled()
+            raise error from error.__cause__     # in place of asyncio's
         match answer:
             case ActivityCompleted(result=result):
                 return self._codec.decode(result, self._result)
             case ActivityCancelled(failure=failure):
                 raise self._cancelled(exception_of(failure, self._codec))
             case ActivityFailed(failure=failure) | ActivityTimedOut(failure=failure):
-                raise exception_of(failure, self._codec)
+                error = exception_of(failure, self._codec)
+                raise _of_local(error) if self._local else _of_remote(error)
             case _:
                 raise AssertionError(f"{answer} does not answer an activity")
 
@@ -137,6 +142,34 @@ class Operation:
         )
         error.__cause__ = CancelledError("Cancelled") if cause is None else cause
         return error
+
+
+def _of_local(error: BaseException) -> BaseException:
+    """How a local activity's error reaches its workflow: as it was raised, only a timeout with its activity around it."""
+    cause = error.__cause__
+    if not isinstance(error, ActivityError) or cause is None:
+        return error
+    if not isinstance(cause, TimeoutError):
+        return cause
+    error.message, cause.message = "Local Activity timed out", "Activity timed out"
+    error.args, cause.args = (error.message,), (cause.message,)
+    return error
+
+
+def _of_remote(error: BaseException) -> BaseException:
+    """One that was not tried again because its time would be up has run out of time; why it had failed comes after that."""
+    cause = error.__cause__
+    if not isinstance(error, ActivityError) or error.retry_state is not RetryState.TIMEOUT or isinstance(cause, TimeoutError):
+        return error
+    late = TimeoutError(
+        "Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying",
+        type=TimeoutType.SCHEDULE_TO_CLOSE,
+        last_heartbeat_details=[],
+    )
+    late.__cause__ = cause
+    error.message = "Activity task timed out"
+    error.args, error.__cause__ = (error.message,), late
+    return error
 
 
 if TYPE_CHECKING:
@@ -191,7 +224,8 @@ def schedule(running: Running, input: StartActivityInput | StartLocalActivityInp
         _check_free(running, input.activity_id)
     op = replay.next_op()
     replay.ask(ScheduleActivity(op, input.activity, payload, options))
-    return Operation(running, op, input.activity, how, Any if input.ret_type is None else input.ret_type)
+    result = Any if input.ret_type is None else input.ret_type
+    return Operation(running, op, input.activity, how, result, local=remote is None)
 
 
 def _threshold(input: StartActivityInput | StartLocalActivityInput) -> timedelta:
@@ -286,6 +320,7 @@ def _start_local(
 ) -> ActivityHandle[Any]:
     running = current()
     running.check_writable("start local activity")
+    running.settings.check_local(name_and_types(activity)[0])
     input = _local_input(activity, arg, args, result_type, given)
     if running.outbound is not None:
         return running.outbound.start_local_activity(input)

@@ -43,6 +43,8 @@ from memflow.temporal.exceptions import (
     CancelledError,
     ChildWorkflowError,
     RetryState,
+    TerminatedError,
+    TimeoutError,
     WorkflowAlreadyStartedError,
 )
 from memflow.temporal.interception import SignalChildWorkflowInput, SignalExternalWorkflowInput, StartChildWorkflowInput
@@ -124,7 +126,15 @@ class _Child:
         Raises:
             WorkflowAlreadyStartedError: its id is taken.
         """
-        answer = await self.running.replay.answer(self.asked.op, on_cancel=self.cancel)
+        replay = self.running.replay
+        try:
+            answer = await replay.answer(self.asked.op, on_cancel=self.cancel)
+        except asyncio.CancelledError:
+            if not self.cancelled or replay.refusing or replay.cancelling:
+                raise
+            _absorb()
+            error = self._cancelled("Child Workflow Execution cancelled before scheduled: ")
+            raise error from error.__cause__
         if isinstance(answer, ChildNotStarted):
             raise WorkflowAlreadyStartedError(answer.workflow_id, self.asked.workflow, run_id=answer.run_id)
         assert isinstance(answer, ChildStarted), f"{answer} does not answer the start of a child"
@@ -139,30 +149,47 @@ class _Child:
         replay, asked = self.running.replay, self.asked
         patient = asked.options.cancellation_type is CancellationType.WAIT_CANCELLATION_COMPLETED
         if self.cancelled and not patient:
-            raise self._failed("Child Workflow execution cancelled", CancelledError("Cancelled"))
+            raise self._cancelled()
         try:
             answer = await replay.answer(asked.op, on_cancel=self.cancel, wait=patient)
         except asyncio.CancelledError:
             if not self.cancelled or replay.refusing:
                 raise
-            task = asyncio.current_task()
-            if task is not None:
-                task.uncancel()
-            raise self._failed("Child Workflow execution cancelled", CancelledError("Cancelled")) from None
+            _absorb()
+            error = self._cancelled()
+            raise error from error.__cause__     # in place of asyncio's
         match answer:
             case ChildCompleted(result=result):
                 return self.running.codec.decode(result, self.result)
             case ChildFailed(failure=failure) | ChildCancelled(failure=failure):
-                error = exception_of(failure, self.running.codec)
-                if isinstance(error, errors.ChildWorkflowError):
-                    raise error
-                raise self._failed("Child Workflow execution failed", error)
+                raise self._ended(exception_of(failure, self.running.codec), cancelled=isinstance(answer, ChildCancelled))
             case ChildNotStarted(workflow_id=taken, run_id=holder):
                 raise WorkflowAlreadyStartedError(taken, asked.workflow, run_id=holder)
             case _:
                 raise AssertionError(f"{answer} does not end a child")
 
-    def _failed(self, message: str, cause: BaseException) -> ChildWorkflowError:
+    def _ended(self, error: BaseException, *, cancelled: bool) -> ChildWorkflowError:
+        cause = error.__cause__ if isinstance(error, errors.ChildWorkflowError) else error
+        match cause:
+            case CancelledError() if cancelled:
+                return self._failed("Child Workflow execution cancelled", cause, RetryState.NON_RETRYABLE_FAILURE)
+            case TerminatedError():
+                gone = TerminatedError("Terminated", *cause.details)
+                return self._failed("Child Workflow execution terminated", gone, RetryState.NON_RETRYABLE_FAILURE)
+            case TimeoutError() if cause.message.startswith("the workflow's "):
+                late = TimeoutError("Timed out", type=cause.type, last_heartbeat_details=cause.last_heartbeat_details)
+                return self._failed("Child Workflow execution timed out", late, RetryState.TIMEOUT)
+            case _:
+                state = RetryState.RETRY_POLICY_NOT_SET
+                if self.asked.options.retry is not None:
+                    fixed = isinstance(cause, ApplicationError) and cause.non_retryable
+                    state = RetryState.NON_RETRYABLE_FAILURE if fixed else RetryState.MAXIMUM_ATTEMPTS_REACHED
+                return self._failed("Child Workflow execution failed", cause, state)
+
+    def _cancelled(self, message: str = "Child Workflow execution cancelled") -> ChildWorkflowError:
+        return self._failed(message, CancelledError("Cancelled"), RetryState.NON_RETRYABLE_FAILURE)
+
+    def _failed(self, message: str, cause: BaseException | None, state: RetryState) -> ChildWorkflowError:
         asked = self.asked
         error = ChildWorkflowError(
             message,
@@ -172,10 +199,17 @@ class _Child:
             workflow_type=asked.workflow,
             initiated_event_id=0,
             started_event_id=0,
-            retry_state=RetryState.RETRY_POLICY_NOT_SET,
+            retry_state=state,
         )
         error.__cause__ = cause
         return error
+
+
+def _absorb() -> None:
+    """The cancellation has become the child's."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
 
 
 if TYPE_CHECKING:

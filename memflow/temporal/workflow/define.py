@@ -47,13 +47,20 @@ class HandlerDefinition:
     validator: Callable[..., Any] | None = None
 
     @cached_property
+    def takes_any(self) -> bool:
+        """Whether it takes `*args`: values in place of raw ones, and of no declared types."""
+        return any(each.kind is each.VAR_POSITIONAL for each in inspect.signature(self.fn).parameters.values())
+
+    @cached_property
     def argument_types(self) -> tuple[Any, ...]:
         """The declared type of each parameter."""
-        return hints_of_function(self.fn, is_method=self.is_method)[0]
+        return () if self.takes_any else hints_of_function(self.fn, is_method=self.is_method)[0]
 
     @cached_property
     def ret_type(self) -> Any:
         """The declared type of the result."""
+        if self.takes_any:
+            return Any
         return hints_of_function(self.fn, is_method=self.is_method)[1]
 
 

@@ -25,6 +25,8 @@ _ACTIONS = {
 class TemporalDialect(Dialect):
     """Temporal's words. In a sandbox, clocks and chance in the workflow's own module are refused; without one, nothing is."""
 
+    loop_tells_the_time: ClassVar[bool] = True
+    retries_know_the_failure: ClassVar[bool] = True
     answers_updates_at_end: ClassVar[bool] = True
     update_left: ClassVar[str] = "Workflow Update failed because the Workflow completed before the Update completed."
 

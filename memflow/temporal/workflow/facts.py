@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -83,17 +83,18 @@ class Info:
         return current().settings.build_id
 
     def get_current_deployment_version(self) -> WorkerDeploymentVersion | None:
-        """The deployment version of the worker that runs this; None where none is configured."""
-        canonical = current().settings.build_id
-        return WorkerDeploymentVersion.from_canonical_string(canonical) if "." in canonical else None
+        """The deployment version of the worker that runs this; without a name where none is configured."""
+        settings = current().settings
+        return settings.deployment or WorkerDeploymentVersion("", settings.build_id)
 
     def get_current_history_length(self) -> int:
-        """How many entries the journal had before this turn."""
-        return current().replay.length
+        """About how many events the history has when this turn begins: Temporal counts three for each turn."""
+        replay = current().replay
+        return replay.length_before + 3 * replay.turn_number
 
     def get_current_history_size(self) -> int:
-        """About how many bytes that is: 100 for each entry, since a replay does not weigh them."""
-        return current().replay.length * 100
+        """About how many bytes that is: 100 for each event, since a replay does not weigh them."""
+        return self.get_current_history_length() * 100
 
     def is_continue_as_new_suggested(self) -> bool:
         """Whether the history has become long."""
@@ -126,9 +127,9 @@ def make_info(running: Running) -> Info:
         root=RootInfo(*startup.root) if startup.root is not None else None,
         priority=Priority(startup.priority_key),
         raw_memo={name: running.codec.payloads.to_payloads([value])[0] for name, value in memo.items()},
-        retry_policy=startup.retry_policy,
+        retry_policy=filled(startup.retry_policy),
         run_id=facts.run_id,
-        run_timeout=startup.run_timeout,
+        run_timeout=startup.execution_timeout if startup.run_timeout is None else startup.run_timeout,
         search_attributes=untyped_from(record),
         start_time=facts.started_at,
         task_queue=facts.task_queue,
@@ -138,6 +139,13 @@ def make_info(running: Running) -> Info:
         workflow_start_time=facts.started_at,
         workflow_type=facts.workflow,
     )
+
+
+def filled(policy: RetryPolicy | None) -> RetryPolicy | None:
+    """The policy with the longest interval that counts where it names none."""
+    if policy is None or policy.maximum_interval is not None:
+        return policy
+    return replace(policy, maximum_interval=policy.initial_interval * 100)
 
 
 def own_info(running: Running) -> Info:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MethodType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ from memflow.core.handlers import CURRENT_UPDATE
 from memflow.core.replay import CURRENT, Replay
 from memflow.errors import PayloadError
 from memflow.payload import Payload as Stored
-from memflow.temporal.common import RawValue
+from memflow.temporal.common import RawValue, WorkerDeploymentVersion
+from memflow.temporal.exceptions import CancelledError, FailureError, is_cancelled_exception
 from memflow.temporal.interception import (
     ExecuteWorkflowInput,
     HandleQueryInput,
@@ -51,6 +53,21 @@ class Settings:
     build_id: str = ""
     dialect: Callable[[str], TemporalDialect] = _unguarded
     unsandboxed_dialect: Callable[[str], TemporalDialect] = _unguarded
+    activities: frozenset[str | None] | None = None
+    """Names of the worker's activities, None among them for one that takes any; None: not known, in a replay."""
+    deployment: WorkerDeploymentVersion | None = None
+
+    def check_local(self, name: str) -> None:
+        """Refuse a local activity that this worker does not have.
+
+        Raises:
+            ValueError: it does not.
+        """
+        if self.activities is None or name in self.activities or None in self.activities:
+            return
+        listed = ", ".join(sorted(each for each in self.activities if each is not None))
+        known = f"available activities: {listed}" if listed else "no available activities"
+        raise ValueError(f"Activity function {name} is not registered on this worker, {known}.")
 
 
 class Running:
@@ -82,7 +99,7 @@ class Running:
             self.arguments = self._run_arguments()
         except PayloadError as problem:
             # The workflow's code is told when it would get them, so that handlers of this turn see the same failure as it.
-            raise RuntimeError("Failed decoding arguments") from problem
+            raise RuntimeError("Failed decoding arguments") from problem.__cause__ or problem
         self.obj: Any = definition.cls(*self.arguments) if definition.init_takes_arguments else definition.cls()
         if definition.dynamic_config is not None:
             config = definition.dynamic_config(self.obj)
@@ -146,6 +163,14 @@ class Running:
         Raises:
             PayloadError: they cannot be decoded.
         """
+        try:
+            return self._values(handler, name, payload)
+        except PayloadError as problem:
+            if handler.kind == "signal":
+                raise
+            raise RuntimeError("Failed decoding arguments") from problem.__cause__
+
+    def _values(self, handler: HandlerDefinition, name: str, payload: Stored) -> tuple[Sequence[Any], Mapping[str, Any]]:
         types = handler.argument_types
         if handler.kind == "signal":
             carried = loaded_signal(payload, len(types))
@@ -153,6 +178,8 @@ class Running:
             return self.codec.read_arguments(payload, types), {}
         else:
             carried = loaded_arguments(payload)
+        if handler.name is None and handler.takes_any:
+            return [name, *(self.codec.read(one) for one in carried.payloads)], carried.headers
         if handler.name is None:
             return [name, [RawValue(one) for one in carried.payloads]], carried.headers
         hints = list(types[: len(carried.payloads)]) if len(types) >= len(carried.payloads) else [Any] * len(carried.payloads)
@@ -253,8 +280,21 @@ def _answer_query(running: Running, handler: HandlerDefinition, name: str, paylo
 def _answer_update(running: Running, handler: HandlerDefinition, name: str, payload: Stored) -> Any:
     args, headers = running.values(handler, name, payload)
     if running.inbound is not None:
-        return running.inbound.handle_update_handler(HandleUpdateInput(_update_id(), name, args, headers))
-    return running.call(handler, args)
+        answer = running.inbound.handle_update_handler(HandleUpdateInput(_update_id(), name, args, headers))
+    else:
+        answer = running.call(handler, args)
+    return _updated(answer) if inspect.isawaitable(answer) else answer
+
+
+async def _updated(answer: Awaitable[Any]) -> Any:
+    """What an update's handler returns. One that ends by a cancellation, of an activity too, is cancelled itself."""
+    try:
+        return await answer
+    except (asyncio.CancelledError, FailureError) as error:
+        replay = CURRENT.get()
+        if not is_cancelled_exception(error) or (replay is not None and replay.refusing):
+            raise
+        raise CancelledError("Cancellation raised within update ") from None
 
 
 def _update_id() -> str:

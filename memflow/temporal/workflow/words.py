@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum, Flag, IntEnum, auto
 
 from memflow import options
 from memflow.core.chain import ContinueAsNewError
@@ -60,7 +60,7 @@ class VersioningIntent(Enum):
     DEFAULT = 2
 
 
-class ContinueAsNewVersioningBehavior(Enum):
+class ContinueAsNewVersioningBehavior(IntEnum):
     """Which version the next run begins on. Accepted; it is this run's."""
 
     UNSPECIFIED = 0
@@ -77,8 +77,8 @@ CHILD_WORDS: Mapping[ChildWorkflowCancellationType, options.CancellationType] = 
     ChildWorkflowCancellationType.ABANDON: options.CancellationType.ABANDON,
     ChildWorkflowCancellationType.TRY_CANCEL: options.CancellationType.TRY_CANCEL,
     ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED: options.CancellationType.WAIT_CANCELLATION_COMPLETED,
-    # The request commits with the turn that makes it, so there is nothing to wait for.
-    ChildWorkflowCancellationType.WAIT_CANCELLATION_REQUESTED: options.CancellationType.TRY_CANCEL,
+    # There, too, what the child makes of the request is what its handle yields.
+    ChildWorkflowCancellationType.WAIT_CANCELLATION_REQUESTED: options.CancellationType.WAIT_CANCELLATION_COMPLETED,
 }
 CLOSE_WORDS: Mapping[ParentClosePolicy, options.ParentClosePolicy] = {
     ParentClosePolicy.UNSPECIFIED: options.ParentClosePolicy.TERMINATE,
@@ -155,10 +155,10 @@ class EventGroup:
     """Groups events for display. Accepted, and without effect."""
 
 
-class SandboxImportNotificationPolicy(Enum):
+class SandboxImportNotificationPolicy(Flag):
     """What a sandbox says of imports. Accepted: there are no imports to tell of."""
 
-    SILENT = 0
-    WARN_ON_DYNAMIC_IMPORT = 1
-    WARN_ON_UNINTENTIONAL_PASSTHROUGH = 2
-    RAISE_ON_UNINTENTIONAL_PASSTHROUGH = 3
+    SILENT = auto()
+    WARN_ON_DYNAMIC_IMPORT = auto()
+    WARN_ON_UNINTENTIONAL_PASSTHROUGH = auto()
+    RAISE_ON_UNINTENTIONAL_PASSTHROUGH = auto()
