@@ -7,6 +7,9 @@ from datetime import timedelta
 
 from memflow.core.arrivals import SignalReceived, TimerFired
 from memflow.core.entries import JournalEntry
+from memflow.failure import Failure, decode_failure, encode_failure
+from memflow.payload import Payload
+from memflow.runs import Status
 from memflow.store.base import Store
 from memflow.store.turns import Claim, TurnCommit
 from memflow_testing.conformance.making import T0, a_run, a_signal, a_turn, a_worker, claim, started_and_claimed
@@ -38,6 +41,14 @@ class Deliveries:
         assert len(await store.read_inbox([(second.run, 0)], limit=9)) == 2
         assert (await store.terminate("x", "first", None)).outcome == "closed"
         assert (await store.terminate("nobody", None, None)).outcome == "not_found"
+
+    async def test_a_run_can_be_terminated_with_a_failure_of_ones_own(self, store: Store) -> None:
+        [run] = await store.start_runs([a_run("x")])
+        failure = encode_failure(Failure("terminated", "late", details=Payload(b"[1]")))
+        assert (await store.terminate("x", run.run_id, "late", failure)).outcome == "delivered"
+        [ended] = await store.outcomes([run.run])
+        assert ended.status is Status.TERMINATED and ended.result is not None
+        assert decode_failure(ended.result).details == Payload(b"[1]")
 
     async def test_no_wake_up_is_lost_between_load_and_release(self, store: Store, other: Store) -> None:
         """A signal that comes while its run is being put to rest must keep it awake or wake it again."""

@@ -45,6 +45,9 @@ class Lists:
             ("not record.nothing = 1", "fedcba"),
             ("record.nothing is null", "fedcba"),
             ('record.n = "4"', ""),
+            ('record.deep.list = "y"', "fedcba"),
+            ('record.deep.list in ("z", "x") and record.n < 1', "a"),
+            ('record.deep.list = "X"', ""),
             ("length > 1", "ba"),
         ],
     )
@@ -58,6 +61,9 @@ class Lists:
         ("order", "all"),
         [
             (None, "fedcba"),
+            (("status", False), "abcdef"),
+            (("status", True), "fedcba"),
+            (("queue", True), "fedcba"),
             (("id", False), "abcdef"),
             (("id", True), "fedcba"),
             (("started", False), "abcdef"),

@@ -47,12 +47,14 @@ class Questions:
         [mine] = await started_and_claimed(store, worker, a_run("a"))
         keys = [UpdateKey("a", mine.first_run_id, "u1"), UpdateKey("a", mine.first_run_id, "u2"), UpdateKey("b", "none", "u1")]
         assert [(each.outcome, each.open) for each in await store.replies(keys)] == [(None, True), (None, True), (None, False)]
+        assert not await store.knows_update(keys[0])
         answers = [
             AnswerUpdate("u1", "accepted"),
             AnswerUpdate("u1", "completed", result=Payload(b"7")),
             AnswerUpdate("u2", "failed", failure=Failure("application", "no")),
         ]
         await store.commit_turns(worker, [an_end(mine, effects=answers)])
+        assert [await store.knows_update(key) for key in keys] == [True, True, False]
         one, two, _ = await store.replies(keys)
         assert (one.outcome, one.payload, one.open) == ("completed", Payload(b"7"), False)
         assert two.outcome == "failed" and two.payload is not None and two.payload.encoding == "failure"

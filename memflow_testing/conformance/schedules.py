@@ -47,6 +47,15 @@ class Schedules:
         assert found.updated_at > found.created_at
         assert await store.edit_schedule("nobody", pause) is None
 
+    async def test_ids_of_runs_begin_as_the_action_says(self, store: Store) -> None:
+        row = a_schedule("s", await store.now(), wanted=1)
+        await store.create_schedule(replace(row, action=replace(row.action, workflow_id="named")))
+        found = await store.find_schedule("s")
+        assert found is not None and found.action.workflow_id == "named"
+        await store.serve_schedules(limit=5)
+        [run] = await store.list_runs(None, limit=5)
+        assert run.workflow_id.startswith("named-")
+
     async def test_a_look_starts_what_is_wanted_once(self, store: Store) -> None:
         now = await store.now()
         await store.create_schedule(a_schedule("s", now, wanted=1))
