@@ -155,9 +155,9 @@ class LogForwardingConfig:
 class LoggingFormat(Enum):
     """Accepted, without effect."""
 
-    COMPACT = 1
-    PRETTY = 2
-    JSON = 3
+    COMPACT = "compact"
+    PRETTY = "pretty"
+    JSON = "json"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from memflow.client import Client as EngineClient
 from memflow.client.codecs import AnyCodec
@@ -129,6 +129,10 @@ class KeepAliveConfig:
 
     interval_millis: int = 30000
     timeout_millis: int = 15000
+    default: ClassVar[KeepAliveConfig]
+
+
+KeepAliveConfig.default = KeepAliveConfig()
 
 
 @dataclass(frozen=True)
@@ -144,10 +148,25 @@ class DnsLoadBalancingConfig:
     """Accepted, without effect."""
 
     resolution_interval_millis: int = 30000
+    default: ClassVar[DnsLoadBalancingConfig]
 
 
-class GrpcCompression(ABC):  # noqa: B024 - as Temporal's
+DnsLoadBalancingConfig.default = DnsLoadBalancingConfig()
+
+
+class GrpcCompression(ABC):
     """Accepted, without effect."""
+
+    NONE: ClassVar[GrpcCompression]
+    GZIP: ClassVar[GrpcCompression]
+
+
+class _Compression(GrpcCompression):
+    """Any of them."""
+
+
+GrpcCompression.NONE = _Compression()
+GrpcCompression.GZIP = _Compression()
 
 
 @dataclass(frozen=True)

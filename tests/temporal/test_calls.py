@@ -35,6 +35,7 @@ from memflow.temporal.common import (
     WorkflowIDConflictPolicy,
 )
 from memflow.temporal.exceptions import ApplicationError, TerminatedError, WorkflowAlreadyStartedError
+from memflow.temporal.startup import Startup
 from memflow.temporal.worker import Worker
 from tests.polling import until
 
@@ -332,6 +333,6 @@ async def test_a_start_knows_what_follows_from_its_options(served: Client, queue
         execution_timeout=timedelta(hours=2),
         retry_policy=RetryPolicy(initial_interval=timedelta(seconds=2)),
     )
-    startup = (await handle.describe())._startup
+    startup = Startup.of((await handle.describe()).raw_info.headers)
     assert startup.run_timeout == timedelta(hours=2)
     assert startup.retry_policy is not None and startup.retry_policy.maximum_interval == timedelta(seconds=200)

@@ -63,7 +63,7 @@ def test_the_environment_goes_before_the_file() -> None:
     assert (found.address, found.namespace, found.api_key) == ("env:7233", "theirs", "k")
     assert found.grpc_meta == {"some-header": "2", "other": "3"}
     assert found.tls == ClientConfigTLS(None, "env", b"ca")
-    assert isinstance(found.to_client_connect_config()["tls"], TLSConfig)
+    assert isinstance(found.to_client_connect_config().get("tls"), TLSConfig)
     assert load(TEMPORAL_GRPC_META_SOME_HEADER="").grpc_meta == {}
     assert load(TEMPORAL_TLS="false").tls == ClientConfigTLS(True)
     assert load(TEMPORAL_PROFILE="keyed").api_key == "key"

@@ -70,7 +70,8 @@ async def test_activities_and_timers_are_answered_at_the_times_of_their_tasks() 
     assert await replay(Plain, plain(end=False)) is not None, "the code ends where the history goes on"
     told = Told("Plain", "a")
     told.task()
-    told.activity("say", "a0"), told.activity("say", "a1")
+    told.activity("say", "a0")
+    told.activity("say", "a1")
     told.add("WORKFLOW_EXECUTION_TERMINATED", reason="enough")
     assert await replay(Plain, told) is None, "a history may end anywhere"
 

@@ -138,7 +138,8 @@ async def served(client: Client, queue: str) -> AsyncIterator[Client]:
 
 async def test_interceptors_see_standalone_activities_and_headers_travel_to_them(client: Client, queue: str) -> None:
     watching = Watching()
-    watched = Client(**{**client.config(), "interceptors": [watching]})
+    config: Any = {**client.config(), "interceptors": [watching]}
+    watched = Client(**config)
     async with Worker(watched, task_queue=queue, activities=[greet, wait]):
         assert await watched.execute_activity(greet, "ann", id="a", task_queue=queue, start_to_close_timeout=SOON) == "hello ann"
         assert watched.data_converter.payload_converter.from_payloads([watching.headers["trace"]], [str]) == ["abc"]

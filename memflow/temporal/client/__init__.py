@@ -3,6 +3,7 @@
 from memflow.temporal.attempt import ActivityCancellationDetails
 from memflow.temporal.client.activities import AsyncActivityHandle, AsyncActivityIDReference
 from memflow.temporal.client.activity_describing import ActivityExecution, ActivityExecutionDescription
+from memflow.temporal.client.activity_handle import ActivityHandle
 from memflow.temporal.client.activity_inputs import (
     CancelActivityInput,
     CompleteAsyncActivityInput,
@@ -108,7 +109,6 @@ from memflow.temporal.client.schedules import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
-from memflow.temporal.client.standalone import ActivityHandle
 from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage
 from memflow.temporal.client.with_start import WithStartWorkflowOperation
 from memflow.temporal.missing import not_offered

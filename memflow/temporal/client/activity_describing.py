@@ -12,6 +12,7 @@ from memflow.client import RunDescription, RunSummary
 from memflow.core.options_json import activity_options_from_json
 from memflow.options import ActivityOptions
 from memflow.runs import Status
+from memflow.temporal.arguments import is_list
 from memflow.temporal.client.activity_inputs import DescribeActivityInput
 from memflow.temporal.client.describing import pending_state
 from memflow.temporal.client.errors import ActivityExecutionStatus, PendingActivityState
@@ -82,13 +83,18 @@ class ActivityExecutionDescription(ActivityExecution):
         run: RunDescription = self.raw_info
         return run
 
+    @property
+    def _arguments(self) -> Sequence[Any]:
+        kept = _kept(self._run)
+        return kept[0] if kept else ()
+
     def has_input(self) -> bool:
         """Whether the arguments were asked for."""
-        return self.asked.include_input and isinstance(self._run.arguments, list) and bool(self._run.arguments[0])
+        return self.asked.include_input and bool(self._arguments)
 
     async def input(self, type_hints: list[type] | None = None) -> list[Any] | None:
         """The arguments; None where `describe` was not told to bring them."""
-        return self._read(self._run.arguments[0], type_hints) if self.has_input() else None
+        return self._read(self._arguments, type_hints) if self.has_input() else None
 
     def has_result(self) -> bool:
         """Whether it completed, and the outcome was asked for."""
@@ -132,6 +138,11 @@ class ActivityExecutionDescription(ActivityExecution):
         return converter.from_payloads(converter.to_payloads(values), hints)
 
 
+def _kept(run: RunDescription) -> Sequence[Any]:
+    """What a standalone activity's run was started with: arguments and options. Nothing, if that cannot be read."""
+    return run.arguments if is_list(run.arguments) else ()
+
+
 def execution_of(run: RunSummary, namespace: str) -> ActivityExecution:
     """A row of a list."""
     return ActivityExecution(**_shared(run, namespace))
@@ -143,8 +154,9 @@ def description_of(
     """Everything about one."""
     pending = next(iter(run.activities), None)
     options = ActivityOptions()
-    if isinstance(run.arguments, list) and len(run.arguments) > 1:  # pyright: ignore[reportUnknownArgumentType]
-        options = activity_options_from_json(run.arguments[1])  # pyright: ignore[reportUnknownArgumentType]
+    kept = _kept(run)
+    if len(kept) > 1:
+        options = activity_options_from_json(kept[1])
     limit = options.schedule_to_close_timeout
     return ActivityExecutionDescription(
         **_shared(run, namespace),

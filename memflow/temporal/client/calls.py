@@ -17,6 +17,7 @@ from memflow.core.definition import CRON_HEADER
 from memflow.runs import Status
 from memflow.temporal.client.activities import AsyncActivityCalls
 from memflow.temporal.client.activity_describing import ActivityExecutionDescription
+from memflow.temporal.client.activity_handle import ActivityHandle
 from memflow.temporal.client.activity_inputs import (
     CancelActivityInput,
     CompleteAsyncActivityInput,
@@ -58,7 +59,7 @@ from memflow.temporal.client.inputs import (
 from memflow.temporal.client.listing import WorkflowExecutionAsyncIterator, WorkflowExecutionCount, counted
 from memflow.temporal.client.outbound import OutboundInterceptor
 from memflow.temporal.client.schedule_handle import ScheduleCalls
-from memflow.temporal.client.standalone import ActivityCalls, ActivityHandle
+from memflow.temporal.client.standalone import ActivityCalls
 from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage, update_timeouts
 from memflow.temporal.common import (
     QueryRejectCondition,

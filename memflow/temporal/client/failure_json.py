@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import IntEnum
 from typing import Any, Final, TypeVar
@@ -26,9 +26,15 @@ def payload_to_json(payload: Payload) -> dict[str, Any]:
 def payload_from_json(body: Mapping[str, Any]) -> Payload:
     """The payload of some JSON."""
     return Payload(
-        metadata={str(name): b64decode(str(each)) for name, each in (body.get("metadata") or {}).items()},
+        metadata={str(name): b64decode(str(each)) for name, each in table(body, "metadata").items()},
         data=b64decode(str(body.get("data", ""))),
     )
+
+
+def table(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """An object inside another; an empty one where there is none."""
+    found: Mapping[str, Any] = body.get(name) or {}
+    return found
 
 
 def seconds_of(text: object) -> timedelta:
@@ -122,7 +128,7 @@ def _terminated(failure: Failure, told: Mapping[str, Any]) -> None:
 def _activity(failure: Failure, told: Mapping[str, Any]) -> None:
     info = failure.activity_failure_info
     info.SetInParent()
-    info.activity_type.name = str((told.get("activityType") or {}).get("name", ""))
+    info.activity_type.name = str(table(told, "activityType").get("name", ""))
     info.activity_id = str(told.get("activityId", ""))
     info.retry_state = int(_member(RetryState, told.get("retryState"), "RETRY_STATE_") or 0)
 
@@ -130,11 +136,11 @@ def _activity(failure: Failure, told: Mapping[str, Any]) -> None:
 def _child(failure: Failure, told: Mapping[str, Any]) -> None:
     info = failure.child_workflow_execution_failure_info
     info.SetInParent()
-    run: Mapping[str, Any] = told.get("workflowExecution") or {}
+    run: Mapping[str, Any] = table(told, "workflowExecution")
     info.namespace = str(told.get("namespace", ""))
     info.workflow_execution.workflow_id = str(run.get("workflowId", ""))
     info.workflow_execution.run_id = str(run.get("runId", ""))
-    info.workflow_type.name = str((told.get("workflowType") or {}).get("name", ""))
+    info.workflow_type.name = str(table(told, "workflowType").get("name", ""))
     info.retry_state = int(_member(RetryState, told.get("retryState"), "RETRY_STATE_") or 0)
 
 
@@ -165,7 +171,8 @@ def _retry_state(number: int) -> dict[str, str]:
 
 
 def _payloads(body: Any) -> Payloads:
-    return Payloads(payloads=[payload_from_json(each) for each in (body or {}).get("payloads", ())])
+    listed: Sequence[Mapping[str, Any]] = body.get("payloads", ()) if body else ()
+    return Payloads(payloads=[payload_from_json(each) for each in listed])
 
 
 def _details(name: str, payloads: Payloads) -> dict[str, Any]:

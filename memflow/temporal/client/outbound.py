@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memflow.temporal.client.activity_describing import ActivityExecutionDescription
+    from memflow.temporal.client.activity_handle import ActivityHandle
     from memflow.temporal.client.activity_inputs import (
         CancelActivityInput,
         CompleteAsyncActivityInput,
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
         UpdateScheduleInput,
     )
     from memflow.temporal.client.schedules import ScheduleDescription
-    from memflow.temporal.client.standalone import ActivityHandle
     from memflow.temporal.client.updates import WorkflowUpdateHandle
 
 

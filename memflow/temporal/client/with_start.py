@@ -89,7 +89,7 @@ class WithStartWorkflowOperation(Generic[S, R]):
     ) -> None: ...
     @overload
     def __init__(
-        self: WithStartWorkflowOperation[Any, R],
+        self,
         workflow: Callable[..., Awaitable[R]],
         *,
         args: Sequence[Any],

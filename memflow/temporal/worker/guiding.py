@@ -37,6 +37,7 @@ from memflow.core.replay import Replay
 from memflow.core.wording import what
 from memflow.temporal.api.enums.v1 import EventType as T
 from memflow.temporal.api.history.v1 import HistoryEvent
+from memflow.temporal.client.failure_json import table
 from memflow.temporal.siphash import siphash13
 from memflow.temporal.worker.imported import (
     PATCHES_ATTRIBUTE,
@@ -196,7 +197,7 @@ class _Guided:
 def _counts(event: HistoryEvent) -> bool:
     """Whether an event is matched with what the code asks, in order."""
     if event.event_type is T.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES:
-        fields = (event.attributes.get("search_attributes") or {}).get("indexed_fields") or {}
+        fields = table(table(event.attributes, "search_attributes"), "indexed_fields")
         return set(fields) != {PATCHES_ATTRIBUTE}
     if event.event_type is T.EVENT_TYPE_MARKER_RECORDED:
         return patch_in(event) is not None
@@ -226,13 +227,13 @@ def _fits(event: HistoryEvent, asked: Interrupt) -> bool:
     told = event.attributes
     match asked:
         case ScheduleActivity(name=name):
-            return (told.get("activity_type") or {}).get("name") == name
+            return table(told, "activity_type").get("name") == name
         case StartChild(workflow=workflow, workflow_id=workflow_id):
-            return (told.get("workflow_type") or {}).get("name") == workflow and told.get("workflow_id") == workflow_id
+            return table(told, "workflow_type").get("name") == workflow and told.get("workflow_id") == workflow_id
         case SendSignal(name=name, workflow_id=workflow_id):
-            return told.get("signal_name") == name and (told.get("workflow_execution") or {}).get("workflow_id") == workflow_id
+            return told.get("signal_name") == name and table(told, "workflow_execution").get("workflow_id") == workflow_id
         case StopOther(workflow_id=workflow_id):
-            return (told.get("workflow_execution") or {}).get("workflow_id") == workflow_id
+            return table(told, "workflow_execution").get("workflow_id") == workflow_id
         case MarkPatch(patch_id=patch_id):
             mark = patch_in(event)
             return mark is not None and mark[0] == patch_id

@@ -21,7 +21,7 @@ from memflow.temporal.api.common.v1 import Payload, Payloads
 from memflow.temporal.api.enums.v1 import EventType as T
 from memflow.temporal.api.failure.v1 import Failure as Message
 from memflow.temporal.api.history.v1 import HistoryEvent
-from memflow.temporal.client.failure_json import retry_state_of, seconds_of
+from memflow.temporal.client.failure_json import retry_state_of, seconds_of, table
 from memflow.temporal.common import RetryPolicy
 from memflow.temporal.failures import failure_in
 from memflow.temporal.startup import Startup
@@ -119,7 +119,7 @@ def patch_in(event: HistoryEvent) -> tuple[str, bool] | None:
     """The patch that a marker is about, and whether it is deprecated."""
     if event.attributes.get("marker_name") != PATCH:
         return None
-    details: Mapping[str, Any] = event.attributes.get("details") or {}
+    details: Mapping[str, Any] = table(event.attributes, "details")
     body = _json(details.get("patch-data") or details.get("patch_data"))
     if "id" in body:
         return str(body["id"]), bool(body.get("deprecated"))
@@ -147,7 +147,7 @@ def local_end_in(event: HistoryEvent) -> LocalEnd | None:
     """What the marker of a local activity tells."""
     if event.attributes.get("marker_name") != LOCAL_ACTIVITY:
         return None
-    details: Mapping[str, Any] = event.attributes.get("details") or {}
+    details: Mapping[str, Any] = table(event.attributes, "details")
     facts: Mapping[str, Any] = _json(details.get("data"))
     failure = event.attributes.get("failure")
     return LocalEnd(
@@ -186,8 +186,9 @@ class Ops:
 def said(event: HistoryEvent) -> str:
     """An event in an error."""
     name = event.event_type.name.removeprefix("EVENT_TYPE_").lower()
-    told = event.attributes.get("activity_type") or event.attributes.get("workflow_type") or {}
-    what = told.get("name") or event.attributes.get("marker_name") or event.attributes.get("signal_name") or ""
+    told = event.attributes
+    named = table(told, "activity_type") or table(told, "workflow_type")
+    what = named.get("name") or told.get("marker_name") or told.get("signal_name") or ""
     return f"event {event.event_id} ({name}{f' {what}' if what else ''})"
 
 
@@ -207,8 +208,8 @@ def arrival_of(event: HistoryEvent, ops: Ops) -> Arrival:
         case T.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
             return arrivals.CancelRequested(str(told.get("cause") or "") or None)
         case T.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
-            request: Mapping[str, Any] = told.get("accepted_request") or {}
-            input: Mapping[str, Any] = request.get("input") or {}
+            request: Mapping[str, Any] = table(told, "accepted_request")
+            input: Mapping[str, Any] = table(request, "input")
             arguments = _arguments(input.get("args"), input.get("header"))
             return arrivals.UpdateReceived(update_id_of(event), str(input.get("name", "")), arguments)
         case T.EVENT_TYPE_TIMER_FIRED:
@@ -238,7 +239,7 @@ def _answer(event: HistoryEvent, ops: Ops) -> Arrival:
             T.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
             | T.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
         ):
-            run: Mapping[str, Any] = told.get("workflow_execution") or {}
+            run: Mapping[str, Any] = table(told, "workflow_execution")
             op = ops.find(event, "initiated_event_id")
             return arrivals.MessageNotDelivered(op, str(run.get("workflow_id", "")))
         case T.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
@@ -268,15 +269,15 @@ def _answer(event: HistoryEvent, ops: Ops) -> Arrival:
 def update_id_of(event: HistoryEvent) -> str:
     """The update that an event is about."""
     told = event.attributes
-    meta: Mapping[str, Any] = told.get("meta") or (told.get("accepted_request") or {}).get("meta") or {}
+    meta: Mapping[str, Any] = told.get("meta") or table(told, "accepted_request").get("meta") or {}
     return str(meta.get("update_id") or told.get("protocol_instance_id") or "")
 
 
 def run_info(namespace: str, workflow_id: str, run_id: str, started: HistoryEvent) -> RunInfo:
     """What the first event says of a run."""
     told = started.attributes
-    parent: Mapping[str, Any] = told.get("parent_workflow_execution") or {}
-    root: Mapping[str, Any] = told.get("root_workflow_execution") or {}
+    parent: Mapping[str, Any] = table(told, "parent_workflow_execution")
+    root: Mapping[str, Any] = table(told, "root_workflow_execution")
     startup = Startup(
         str(told.get("cron_schedule") or ""),
         _duration(told.get("workflow_execution_timeout")),
@@ -285,14 +286,14 @@ def run_info(namespace: str, workflow_id: str, run_id: str, started: HistoryEven
         _retry_policy(told.get("retry_policy")),
         root=(str(root["run_id"]), str(root["workflow_id"])) if root.get("run_id") else None,
     )
-    attributes: Mapping[str, Any] = (told.get("search_attributes") or {}).get("indexed_fields") or {}
-    memo: Mapping[str, Any] = (told.get("memo") or {}).get("fields") or {}
+    attributes: Mapping[str, Any] = table(table(told, "search_attributes"), "indexed_fields")
+    memo: Mapping[str, Any] = table(table(told, "memo"), "fields")
     return RunInfo(
         namespace,
         workflow_id,
         run_id,
-        str((told.get("workflow_type") or {}).get("name", "")),
-        str((told.get("task_queue") or {}).get("name", "")),
+        str(table(told, "workflow_type").get("name", "")),
+        str(table(told, "task_queue").get("name", "")),
         started.event_time,
         int(told.get("attempt", 1) or 1),
         str(told.get("first_execution_run_id", "") or run_id),
@@ -313,7 +314,8 @@ def _payloads(value: Any) -> list[Payload]:
 
 
 def _headers(value: Any) -> Mapping[str, Payload]:
-    return dict((value or {}).get("fields") or {})
+    known: Mapping[str, Any] = value or {}
+    return dict(table(known, "fields"))
 
 
 def _arguments(value: Any, header: Any = None) -> Stored:
@@ -370,9 +372,9 @@ def _failure(event: HistoryEvent, kind: Any, op: int) -> Failure:
 
 def _child(event: HistoryEvent, inner: Failure, facts: Mapping[str, str | int | None] | None = None) -> Failure:
     told = event.attributes
-    run: Mapping[str, Any] = told.get("workflow_execution") or {}
+    run: Mapping[str, Any] = table(told, "workflow_execution")
     named: dict[str, str | int | None] = {
-        "workflow": str((told.get("workflow_type") or {}).get("name", "")),
+        "workflow": str(table(told, "workflow_type").get("name", "")),
         "workflow_id": str(run.get("workflow_id", "")),
         "run_id": str(run.get("run_id", "")),
     }
