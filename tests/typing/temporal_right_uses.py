@@ -122,6 +122,13 @@ class Small:
         return 1
 
 
+@workflow.defn
+class Many:
+    @workflow.run
+    async def run(self, first: str, second: int) -> bool:
+        return True
+
+
 async def clients(client: Client) -> None:
     assert_type(await client.execute_workflow(Shop.run, Order("1"), id="a", task_queue="q"), str)
     assert_type(await client.execute_workflow(Small.run, id="a", task_queue="q"), int)
@@ -130,6 +137,7 @@ async def clients(client: Client) -> None:
     assert_type(handle, WorkflowHandle[Shop, str])
     assert_type(await handle.result(), str)
     assert_type(client.get_workflow_handle_for(Small.run, "a"), WorkflowHandle[Small, int])
+    assert_type(client.get_workflow_handle_for(Many.run, "a"), WorkflowHandle[Many, bool])
     assert_type(client.get_workflow_handle("a"), WorkflowHandle[Any, Any])
 
     await handle.signal(Shop.add, "x")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, cast, overload
+from typing import Any, Concatenate, Final, Self, TypeVar, cast, overload
 
 from typing_extensions import TypedDict, Unpack
 
@@ -423,7 +423,7 @@ class Client(Calls, StandaloneCalls, OpenActivities, SchedulingClient, UpdateWit
     @overload
     def get_workflow_handle_for(
         self,
-        workflow: Callable[[S, Any], Awaitable[R]],
+        workflow: Callable[Concatenate[S, ...], Awaitable[R]],
         workflow_id: str,
         *,
         run_id: str | None = None,
