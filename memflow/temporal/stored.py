@@ -142,7 +142,9 @@ class ConvertingCodec:
         if hint is Any or (type(value) is hint and hint in EXACT):
             return value
         try:
-            return self.payloads.from_payloads([_payload_of(value)], [hint])[0] if hint is RawValue else value_to_type(hint, value)
+            if hint is RawValue:
+                return self.payloads.from_payloads([_payload_of(value)], [hint])[0]
+            return value_to_type(hint, value)
         except Exception as problem:
             raise PayloadError(f"cannot be decoded: {problem}") from problem
 

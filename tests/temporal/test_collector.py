@@ -1,4 +1,4 @@
-"""Ended runs of Temporal-style workflows leave no reference cycles either: the collector would have to look for them under load."""
+"""Ended runs of Temporal-style workflows leave no reference cycles either: under load the collector would be busy with them."""
 
 from __future__ import annotations
 
