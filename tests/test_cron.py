@@ -163,7 +163,10 @@ def test_an_unknown_zone_is_refused_with_the_nearest(zone: str, near: str) -> No
     assert near in str(refused.value)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["0 6 * * *", "*/7 * 29 2 *", "0 0 * * MON#2", "15 1-3 l * *"]), st.integers(0, 10**9))))
+SEVERAL = ["0 6 * * *", "*/7 * 29 2 *", "0 0 * * MON#2", "15 1-3 l * *"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(SEVERAL), st.integers(0, 10**9))))
 @settings(max_examples=100, deadline=None)
 def test_a_line_that_was_asked_before_says_the_same(asked: list[tuple[str, int]]) -> None:
     """A line is read once, and each question counts from where it says."""
