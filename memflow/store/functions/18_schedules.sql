@@ -32,7 +32,7 @@ begin
       select s.id
         from memflow.schedules s
        where s.namespace = p_namespace
-         and s.id = any(array(select distinct e.schedule from memflow.schedule_ends e where e.namespace = p_namespace limit p_limit))
+         and s.id = any(array(select e.schedule from memflow.schedule_ends e where e.namespace = p_namespace limit p_limit))
          for no key update skip locked
     )
     select array_agg(h.id) into v_ids from (select d.id from due d union all select e.id from ended e) h;
@@ -42,7 +42,7 @@ begin
                     where s.namespace = p_namespace and s.look_at <= v_now
                     order by s.look_at, s.id
                     limit p_limit)
-             || array(select distinct e.schedule from memflow.schedule_ends e where e.namespace = p_namespace limit p_limit);
+             || array(select e.schedule from memflow.schedule_ends e where e.namespace = p_namespace limit p_limit);
   end if;
   now := v_now;
   if coalesce(cardinality(v_ids), 0) = 0 then
@@ -61,7 +61,13 @@ begin
       select array_agg(w.run_id) as runs, array_agg(r.status) as status, array_agg(r.closed_at) as closed_at,
              array_agg(r.result) as result, array_agg(r.result_encoding) as encoding
         from memflow.watched_runs(s.state) w
-        left join memflow.runs r on r.id = memflow.find_open(p_namespace, w.workflow_id, w.run_id)
+        -- As a rule it is the latest run of its id, and its chain's last: that much is cheaper than to follow the chain.
+        left join memflow.runs r on r.id = coalesce(
+          (select o.id
+             from memflow.runs o
+            where o.namespace = p_namespace and o.workflow_id = w.workflow_id and o.slot = 0 and o.run_id = w.run_id
+              and o.next_run_id is null),
+          memflow.find_open(p_namespace, w.workflow_id, w.run_id))
        where r.status is null or r.status not in ('running', 'paused')) f on true
    where s.namespace = p_namespace and s.id = any(v_ids)
    order by s.look_at, s.id;
@@ -70,17 +76,12 @@ $body$;
 
 -- The runs that a schedule keeps an eye on, out of its state; see memflow/firing.py. None where a newer library wrote it otherwise.
 create or replace function memflow.watched_runs(p_state text) returns table (workflow_id text, run_id text)
-language plpgsql immutable
+language sql immutable
 as $body$
-#variable_conflict use_column
-declare
-  v_running json := p_state::json -> 'running';
-begin
-  if json_typeof(v_running) = 'array' and json_array_length(v_running) > 0 then
-    return query
-    select a.each ->> 2, a.each ->> 3 from json_array_elements(v_running) a(each) where json_typeof(a.each) = 'array';
-  end if;
-end
+  select a.each ->> 2, a.each ->> 3
+    from (select p_state::json -> 'running' as list offset 0) r   -- offset: read once
+   cross join lateral json_array_elements(case json_typeof(r.list) when 'array' then r.list end) a(each)
+   where json_typeof(a.each) = 'array'
 $body$;
 
 -- Do what was decided for schedules that were looked at, all of it or nothing: stop runs, start runs, write the schedules,
@@ -133,7 +134,11 @@ begin
   if p_workflow_id is not null then
     select array_agg(u.workflow_id) into taken
       from unnest(p_workflow_id) u(workflow_id)
-     where exists (select 1 from memflow.runs r where r.namespace = p_namespace and r.workflow_id = u.workflow_id and r.slot = 0);
+     cross join lateral (
+        select 1
+          from memflow.runs r
+         where r.namespace = p_namespace and r.workflow_id = u.workflow_id and r.slot = 0
+         limit 1) r;
     if taken is not null then
       outcome := 'taken';
       return;
