@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
@@ -115,7 +116,7 @@ def _resolve(future: asyncio.Future[None]) -> None:
 _making_flags = threading.Lock()
 
 
-class ActivityContext:
+class ActivityContext(ABC):
     """The side of the worker: one per attempt, seen through `activity_context`. Subclassed by the worker and by tests."""
 
     connection: Any = None
@@ -186,13 +187,13 @@ class ActivityContext:
             return self._shutdown_flag
 
     @property
+    @abstractmethod
     def info(self) -> Info:
         """The facts of this attempt."""
-        raise NotImplementedError
 
+    @abstractmethod
     def heartbeat(self, details: tuple[Any, ...]) -> None:
         """Report life. May be called from any thread."""
-        raise NotImplementedError
 
     def shield(self) -> AbstractContextManager[None]:
         """Keeps the cancellation out of the thread for as long as it is entered."""
