@@ -182,8 +182,7 @@ def _columns(
         for one in decision.start:
             action = actions.get((n, one))
             if action is None:
-                workflow_id = firing.workflow_id(row.id, one.at)
-                log.info("this instant has had its run", extra={"schedule": row.id, "workflow_id": workflow_id})
+                log.info("this instant has had its run", extra={"schedule": row.id, "at": one.at.isoformat()})
             decision = firing.started(decision, one, action)
         served.append(served_columns(replace(row, state=decision.state), look.versions[row.id], decision.look_at))
     terminate = [each.workflow_id for decision in decisions for each in decision.terminate]
