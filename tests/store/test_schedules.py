@@ -40,8 +40,10 @@ class AtCommit:
         self.what: Break | None = None
         self.trip: int | None = None
         self.done = 0
+        self.trips = 0
 
     def __call__(self, _n: int, sent: bytes) -> Break | None:
+        self.trips += 1
         if self.what is None:
             return None
         if self.trip is not None:
@@ -111,6 +113,32 @@ async def test_a_connection_may_break_at_any_round_trip_of_serving(
     assert {row["schedule"]: row["count"] for row in rows} == {f"s{n}-{m}": 1 for n in range(12) for m in range(together)}
     for row in await store.list_schedules(after=None, limit=100):
         assert row.state.counts.taken == 1 and len(row.state.running) == 1 and len(row.state.wanted) == 2
+
+
+@pytest.mark.parametrize(("together", "trips"), [(1, 2), (FEW, 2), (FEW + 2, 5)])
+async def test_what_a_look_costs_in_round_trips(
+    dsn: str, schema: str, store: PostgresStore, together: int, trips: int
+) -> None:
+    """Nothing due: one. A few: the look, and the act. Many: they are held, in a transaction."""
+    now = await store.now()
+
+    def want(row: ScheduleRow) -> ScheduleRow:
+        wanted = (*row.state.wanted, Wanted(row.now, Overlap.ALLOW_ALL, manual=True))
+        return replace(row, state=replace(row.state, wanted=wanted))
+
+    async with broken(dsn, schema) as (mine, plan):
+        for n in range(together):
+            await store.create_schedule(a_schedule(f"s{n}", now=now, wanted=1))
+        assert (await mine.serve_schedules(limit=10)).started == together      # prepares the statements, too
+        await mine.serve_schedules(limit=10)
+        before = plan.trips
+        assert (await mine.serve_schedules(limit=10)).schedules == 0
+        assert plan.trips - before == 1
+        for n in range(together):
+            await store.edit_schedule(f"s{n}", want)
+        before = plan.trips
+        assert (await mine.serve_schedules(limit=10)).started == together
+        assert plan.trips - before == trips
 
 
 async def test_what_another_holds_is_left_to_it_and_the_rest_is_served(store: PostgresStore, sql: Any) -> None:
