@@ -208,7 +208,11 @@ class Worker:
         return list(made.values())
 
     def _warn_of_few_threads(self) -> None:
-        executor = self._config["activity_executor"]
+        """A number of activities that was asked for needs as many threads; without one, those of the executor do."""
+        config = self._config
+        if config["max_concurrent_activities"] is None and config["tuner"] is None:
+            return
+        executor = config["activity_executor"]
         threads: int | None = getattr(executor, "_max_workers", None)
         if threads is not None and threads < self._activity_slots:
             warnings.warn(
