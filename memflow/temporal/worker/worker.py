@@ -33,7 +33,7 @@ from memflow.temporal.worker.workflow_sandbox import SandboxedWorkflowRunner
 from memflow.worker.worker import Worker as EngineWorker
 
 
-@dataclass
+@dataclass(frozen=True)
 class PatchActivationInput:
     """A patch that a workflow asks about for the first time."""
 
@@ -41,7 +41,7 @@ class PatchActivationInput:
     patch_id: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class WorkerDeploymentConfig:
     """Which version of a deployment a worker is."""
 

@@ -117,8 +117,8 @@ class Operation:
             task = asyncio.current_task()
             if task is not None:
                 task.uncancel()                  # the cancellation has become the activity's
-            error = self._cancelled()
-            raise error from error.__cause__     # in place of asyncio's
+            cancelled = self._cancelled()
+            raise cancelled from cancelled.__cause__     # in place of asyncio's
         match answer:
             case ActivityCompleted(result=result):
                 return self._codec.decode(result, self._result)
