@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from memflow.core.arrivals import RunStarted, SignalReceived, Turn
+from memflow.core.definition import RunInfo
+from memflow.core.entries import JournalEntry
+from memflow.core.interrupts import Complete, SendSignal
+from memflow.core.journal import rebuild
+from memflow.payload import Payload
 from memflow.temporal import workflow
 from memflow.temporal.client import Client, WorkflowFailureError
 from memflow.temporal.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from memflow.temporal.converter import DataConverter
 from memflow.temporal.exceptions import ApplicationError, CancelledError, ChildWorkflowError, RetryState
-from memflow.temporal.worker import Worker
+from memflow.temporal.metrics import MetricMeter
+from memflow.temporal.stored import ConvertingCodec
+from memflow.temporal.worker import UnsandboxedWorkflowRunner, Worker
+from memflow.temporal.worker.turning import settings_of, workflow_definitions
 
 COLOUR = SearchAttributeKey.for_keyword("Colour")
 
@@ -177,3 +187,54 @@ async def test_a_workflow_that_no_worker_knows_ends_when_its_time_is_up(client: 
     async with Worker(client, task_queue=queue, workflows=[Impatient]):
         found = await client.execute_workflow(Impatient.run, id="impatient", task_queue=queue)
     assert found == "Child Workflow execution timed out TimeoutError TIMEOUT"
+
+
+@workflow.defn
+class Asking:
+    @workflow.run
+    async def run(self, to: str) -> str:
+        await workflow.get_external_workflow_handle(to).signal("hear", 1)
+        await workflow.wait_condition(lambda: self.answered)
+        return "answered"
+
+    answered = False
+
+    @workflow.signal
+    def answer(self) -> None:
+        self.answered = True
+
+
+async def test_a_reset_run_does_not_wait_for_what_the_one_before_was_told(client: Client, queue: str) -> None:
+    async with Worker(client, task_queue=queue, workflows=[Asking, Listener]):
+        await client.start_workflow(Listener.run, id="hears", task_queue=queue)
+        asking = await client.start_workflow(Asking.run, "hears", id="asks", task_queue=queue)
+        assert await client.get_workflow_handle("hears").result() == [1]
+        beneath: Any = (await client.engine()).get_handle(asking.id)
+        await beneath.reset(to="first", reason="once more")  # its signal has been asked for, and not yet answered
+        handle = client.get_workflow_handle("asks")
+        await handle.signal("answer")
+        assert await handle.result() == "answered"
+
+
+def test_a_journal_of_before_senders_were_told_goes_on() -> None:
+    known = settings_of(
+        [],
+        [],
+        disable_eager_activity_execution=False,
+        meter=MetricMeter.noop,
+        build_id="",
+        runner=UnsandboxedWorkflowRunner(),
+        unsandboxed_runner=UnsandboxedWorkflowRunner(),
+    )
+    definition = workflow_definitions([Asking], known)["Asking"]
+    codec = ConvertingCodec(DataConverter())
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    info = RunInfo("default", "asks", "run-1", "Asking", "queue", at)
+    journal = [
+        JournalEntry(1, 1, at, RunStarted(codec.write_arguments(["hears"]))),
+        JournalEntry(2, 1, at, SendSignal(1, "hear", Payload(b"1"), "hears")),
+        JournalEntry(3, 2, at, SignalReceived("other", Payload(b"null"))),
+    ]
+    replay = rebuild(definition, info, codec, journal)
+    asked = replay.advance(Turn(at, [SignalReceived("answer", Payload(b"null"))]))
+    assert asked == [Complete(codec.encode("answered"))]

@@ -280,7 +280,7 @@ def _answer_query(running: Running, handler: HandlerDefinition, name: str, paylo
 def _answer_update(running: Running, handler: HandlerDefinition, name: str, payload: Stored) -> Any:
     args, headers = running.values(handler, name, payload)
     if running.inbound is not None:
-        answer = running.inbound.handle_update_handler(HandleUpdateInput(_update_id(), name, args, headers))
+        answer: Any = running.inbound.handle_update_handler(HandleUpdateInput(_update_id(), name, args, headers))
     else:
         answer = running.call(handler, args)
     return _updated(answer) if inspect.isawaitable(answer) else answer
