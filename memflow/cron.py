@@ -9,13 +9,17 @@ elapsed time.
 from __future__ import annotations
 
 import re
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memflow.errors import ConfigurationError
 from memflow.zones import next_elapsed, next_fixed, zone_named
+
+if TYPE_CHECKING:
+    from croniter import croniter
 
 NICKNAMES = {
     "@yearly": "0 0 1 1 *",
@@ -60,19 +64,16 @@ class Cron:
         Raises:
             ConfigurationError: there is no such zone.
         """
-        where = zone_named(zone)
-        after = at.astimezone(UTC)
-        if self.elapsed:
-            return next_elapsed(after, where, next_wall=self.next_wall, matches=self.matches)
-        return next_fixed(after, where, next_wall=self.next_wall)
+        return _next_after(self, at.astimezone(UTC), zone)
 
     def next_wall(self, wall: datetime) -> datetime | None:
         """The next matching time after `wall` on a clock that never jumps."""
         # Imported here and below: it takes 90 ms, and most programs that import a client have no cron line.
-        from croniter import CroniterBadDateError, croniter
+        from croniter import CroniterBadDateError
 
         try:
-            found: Any = croniter(self.fields, wall).get_next(datetime)
+            # A copy, for it is moved to where it counts from; the line itself was read once.
+            found: Any = copy(_read(self.fields)).get_next(datetime, start_time=wall)
         except (CroniterBadDateError, OverflowError, ValueError):
             return None
         return found if isinstance(found, datetime) else None
@@ -82,6 +83,23 @@ class Cron:
         from croniter import croniter
 
         return wall.second == 0 and wall.microsecond == 0 and bool(croniter.match(self.fields, wall))
+
+
+@lru_cache(maxsize=1000)
+def _read(fields: str) -> croniter:
+    # Reading a line takes as long as finding its next instant.
+    from croniter import croniter
+
+    return croniter(fields, _START)
+
+
+@lru_cache(maxsize=10_000)
+def _next_after(line: Cron, after: datetime, zone: str) -> datetime | None:
+    # Whoever serves a schedule asks for the instant after the same one several times: when it was put, and when it is due.
+    where = zone_named(zone)
+    if line.elapsed:
+        return next_elapsed(after, where, next_wall=line.next_wall, matches=line.matches)
+    return next_fixed(after, where, next_wall=line.next_wall)
 
 
 @lru_cache(maxsize=1000)

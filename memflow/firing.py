@@ -1,7 +1,7 @@
 """What a schedule does when it is looked at: which runs it starts, which it stops, and what it remembers. Pure.
 
-A worker that holds a schedule's row calls `decide` with the present and with what became of the runs it had started, does what
-the `Decision` says, tells it by `started` which runs came about, and writes the state back, all in one transaction.
+A worker that looks at a schedule calls `decide` with the present and with what became of the runs it had started, does what
+the `Decision` says, tells it by `started` which runs came about, and writes the state back, all of it or nothing.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from croniter import croniter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -160,3 +161,16 @@ def test_an_unknown_zone_is_refused_with_the_nearest(zone: str, near: str) -> No
     with pytest.raises(ConfigurationError, match=r"no time zone") as refused:
         next_after("@daily", datetime(2026, 1, 1, tzinfo=UTC), zone)
     assert near in str(refused.value)
+
+
+SEVERAL = ["0 6 * * *", "*/7 * 29 2 *", "0 0 * * MON#2", "15 1-3 l * *"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(SEVERAL), st.integers(0, 10**9))))
+@settings(max_examples=100, deadline=None)
+def test_a_line_that_was_asked_before_says_the_same(asked: list[tuple[str, int]]) -> None:
+    """A line is read once, and each question counts from where it says."""
+    for line, seconds in asked:
+        wall = datetime(2020, 1, 1) + timedelta(seconds=seconds)
+        assert parse(line).next_wall(wall) == croniter(line, wall).get_next(datetime)
+        assert next_after(line, wall.replace(tzinfo=UTC)) == parse(line).next_after(wall.replace(tzinfo=UTC))

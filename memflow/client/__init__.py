@@ -15,7 +15,8 @@ from memflow.client.histories import WorkflowHistory
 from memflow.client.pending import PendingActivityHandle
 from memflow.client.schedule_handle import ScheduleDescription, ScheduledRun, ScheduleHandle
 from memflow.client.schedule_options import ScheduleOptions
-from memflow.client.standalone import ActivityDescription, ActivityHandle, ActivityStartOptions
+from memflow.client.standalone import ActivityStartOptions
+from memflow.client.standalone_handle import ActivityDescription, ActivityHandle
 from memflow.client.starting import StartOptions
 from memflow.firing import Overlap
 from memflow.schedule_spec import ScheduleInterval, ScheduleSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, Literal, TypeVar, TypeVarTuple, cast, overload
+from typing import Any, Generic, Literal, TypeVar, TypeVarTuple, cast, overload
 from uuid import uuid4
 
 from memflow.client.describe import (
@@ -57,7 +57,7 @@ EXISTS_SECONDS = 300.0
 """How often a waiting `result` makes sure that the run still exists: an ended run can expire while nobody could ask."""
 
 
-class Handle(Steering[R_co]):
+class Handle(Steering["Handle[R_co]"], Generic[R_co]):
     """One workflow, by its id and perhaps the id of one run.
 
     Without `run_id` every call means the latest run of that id. With it, `status`, `describe` and `history` mean exactly

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from memflow.client.handle import QUERY_TIMEOUT, Handle
 from memflow.client.link import Link
+from memflow.client.schedules import Schedules
+from memflow.client.standalone import Activities
 from memflow.client.values import check_headers
+from memflow.client.workflows import Workflows
 from memflow.errors import ConfigurationError
 from memflow.interceptors import (
     ActOnActivityInput,
@@ -30,10 +33,20 @@ from memflow.interceptors import (
     chained,
 )
 
-if TYPE_CHECKING:
-    from memflow.client.client import Client
-
 E = TypeVar("E")
+
+
+class Inner(Protocol):
+    """What a client has that the innermost calls need."""
+
+    @property
+    def workflow(self) -> Workflows: ...
+
+    @property
+    def schedule(self) -> Schedules: ...
+
+    @property
+    def activity(self) -> Activities: ...
 
 
 def checked(interceptors: Sequence[E]) -> tuple[E, ...]:
@@ -52,7 +65,7 @@ def checked(interceptors: Sequence[E]) -> tuple[E, ...]:
     return tuple(interceptors)
 
 
-def outbound_of(client: Client, link: Link, interceptors: Sequence[Any]) -> OutboundClient | None:
+def outbound_of(client: Inner, link: Link, interceptors: Sequence[Any]) -> OutboundClient | None:
     """What the calls of this client go through; None where nothing is around them."""
     first = _Calls(client, link)
     outbound: OutboundClient = chained(
@@ -64,7 +77,7 @@ def outbound_of(client: Client, link: Link, interceptors: Sequence[Any]) -> Outb
 class _Calls(OutboundClient):
     """The calls themselves."""
 
-    def __init__(self, client: Client, link: Link) -> None:
+    def __init__(self, client: Inner, link: Link) -> None:
         self._client = client
         self._link = link
 

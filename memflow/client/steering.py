@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from memflow.client.branching import branch
 from memflow.client.link import Link
@@ -13,14 +13,11 @@ from memflow.interceptors import CancelWorkflowInput, TerminateWorkflowInput
 from memflow.names import check_name
 from memflow.store.values import RunRow, Sent
 
-if TYPE_CHECKING:
-    from memflow.client.handle import Handle
-
-R_co = TypeVar("R_co", covariant=True)
+H_co = TypeVar("H_co", covariant=True)
 
 
-class Steering(ABC, Generic[R_co]):
-    """The part of a handle that changes where its run goes."""
+class Steering(ABC, Generic[H_co]):
+    """The part of a handle that changes where its run goes. `H_co` is what a handle on another run is."""
 
     _link: Link
     _id: str
@@ -33,7 +30,7 @@ class Steering(ABC, Generic[R_co]):
     @abstractmethod
     async def _row(self, run_id: str | None) -> RunRow: ...
     @abstractmethod
-    def _beside(self, workflow_id: str, run_id: str, run: int) -> Handle[R_co]: ...
+    def _beside(self, workflow_id: str, run_id: str, run: int) -> H_co: ...
 
     async def cancel(self, reason: str | None = None) -> None:
         """Ask the run to cancel itself: its code sees `asyncio.CancelledError` and may clean up. A paused run sees it when it is
@@ -107,7 +104,7 @@ class Steering(ABC, Generic[R_co]):
 
     async def reset(
         self, to: int | str, *, reapply: bool = True, version: str | None = None, reason: str | None = None
-    ) -> Handle[R_co]:
+    ) -> H_co:
         """Begin the run again from a point of its journal, as a new run of the same workflow id; if it is open, it is terminated.
         A handle on the new run; handles on the old one follow to it.
 
@@ -125,7 +122,7 @@ class Steering(ABC, Generic[R_co]):
 
     async def fork(
         self, from_: int | str, *, id: str | None = None, reapply: bool = False, version: str | None = None
-    ) -> Handle[R_co]:
+    ) -> H_co:
         """Begin another run, under another id, with this one's journal up to a point. This one does not notice.
 
         `from_` as `to` of `reset`. `id` is a new one by default. Activities unanswered at that point are run for the new run
@@ -141,7 +138,7 @@ class Steering(ABC, Generic[R_co]):
 
     async def _branch(
         self, point: int | str, *, fork: bool, id: str | None, reapply: bool, version: str | None, reason: str | None
-    ) -> Handle[R_co]:
+    ) -> H_co:
         pin = None if version is None else check_name(version, what="version")
         row = await self._row(self._run_id)
         made = await branch(

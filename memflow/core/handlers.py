@@ -74,6 +74,11 @@ class Handlers:
             validator = None if each.validator is None else MethodType(each.validator, instance)
             self.put(each.kind, each.name, replace(each, function=MethodType(each.function, instance), validator=validator))
 
+    def clear(self) -> None:
+        """Forget them all; the run leaves memory. They know the instance, and it may know its run."""
+        self._table.clear()
+        self.running.clear()
+
     def put(self, kind: str, name: str | None, handler: Handler | None) -> None:
         """Set a handler, or take it away."""
         if handler is None:

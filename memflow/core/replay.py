@@ -275,7 +275,9 @@ class Replay(Asking):
         # Contexts of suspended tasks outlive us until the garbage collector comes. A run that has ended has none, and
         # without the cycles it needs no collector: at thousands of runs a second that counts.
         self._context.run(CURRENT.set, None)
-        self._main = None
+        self._main = self.instance = self.inbound = None
+        self._arguments = ()
+        self.handlers.clear()
         del self._loop.host, self._answers, self._signals
 
     # ------------------------------------------------------------------------------------------------- one turn

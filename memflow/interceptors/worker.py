@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
+from memflow.attempt_info import Info
 from memflow.interceptors.client import ClientInterceptor, Headers, SignalInput, no_headers
 from memflow.options import ActivityOptions, ChildOptions
 from memflow.retry import RetryPolicy
-
-if TYPE_CHECKING:
-    from memflow.attempts import Info
-    from memflow.core.definition import RunInfo
-
+from memflow.run_info import RunInfo
 
 # ------------------------------------------------------------------------------------------------- activities
 

@@ -11,6 +11,8 @@ import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from types import TracebackType
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -173,12 +175,12 @@ class Database:
                 return found
             except (asyncpg.PostgresError, asyncpg.InterfaceError, *faults.Lost) as error:
                 raise faults.translated(error, secrets=self._secrets, doing=name) from error
-        rows: list[Record] = await self._retrying(lambda: self._once(text, arguments), doing=name, repeat=repeat)
+        rows: list[Record] = await self._retrying(partial(self._once, text, arguments), doing=name, repeat=repeat)
         return rows
 
     async def fetch_text(self, text: str, arguments: Sequence[Any], *, doing: str) -> list[Record]:
         """Run a reading statement that is not one of the named."""
-        found: list[Record] = await self._retrying(lambda: self._once(text, tuple(arguments)), doing=doing)
+        found: list[Record] = await self._retrying(partial(self._once, text, tuple(arguments)), doing=doing)
         return found
 
     async def row(self, name: str, *arguments: Any, connection: Any = None, repeat: bool = True) -> Record | None:
@@ -203,31 +205,25 @@ class Database:
                 found = await conn.fetch(text, *arguments)
             return found
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncGenerator[Any]:
+    def connection(self) -> Lent:
         """A connection of the pool. It is terminated if what happens inside leaves it in doubt."""
+        return Lent(self)
+
+    async def lend(self) -> tuple[Any, Any]:
+        """The pool, and a connection of it; for `Lent`."""
         pool = self._pool
         if self._closed or pool is None:
             raise ConfigurationError("the connection to Postgres is closed")
-        conn = await self._take(pool)
-        try:
-            yield conn
-        except asyncpg.PostgresError as error:
-            if faults.fault_of(error) in (Fault.LOST, Fault.POOLER) or error.sqlstate == "25006":
-                _drop(conn)
-            raise
-        except asyncpg.InterfaceError:
-            raise
-        except BaseException:
-            _drop(conn)
-            raise
-        finally:
-            # A pool of asyncpg's takes a task and five rounds of the event loop to lend a connection, a third of what a
-            # small statement costs us. So a connection stays at hand, unless somebody waits for the pool.
-            if self._given or self._waiting or pool is not self._pool or _is_gone(conn):
-                await pool.release(conn)
-            else:
-                self._at_hand.append(conn)
+        return pool, await self._take(pool)
+
+    async def returned(self, pool: Any, conn: Any) -> None:
+        """Take a connection back; for `Lent`."""
+        # A pool of asyncpg's takes a task and five rounds of the event loop to lend a connection, a third of what a
+        # small statement costs us. So a connection stays at hand, unless somebody waits for the pool.
+        if self._given or self._waiting or pool is not self._pool or _is_gone(conn):
+            await pool.release(conn)
+        else:
+            self._at_hand.append(conn)
 
     async def _take(self, pool: Any) -> Any:
         while self._at_hand:
@@ -345,6 +341,34 @@ class Database:
 
     def _translated(self, error: BaseException, doing: str) -> MemflowError:
         return faults.translated(error, secrets=self._secrets, doing=doing)
+
+
+class Lent:
+    """A connection for the time of an `async with`. A class, not a generator: it is entered for each statement there is."""
+
+    __slots__ = ("_conn", "_database", "_pool")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __aenter__(self) -> Any:
+        self._pool, self._conn = await self._database.lend()
+        return self._conn
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        conn = self._conn
+        if error is not None and _in_doubt(error):
+            _drop(conn)
+        await self._database.returned(self._pool, conn)
+
+
+def _in_doubt(error: BaseException) -> bool:
+    """Whether a connection is in an unknown state after `error`, or of no more use."""
+    if isinstance(error, asyncpg.PostgresError):
+        return faults.fault_of(error) in (Fault.LOST, Fault.POOLER) or error.sqlstate == "25006"
+    return not isinstance(error, asyncpg.InterfaceError)
 
 
 class _NotConnected(Exception):

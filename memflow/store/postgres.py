@@ -29,6 +29,7 @@ from memflow.store import (
     migrate,
     questions,
     records,
+    schedule_serving,
     schedules,
     workers,
 )
@@ -231,7 +232,7 @@ class PostgresStore:
         return await schedules.running_now(self._database, self.namespace, state)
 
     async def serve_schedules(self, *, limit: int) -> Served:
-        return await schedules.serve_schedules(self._database, self.namespace, limit=limit)
+        return await schedule_serving.serve_schedules(self._database, self.namespace, limit=limit)
 
     # -- workers
 

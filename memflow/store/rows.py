@@ -99,12 +99,13 @@ def columns(
         return ["{}" if n in numbers else [] for n in range(width)]
     size = len(found[0])
     return [
-        None if column.count(None) == size else _text_of(column) if n in numbers else list(column)
+        None if column.count(None) == size else text_of(column) if n in numbers else list(column)
         for n, column in enumerate(found)
     ]
 
 
-def _text_of(column: Sequence[int | bool | None]) -> str:
+def text_of(column: Sequence[int | bool | str | None]) -> str:
+    """The text of an array whose elements need no quotes."""
     if None in column:
         return "{" + ",".join("null" if each is None else str(each) for each in column) + "}"
     return "{" + ",".join(map(str, column)) + "}"

@@ -51,10 +51,17 @@ async def start_runs(database: Database, runs: Sequence[NewRun], *, connection: 
     """Start runs, each as if the ones before it had been started already. A repeat of a run id is the same start."""
     if not runs:
         return []
-    *members, task_timeouts = columns(_start_rows(runs), START_COLUMNS)
-    rows = await database.fetch("start_runs", *members, REPLACED, task_timeouts, connection=connection)
+    rows = await database.fetch("start_runs", *start_columns(runs), connection=connection)
     found = {row["ord"]: Started(row["run"], row["run_id"], row["created"], row["conflict"]) for row in rows}
     return [found[n] for n in range(1, len(runs) + 1)]
+
+
+def start_columns(runs: Sequence[NewRun]) -> list[Any]:
+    """The parameters of `start_runs`."""
+    if not runs:
+        return [None] * (START_COLUMNS + 1)
+    *members, task_timeouts = columns(_start_rows(runs), START_COLUMNS)
+    return [*members, REPLACED, task_timeouts]
 
 
 def _start_rows(runs: Sequence[NewRun]) -> Iterator[tuple[Any, ...]]:

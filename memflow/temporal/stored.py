@@ -21,8 +21,9 @@ from memflow.payload import Payload as Stored
 from memflow.temporal import failures
 from memflow.temporal.api.common.v1 import Payload
 from memflow.temporal.arguments import is_list
-from memflow.temporal.converter import DataConverter, DefaultFailureConverter, DefaultPayloadConverter
-from memflow.temporal.converter.values import value_to_type
+from memflow.temporal.common import RawValue
+from memflow.temporal.converter import AdvancedJSONEncoder, DataConverter, DefaultFailureConverter, DefaultPayloadConverter
+from memflow.temporal.converter.values import EXACT, value_to_type
 
 ONE: Final = "temporal"
 """Encoding of one payload that is no plain JSON."""
@@ -31,6 +32,7 @@ MANY: Final = "temporal/args"
 """Encoding of arguments that are not all plain JSON, or come with headers."""
 
 _quoted = json.JSONEncoder().encode
+_written = AdvancedJSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 _JSON: Final = b"json/plain"
 _NULL: Final = Payload(metadata={"encoding": b"binary/null"})
@@ -136,10 +138,12 @@ class ConvertingCodec:
             raise PayloadError(f"cannot be decoded: {problem}") from problem
 
     def _typed(self, value: Any, hint: Any) -> Any:
-        if hint is Any or (type(value) is hint and hint in (str, int, bool)):
+        if hint is Any or (type(value) is hint and hint in EXACT):
             return value
         try:
-            return self.payloads.from_payloads([_payload_of(value)], [hint])[0] if _is_raw(hint) else value_to_type(hint, value)
+            if hint is RawValue:
+                return self.payloads.from_payloads([_payload_of(value)], [hint])[0]
+            return value_to_type(hint, value)
         except Exception as problem:
             raise PayloadError(f"cannot be decoded: {problem}") from problem
 
@@ -168,12 +172,6 @@ class ConvertingCodec:
     def whole_error_of(self, failure: Failure) -> errors.FailureError | None:
         """The error that a failure converter of the program's own makes."""
         return failures.made_by(self.converter, failure) if self._own_failures else None
-
-
-def _is_raw(hint: Any) -> bool:
-    from memflow.temporal.common import RawValue  # here: that module is not needed before
-
-    return hint is RawValue
 
 
 def _payload_of(value: Any) -> Payload:
@@ -291,6 +289,12 @@ def _simple_text(value: Any) -> bytes | None:
         return b"%d" % value
     if value is True or value is False:
         return b"true" if value else b"false"
+    if type(value) is dict or type(value) is list:
+        try:
+            text = _written(value).encode()
+        except (TypeError, ValueError):
+            return None                                  # the converter says it better
+        return None if b"\\ud" in text or b"NaN" in text or b"Infinity" in text else text
     return b"null" if value is None else None
 
 

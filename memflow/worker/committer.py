@@ -54,7 +54,8 @@ class Committer:
         self._act = act
         self._drop = drop
         self._marked: deque[Resident] = deque()
-        self._wake = asyncio.Event()
+        self._asleep: deque[asyncio.Future[None]] = deque()    # pumps with nothing to do
+        self._rising = False                                   # one of them was woken and has not looked yet
         self._in_flight = 0
         self._unsent: list[tuple[Resident, TurnCommit]] = []   # refused because of a run that was just ending
         self._quiet = asyncio.Event()
@@ -71,7 +72,26 @@ class Committer:
     def _queue(self, resident: Resident) -> None:
         self._marked.append(resident)
         self._quiet.clear()
-        self._wake.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Wake one pump: it takes all there is, and the other would look in vain."""
+        if self._rising:
+            return
+        while self._asleep:
+            sleeper = self._asleep.popleft()
+            if not sleeper.done():                       # else its pump was cancelled
+                self._rising = True
+                sleeper.set_result(None)
+                return
+
+    async def _sleep(self) -> None:
+        sleeper = asyncio.get_running_loop().create_future()
+        self._asleep.append(sleeper)
+        try:
+            await sleeper
+        finally:
+            self._rising = False
 
     async def quiet(self) -> None:
         """Until nothing is marked and nothing is in flight."""
@@ -82,10 +102,9 @@ class Committer:
         loop = asyncio.get_running_loop()
         while True:
             while not self._marked and not self._unsent:
-                self._wake.clear()
                 if not self._in_flight:
                     self._quiet.set()
-                await self._wake.wait()
+                await self._sleep()
             self._in_flight += 1
             try:
                 batch, self._unsent = self._unsent, []
@@ -168,7 +187,7 @@ class Committer:
     def _again(self, resident: Resident, share: TurnCommit) -> None:
         self._in_flight -= 1
         self._unsent.append((resident, share))
-        self._wake.set()
+        self._wake()
 
     async def _until_answered(self, worker: int, shares: list[TurnCommit]) -> list[Committed]:
         delay = 0.05

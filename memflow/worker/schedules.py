@@ -1,6 +1,6 @@
-"""Serves the schedules of the namespace, whatever their task queues: any worker may, and those that race skip what others hold.
+"""Serves the schedules of the namespace, whatever their task queues: any worker may, and of those that race one is served.
 
-The store does the whole of it in one transaction (`store/schedules.py`), deciding by `firing.decide`. Here is only when to look:
+The store does the whole of it or nothing (`store/schedule_serving.py`), deciding by `firing.decide`. Here is only when to look:
 when the next is due, when the doorbell rings (one was changed, or a run of one ended), and now and then in case it did not.
 """
 

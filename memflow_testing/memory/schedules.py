@@ -1,4 +1,6 @@
-"""Schedules. Counterpart of `memflow/store/schedules.py`: the same decisions of `memflow/firing.py`, over rows in memory."""
+"""Schedules. Counterpart of `memflow/store/schedules.py` and `memflow/store/schedule_serving.py`: the same decisions of
+`memflow/firing.py`, over rows in memory.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from memflow import firing
 from memflow.core.arrivals import CancelRequested
 from memflow.firing import Action
 from memflow.runs import Status
+from memflow.store.schedule_serving import INSTANTS_PER_LOOK, LEAST_PER_SCHEDULE, REPLACED, run_of
 from memflow.store.schedule_values import ScheduleRow, Served
-from memflow.store.schedules import INSTANTS_PER_LOOK, LEAST_PER_SCHEDULE, REPLACED, run_of
 from memflow.store.values import ToRun
 from memflow_testing.memory.ending import Endings
 from memflow_testing.memory.mail import MailRoom

@@ -59,7 +59,7 @@ def test_there_is_a_warning_per_kind_of_handler() -> None:
 def test_none_where_nobody_minds() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ended("abandon")
+        assert isinstance(ended("abandon")[-1], Complete)
 
 
 def test_where_warnings_are_errors_the_run_ends_all_the_same(caplog: pytest.LogCaptureFixture) -> None:

@@ -64,6 +64,7 @@ async def test_unregistered_activity_shows_while_it_is_offered(dsn: str, schema:
             return bool(pending) and "nobody_knows_me" in str(pending[0])
 
         await until(shown)
+        assert await handle.status() == "running"
         await handle.terminate("enough")
 
 

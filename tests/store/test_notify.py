@@ -17,6 +17,7 @@ from memflow_testing.conformance.making import (
     a_worker,
     started_and_claimed,
 )
+from tests.polling import until
 
 
 async def test_after_a_lost_connection_all_ears_are_rung_and_hear_again(store: PostgresStore, sql: Any) -> None:
@@ -80,3 +81,26 @@ async def test_channels_tell_nothing_and_differ_by_schema_namespace_and_ear(stor
     )
     assert len({row[0] for row in names}) == 8
     assert all(len(row[0]) < 63 and row[0].isascii() and "secret" not in row[0] for row in names)
+
+
+@pytest.mark.parametrize("times", [1, 3, 40])
+async def test_an_ear_is_rung_once_however_often_it_is_named(dsn: str, store: PostgresStore, sql: Any, times: int) -> None:
+    heard: list[str] = []
+    listening = await asyncpg.connect(dsn)
+    try:
+        channels = {ear: await sql.fetchval("select channel('default', $1)", ear) for ear in ("done", "queue:q", "last")}
+        names = {channel: ear for ear, channel in channels.items()}
+        assert len(names) == 3
+        for channel in names:
+            await listening.add_listener(channel, lambda *said: heard.append(names[said[2]]))
+        await sql.execute("select ring('default', $1)", ["done", None, "queue:q"] * times)
+        await sql.execute("select ring('default', null)")
+        await sql.execute("select ring('default', '{last}')")
+
+        async def last() -> bool:
+            return "last" in heard
+
+        await until(last)
+    finally:
+        await listening.close()
+    assert sorted(heard) == ["done", "last", "queue:q"]

@@ -132,6 +132,8 @@ async def test_the_schema_installs_through_it(pooled: str, schema: str) -> None:
     stores = [await PostgresStore.connect(pooled, schema=schema) for _ in range(4)]
     try:
         await asyncio.gather(*(store.migrate() for store in stores))
+        for store in stores:
+            await store.check_schema()
         await a_day(stores[0], stores[1])
     finally:
         await asyncio.gather(*(store.close() for store in stores))
@@ -143,6 +145,7 @@ async def test_a_pool_of_the_callers_through_it(pooled: str, schema: str, store:
         theirs = await PostgresStore.connect(pool=pool, schema=schema)
         try:
             await a_day(theirs, store)
+            assert await theirs.count_runs(None) == await store.count_runs(None) == 101
         finally:
             await theirs.close()
 

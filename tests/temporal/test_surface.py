@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -39,20 +40,21 @@ def test_a_name_that_never_was_is_an_ordinary_error() -> None:
         _ = workflow.NexusClient  # type: ignore[attr-defined]
 
 
+def loaded_by(code: str, prefix: str) -> list[str]:
+    """The modules of that prefix that are loaded once `code` has run, in a process of its own."""
+    shown = f"print(json.dumps([name for name in sys.modules if name.startswith({prefix!r})]))"
+    script = f"import sys, json, memflow\n{code}\n{shown}"
+    ran = subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True, text=True)
+    found: list[str] = json.loads(ran.stdout)
+    return found
+
+
 def test_memflow_alone_does_not_load_it() -> None:
-    script = (
-        "import sys, memflow; memflow.Client, memflow.Worker, memflow.workflow, memflow.activity;"
-        "assert not [name for name in sys.modules if name.startswith('memflow.temporal')]"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+    assert loaded_by("memflow.Client, memflow.Worker, memflow.workflow, memflow.activity", "memflow.temporal") == []
 
 
 def test_the_harness_is_not_loaded_before_an_environment_is_started() -> None:
-    script = (
-        "import sys, memflow.temporal.testing;"
-        "assert not [name for name in sys.modules if name.startswith('memflow_testing')]"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+    assert loaded_by("import memflow.temporal.testing", "memflow_testing") == []
 
 
 @pytest.mark.parametrize(

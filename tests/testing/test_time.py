@@ -508,6 +508,8 @@ async def test_a_client_that_the_test_closed_is_no_trouble(place: str | None) ->
     async with await WorkflowEnvironment.start_time_skipping(place) as env:
         await env.client.workflow.start(month, task_queue=env.task_queue)
         await env.client.close()
+        with pytest.raises(ConfigurationError, match="closed"):
+            await env.client.workflow.count()
 
 
 async def test_a_sleeper_is_woken_when_its_environment_closes(place: str | None) -> None:

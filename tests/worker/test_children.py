@@ -123,6 +123,10 @@ async def test_close_policies(dsn: str, schema: str, policy: str, status: str) -
             return await child.status() == status
 
         await until(there)
+        # An abandoned one looked so from the beginning: nothing may have come for it.
+        row = await client.store.find_run(child.id)
+        assert row is not None and (row.arrived > 0) == (policy == "request_cancel")
+        assert (row.closed_at is None) == (policy == "abandon")
 
 
 async def test_a_child_can_be_cancelled(dsn: str, schema: str) -> None:

@@ -7,6 +7,7 @@ import builtins
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import pytest
 
 from memflow import Client, Worker, workflow
@@ -235,13 +236,24 @@ async def test_a_signal_handler_that_raises_fails_the_run(dsn: str, schema: str)
 
 async def test_replies_go_with_their_run_and_questions_after_a_while(dsn: str, schema: str) -> None:
     async with await Client.connect(dsn, schema=schema) as client, Worker(client, workflows=ALL):
-        handle = await client.workflow.start(Cart.run, "ada", expire=0)
-        await handle.update(Cart.add, Item("tea", 1), id="once")
-        await handle.signal(Cart.pay_now)
-        await handle.result(timeout=10)
+        sql = await asyncpg.connect(dsn)
+        counted = f'select (select count(*) from "{schema}".replies), (select count(*) from "{schema}".questions)'
+        try:
+            handle = await client.workflow.start(Cart.run, "ada", expire=0)
+            await handle.update(Cart.add, Item("tea", 1), id="once")
+            assert await handle.query(Cart.total) == 1
+            assert tuple(await sql.fetchrow(counted)) == (1, 1)
+            await handle.signal(Cart.pay_now)
+            await handle.result(timeout=10)
 
-        async def gone() -> bool:
+            async def gone() -> bool:
+                await client.store.prune(limit=100)
+                return await client.store.find_run(handle.id) is None
+
+            await until(gone)
+            assert tuple(await sql.fetchrow(counted)) == (0, 1), "a question may still be answered"
+            await sql.execute(f"""update "{schema}".questions set asked_at = asked_at - interval '5 minutes'""")
             await client.store.prune(limit=100)
-            return await client.store.find_run(handle.id) is None
-
-        await until(gone)
+            assert tuple(await sql.fetchrow(counted)) == (0, 0)
+        finally:
+            await sql.close()

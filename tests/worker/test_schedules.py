@@ -17,7 +17,6 @@ from memflow import Client, Worker, WorkflowFailedError
 from memflow.client import ScheduleCalendar, ScheduleHandle, ScheduleSpec
 from memflow.errors import ConfigurationError, PayloadError, ScheduleAlreadyExistsError, ScheduleNotFoundError
 from memflow.runs import Status
-from memflow.store import schedules as stored
 from tests.polling import until
 from tests.processes import WorkerProcess
 from tests.worker.scheduled_workflows import counts_up, fails, goes_on, naps, notes, waits
@@ -125,23 +124,26 @@ async def test_five_racing_workers_start_one_run_per_instant(client: Client, sql
         assert begun < instants[0] < described.created_at + timedelta(seconds=0.3)
 
 
-async def test_what_is_due_when_a_transaction_fails_is_done_once_by_the_next(
-    client: Client, sql: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_due_when_a_transaction_fails_is_done_once_by_the_next(client: Client, schema: str, sql: Any) -> None:
     """The trap: a crash between starting the run and moving on starts it twice, or never."""
     handle = await client.schedule.create("s", notes, "x", spec=FAR)
     await handle.trigger()
-    real, broken = stored._columns, [True, True]
-
-    def written(*arguments: Any) -> Any:
-        if broken:                                           # the run is started, the schedule is not written yet
-            broken.pop()
-            raise asyncpg.ConnectionDoesNotExistError("gone")
-        return real(*arguments)
-
-    monkeypatch.setattr(stored, "_columns", written)
+    await sql.execute(
+        f"""
+        create sequence failures;
+        create function fails_twice() returns trigger language plpgsql as $$
+        begin
+          if (select count(*) from "{schema}".runs) = 1 and nextval('"{schema}".failures') <= 2 then
+            raise exception 'the run is started, the schedule is not written yet' using errcode = '57P02';
+          end if;
+          return new;
+        end $$;
+        create trigger fails before update on schedules for each row execute function fails_twice()
+        """
+    )
     served = await client.store.serve_schedules(limit=10)
-    assert (served.schedules, served.started, broken) == (1, 1, [])
+    assert (served.schedules, served.started) == (1, 1)
+    assert await sql.fetchval("select last_value from failures") == 3
     assert await sql.fetchval("select count(*) from runs") == 1
     assert (await client.store.serve_schedules(limit=10)).started == 0
     assert (await handle.describe()).actions == 1

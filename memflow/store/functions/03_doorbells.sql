@@ -1,20 +1,30 @@
 -- The NOTIFY channel of an ear. Hashed: a channel holds 63 bytes at most, and any role may listen to any channel,
 -- so it must tell nothing. The ear names queue:Q, activities:Q, worker:ID, questions:Q, done, reply or event.
 create or replace function memflow.channel(namespace text, ear text) returns text
-language sql immutable parallel safe
+language plpgsql immutable parallel safe
 as $body$
-  select 'memflow_' || md5(convert_to(jsonb_build_array(memflow.schema_name(), namespace, ear)::text, 'UTF8'))
+begin
+  return 'memflow_' || md5(convert_to(jsonb_build_array(memflow.schema_name(), namespace, ear)::text, 'UTF8'));
+end
 $body$;
 
--- Ring each ear once. A bare notice: it says "look", nothing else.
+-- Ring each ear. A bare notice: it says "look", nothing else. Of several to one ear in a transaction Postgres sends one.
 create or replace function memflow.ring(p_namespace text, p_ears text[]) returns void
 language plpgsql
 as $body$
 declare
   v_ear text;
 begin
-  for v_ear in select distinct e from unnest(p_ears) e where e is not null loop
-    perform pg_notify(memflow.channel(p_namespace, v_ear), '');
+  if p_ears is null then
+    return;
+  end if;
+  if cardinality(p_ears) > 8 then
+    p_ears := array(select distinct e from unnest(p_ears) e);   -- a query, but no more than eight notices cost
+  end if;
+  foreach v_ear in array p_ears loop
+    if v_ear is not null then
+      perform pg_notify(memflow.channel(p_namespace, v_ear), '');
+    end if;
   end loop;
 end
 $body$;

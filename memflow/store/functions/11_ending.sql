@@ -61,29 +61,28 @@ create or replace function memflow.tell_schedules(p_runs bigint[]) returns text[
 language plpgsql
 as $body$
 declare
-  v_told bigint;
+  v_minded boolean;
 begin
   with told as (
-    insert into memflow.schedule_ends (namespace, schedule, run)
-    select r.namespace, r.schedule, r.id
+    select r.namespace, r.schedule, r.id, memflow.minds_ends(s) as minded
       from memflow.runs r
       join memflow.schedules s on s.namespace = r.namespace and s.id = r.schedule
      where r.id = any(p_runs) and r.schedule is not null and r.next_run_id is null
-    returning namespace, schedule)
-  select count(*) into v_told
-    from told t
-    join memflow.schedules s on s.namespace = t.namespace and s.id = t.schedule
-   where memflow.minds_ends(s);
-  return case when v_told > 0 then '{schedules}'::text[] else '{}' end;
+  ), word as (
+    insert into memflow.schedule_ends (namespace, schedule, run)
+    select t.namespace, t.schedule, t.id from told t
+  )
+  select bool_or(t.minded) into v_minded from told t;
+  return case when v_minded then '{schedules}'::text[] else '{}' end;
 end
 $body$;
 
 -- Whether the end of a run makes this schedule do something: start one that waits, or pause. Others see it when they are due, or
--- when somebody looks anyway.
+-- when somebody looks anyway. As json: jsonb would be built first.
 create or replace function memflow.minds_ends(s memflow.schedules) returns boolean
 language sql immutable
 as $body$
-  select coalesce((s.state::jsonb -> 'wanted') <> '[]' or (s.policy::jsonb -> 'pause_on_failure')::boolean, false)
+  select coalesce((s.policy::json ->> 'pause_on_failure')::boolean or (s.state::json ->> 'wanted') <> '[]', false)
 $body$;
 
 -- What a parent learns of a child that did not complete: an error of its own kind, with the child's failure as its cause.

@@ -172,9 +172,11 @@ begin
          j(member, seq, turn, at, kind, op, attributes, encoding, data)
    where v_won[j.member];
 
-  delete from memflow.inbox i
-   using unnest(p_run, p_consumed) with ordinality u(run, consumed, member)
-   where u.consumed > 0 and v_won[u.member] and i.run = u.run and i.position <= u.consumed;
+  if 0 < any(p_consumed) then
+    delete from memflow.inbox i
+     using unnest(p_run, p_consumed) with ordinality u(run, consumed, member)
+     where u.consumed > 0 and v_won[u.member] and i.run = u.run and i.position <= u.consumed;
+  end if;
 
   if a_member is not null then
     v_ears := v_ears || memflow.commit_activities(

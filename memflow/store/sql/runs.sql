@@ -71,6 +71,13 @@ select outcomes, arrived, released
     $50::int[], $51::text[], $52::int[], $53::text[], $54::text[], $55::text[], $56::text[], $57::text[], $58::bytea[],
     $59::bytea);
 
+-- name: commit_step :one
+-- Make one turn durable that only adds to its journal; see functions/34_commit_steps.sql.
+select arrived
+  from memflow.commit_step(
+    $1::bigint, $2::bigint, $3::uuid, $4::bigint, $5::bigint, $6::int, $7::timestamptz, $8::text::text[], $9::text::int[],
+    $10::text[], $11::text[], $12::bytea[]);
+
 -- name: commit_steps :one
 -- Make turns durable that only add to their journal; see functions/34_commit_steps.sql.
 select members, arrived

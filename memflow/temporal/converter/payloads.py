@@ -13,6 +13,7 @@ from uuid import UUID
 
 from memflow.temporal.api.common.v1 import Payload, Payloads
 from memflow.temporal.arguments import is_iterable, is_list
+from memflow.temporal.common import RawValue
 from memflow.temporal.converter.contexts import SerializationContext, WithSerializationContext
 from memflow.temporal.converter.values import JSONTypeConverter, value_to_type
 
@@ -85,8 +86,6 @@ class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
         self.converters = {each.encoding.encode(): each for each in converters}
 
     def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
-        from memflow.temporal.common import RawValue  # here: that module's other parts need ours
-
         payloads: list[Payload] = []
         for at, value in enumerate(values):
             if isinstance(value, RawValue):
@@ -99,8 +98,6 @@ class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
         return payloads
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[Any] | None = None) -> list[Any]:
-        from memflow.temporal.common import RawValue
-
         values: list[Any] = []
         for at, (payload, hint) in enumerate(zip_longest(payloads, (type_hints or [])[: len(payloads)])):
             if hint is RawValue:

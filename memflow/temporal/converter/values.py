@@ -25,6 +25,9 @@ class _Unhandled:
 
 _UNHANDLED = _Unhandled()
 
+EXACT = frozenset({str, int, bool, float, dict, list})
+"""Hints that a value of just that type meets as it is."""
+
 
 class JSONTypeConverter(ABC):
     """Makes values of types that JSON does not know."""
@@ -57,7 +60,7 @@ def value_to_type(hint: Any, value: Any, custom_converters: Sequence[JSONTypeCon
         if value is not None:
             raise TypeError(f"Value {value} could not be converted to None")
         return None
-    if type(value) is hint and hint in (str, int, bool, float):
+    if type(value) is hint and hint in EXACT:
         return value
     if isinstance(hint, TypeVar):
         return _of_type_var(hint, value, custom_converters)
