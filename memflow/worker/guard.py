@@ -116,12 +116,11 @@ def _below_infrastructure() -> bool:
 
 
 def _callers() -> Iterator[tuple[FrameType, str]]:
-    """The frames of the workflow below this file, from the innermost outwards, each with its top-level module."""
+    """The frames of the workflow without those of this file, from the innermost outwards, each with its top-level module."""
     frame = inspect.currentframe()
-    while frame is not None and frame.f_globals is globals():
-        frame = frame.f_back
     while frame is not None and frame.f_code.co_name != _LOOP_FRAME:
-        yield frame, str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if frame.f_globals is not globals():             # a wrapper of this file may also lie between two of Python's own
+            yield frame, str(frame.f_globals.get("__name__", "")).partition(".")[0]
         frame = frame.f_back
 
 

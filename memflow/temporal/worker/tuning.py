@@ -99,7 +99,8 @@ class SlotReserveContext(Protocol):
     is_sticky: bool
 
 
-class SlotMarkUsedContext(Protocol):
+@dataclass(frozen=True)
+class SlotMarkUsedContext:
     """What a slot is used for."""
 
     slot_info: SlotInfo

@@ -33,7 +33,7 @@ from memflow.temporal.worker.workflow_sandbox import SandboxedWorkflowRunner
 from memflow.worker.worker import Worker as EngineWorker
 
 
-@dataclass
+@dataclass(frozen=True)
 class PatchActivationInput:
     """A patch that a workflow asks about for the first time."""
 
@@ -41,7 +41,7 @@ class PatchActivationInput:
     patch_id: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class WorkerDeploymentConfig:
     """Which version of a deployment a worker is."""
 
@@ -208,7 +208,11 @@ class Worker:
         return list(made.values())
 
     def _warn_of_few_threads(self) -> None:
-        executor = self._config["activity_executor"]
+        """A number of activities that was asked for needs as many threads; without one, those of the executor do."""
+        config = self._config
+        if config["max_concurrent_activities"] is None and config["tuner"] is None:
+            return
+        executor = config["activity_executor"]
         threads: int | None = getattr(executor, "_max_workers", None)
         if threads is not None and threads < self._activity_slots:
             warnings.warn(

@@ -3,7 +3,6 @@
 from memflow.temporal.missing import not_offered
 from memflow.temporal.workflow.activities import (
     ActivityConfig,
-    ActivityHandle,
     LocalActivityConfig,
     execute_activity,
     execute_local_activity,
@@ -23,10 +22,7 @@ from memflow.temporal.workflow.activity_classes import (
 from memflow.temporal.workflow.children import (
     ChildWorkflowConfig,
     ChildWorkflowHandle,
-    ExternalWorkflowHandle,
     execute_child_workflow,
-    get_external_workflow_handle,
-    get_external_workflow_handle_for,
     start_child_workflow,
 )
 from memflow.temporal.workflow.define import (
@@ -39,6 +35,11 @@ from memflow.temporal.workflow.define import (
     run,
     signal,
     update,
+)
+from memflow.temporal.workflow.external import (
+    ExternalWorkflowHandle,
+    get_external_workflow_handle,
+    get_external_workflow_handle_for,
 )
 from memflow.temporal.workflow.facts import (
     Info,
@@ -65,6 +66,7 @@ from memflow.temporal.workflow.logs import (
     LoggerAdapter,
     logger,
 )
+from memflow.temporal.workflow.operations import ActivityHandle
 from memflow.temporal.workflow.order import (
     as_completed,
     wait,

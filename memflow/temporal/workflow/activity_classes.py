@@ -18,13 +18,13 @@ from memflow.temporal.workflow.activities import (
     LOCAL_OPTIONS,
     OPTIONS,
     ActivityConfig,
-    ActivityHandle,
     LocalActivityConfig,
     execute_activity,
     execute_local_activity,
     start_activity,
     start_local_activity,
 )
+from memflow.temporal.workflow.operations import ActivityHandle
 
 P = TypeVar("P")
 R = TypeVar("R")

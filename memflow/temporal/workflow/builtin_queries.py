@@ -24,10 +24,15 @@ from memflow.temporal.api.sdk.v1 import (
 )
 from memflow.temporal.workflow.running import Running
 
-try:
-    _VERSION = version("memflow")
-except PackageNotFoundError:                     # run from its source
-    _VERSION = "unknown"
+
+def _version() -> str:
+    try:
+        return version("memflow")
+    except PackageNotFoundError:                 # run from its source
+        return "unknown"
+
+
+_VERSION: Final = _version()
 
 
 def _stack_trace(running: Running, name: str, input: Stored) -> str:

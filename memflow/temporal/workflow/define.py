@@ -26,7 +26,7 @@ _HANDLER = "__temporal_handler_definition"
 _CONFIG = "__temporal_dynamic_config"
 
 
-@dataclass
+@dataclass(frozen=True)
 class DynamicWorkflowConfig:
     """What a dynamic workflow says of itself once it knows its type."""
 

@@ -13,9 +13,10 @@ from memflow.temporal.interception import (
     StartLocalActivityInput,
     WorkflowOutboundInterceptor,
 )
-from memflow.temporal.workflow.activities import ActivityHandle, begin, schedule
-from memflow.temporal.workflow.children import ChildWorkflowHandle, send_signal, started
+from memflow.temporal.workflow.children import ChildWorkflowHandle, started
+from memflow.temporal.workflow.external import send_signal
 from memflow.temporal.workflow.facts import Info, own_info
+from memflow.temporal.workflow.operations import ActivityHandle, begin, schedule
 from memflow.temporal.workflow.running import Running
 from memflow.temporal.workflow.verbs import next_run
 

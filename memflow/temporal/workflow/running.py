@@ -99,7 +99,7 @@ class Running:
             self.arguments = self._run_arguments()
         except PayloadError as problem:
             # The workflow's code is told when it would get them, so that handlers of this turn see the same failure as it.
-            raise RuntimeError("Failed decoding arguments") from problem.__cause__ or problem
+            raise RuntimeError("Failed decoding arguments") from problem
         self.obj: Any = definition.cls(*self.arguments) if definition.init_takes_arguments else definition.cls()
         if definition.dynamic_config is not None:
             config = definition.dynamic_config(self.obj)
@@ -280,7 +280,7 @@ def _answer_query(running: Running, handler: HandlerDefinition, name: str, paylo
 def _answer_update(running: Running, handler: HandlerDefinition, name: str, payload: Stored) -> Any:
     args, headers = running.values(handler, name, payload)
     if running.inbound is not None:
-        answer = running.inbound.handle_update_handler(HandleUpdateInput(_update_id(), name, args, headers))
+        answer: Any = running.inbound.handle_update_handler(HandleUpdateInput(_update_id(), name, args, headers))
     else:
         answer = running.call(handler, args)
     return _updated(answer) if inspect.isawaitable(answer) else answer
@@ -292,7 +292,8 @@ async def _updated(answer: Awaitable[Any]) -> Any:
         return await answer
     except (asyncio.CancelledError, FailureError) as error:
         replay = CURRENT.get()
-        if not is_cancelled_exception(error) or (replay is not None and replay.refusing):
+        refusing = replay is not None and replay.refusing
+        if refusing or not is_cancelled_exception(error):
             raise
         raise CancelledError("Cancellation raised within update ") from None
 

@@ -1,0 +1,201 @@
+"""An activity that a workflow has scheduled: how it is asked for, and how its end is told."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut
+from memflow.core.interrupts import CancelActivity, ScheduleActivity
+from memflow.core.loop import TurnLoop
+from memflow.core.ordering import WorkflowTask
+from memflow.errors import ConfigurationError
+from memflow.failure import exception_of
+from memflow.names import check_name
+from memflow.options import ActivityOptions, CancellationType
+from memflow.retry import DEFAULT_RETRY
+from memflow.temporal.common import engine_policy
+from memflow.temporal.exceptions import ActivityError, CancelledError, RetryState, TimeoutError, TimeoutType
+from memflow.temporal.interception import StartActivityInput, StartLocalActivityInput
+from memflow.temporal.workflow.running import Running, current
+from memflow.temporal.workflow.words import ACTIVITY_WORDS
+from memflow.workflow.local_activities import DEFAULT_THRESHOLD
+
+R = TypeVar("R")
+
+
+class Operation:
+    """An activity that was scheduled, and how its end is told."""
+
+    __slots__ = ("_activity", "_codec", "_how", "_local", "_result", "_running", "begun", "cancelled", "op")
+
+    def __init__(
+        self, running: Running, op: int, activity: str, how: CancellationType, result: Any, *, local: bool
+    ) -> None:
+        self._running = running
+        self._codec = running.codec
+        self._activity = activity
+        self._how = how
+        self._result = result
+        self._local = local
+        self.op = op
+        self.begun = False
+        self.cancelled = False
+
+    def cancel(self) -> CancelActivity | None:
+        """What is asked when nobody wants it any more."""
+        self.cancelled = True
+        return None if self._how is CancellationType.ABANDON else CancelActivity(self.op)
+
+    async def outcome(self) -> Any:
+        """The result.
+
+        Raises:
+            ActivityError: it failed for good, or was cancelled; the reason is its cause.
+        """
+        self.begun = True
+        replay = self._running.replay
+        patient = self._how is CancellationType.WAIT_CANCELLATION_COMPLETED
+        try:
+            answer = await replay.answer(self.op, on_cancel=self.cancel, wait=patient)
+        except asyncio.CancelledError:
+            if not self.cancelled or replay.refusing:
+                raise
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()                  # the cancellation has become the activity's
+            cancelled = self._cancelled()
+            raise cancelled from cancelled.__cause__     # in place of asyncio's
+        match answer:
+            case ActivityCompleted(result=result):
+                return self._codec.decode(result, self._result)
+            case ActivityCancelled(failure=failure):
+                raise self._cancelled(exception_of(failure, self._codec))
+            case ActivityFailed(failure=failure) | ActivityTimedOut(failure=failure):
+                error = exception_of(failure, self._codec)
+                raise _of_local(error) if self._local else _of_remote(error)
+            case _:
+                raise AssertionError(f"{answer} does not answer an activity")
+
+    def _cancelled(self, cause: BaseException | None = None) -> ActivityError:
+        error = ActivityError(
+            "Activity cancelled",
+            scheduled_event_id=0,
+            started_event_id=0,
+            identity="",
+            activity_type=self._activity,
+            activity_id=str(self.op),
+            retry_state=RetryState.CANCEL_REQUESTED,
+        )
+        error.__cause__ = CancelledError("Cancelled") if cause is None else cause
+        return error
+
+
+def _of_local(error: BaseException) -> BaseException:
+    """How a local activity's error reaches its workflow: as it was raised, only a timeout with its activity around it."""
+    cause = error.__cause__
+    if not isinstance(error, ActivityError) or cause is None:
+        return error
+    if not isinstance(cause, TimeoutError):
+        return cause
+    error.message, cause.message = "Local Activity timed out", "Activity timed out"
+    error.args, cause.args = (error.message,), (cause.message,)
+    return error
+
+
+def _of_remote(error: BaseException) -> BaseException:
+    """One that was not tried again because its time would be up has run out of time; why it had failed comes after that."""
+    cause = error.__cause__
+    if not isinstance(error, ActivityError) or error.retry_state is not RetryState.TIMEOUT or isinstance(cause, TimeoutError):
+        return error
+    late = TimeoutError(
+        "Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying",
+        type=TimeoutType.SCHEDULE_TO_CLOSE,
+        last_heartbeat_details=[],
+    )
+    late.__cause__ = cause
+    error.message = "Activity task timed out"
+    error.args, error.__cause__ = (error.message,), late
+    return error
+
+
+if TYPE_CHECKING:
+    _Task = asyncio.Task[R]
+else:
+
+    class _Task(WorkflowTask):
+        """A task; its type parameter matters to checkers alone."""
+
+        def __class_getitem__(cls, item):
+            return cls
+
+
+class ActivityHandle(_Task[R]):
+    """An activity that was started: a task to await, cancel or gather."""
+
+    operation: Operation
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Ask the activity to stop. What awaiting it yields then tells its cancellation type.
+
+        Before the task has begun it is asyncio's CancelledError, as of any task.
+        """
+        operation = self.operation
+        if operation.begun or self.done():
+            return super().cancel(msg)
+        if not operation.cancelled:              # its task has not run yet, and will never come to ask
+            replay = current().replay
+            asked = operation.cancel()
+            if asked is not None:
+                replay.ask(asked)
+            replay.forget(operation.op)
+        return super().cancel(msg)
+
+
+def schedule(running: Running, input: StartActivityInput | StartLocalActivityInput) -> Operation:
+    """Ask for an activity."""
+    if input.start_to_close_timeout is None and input.schedule_to_close_timeout is None:
+        raise ValueError("Activity must have start_to_close_timeout or schedule_to_close_timeout")
+    replay = running.replay
+    how = ACTIVITY_WORDS[input.cancellation_type]
+    policy = engine_policy(input.retry_policy)
+    remote = input if isinstance(input, StartActivityInput) else None
+    options = ActivityOptions(
+        None if remote is None else remote.task_queue,
+        input.start_to_close_timeout,
+        input.schedule_to_close_timeout,
+        input.schedule_to_start_timeout,
+        None if remote is None else remote.heartbeat_timeout,
+        DEFAULT_RETRY if policy is None else policy,
+        how,
+        input.activity_id,
+        None if remote is not None else _threshold(input),
+    )
+    payload = running.codec.write_arguments(input.args, input.headers)
+    if input.activity_id is not None:
+        _check_free(running, input.activity_id)
+    op = replay.next_op()
+    replay.ask(ScheduleActivity(op, input.activity, payload, options))
+    result = Any if input.ret_type is None else input.ret_type
+    return Operation(running, op, input.activity, how, result, local=remote is None)
+
+
+def _threshold(input: StartActivityInput | StartLocalActivityInput) -> timedelta:
+    asked = input.local_retry_threshold if isinstance(input, StartLocalActivityInput) else None
+    return DEFAULT_THRESHOLD if asked is None else asked
+
+
+def _check_free(running: Running, activity_id: str) -> None:
+    check_name(activity_id, what="activity_id")
+    if any(each.options.activity_id == activity_id for each in running.replay.open_activities.values()):
+        raise ConfigurationError(f"activity_id: {activity_id!r} is the id of another activity that this run waits for")
+
+
+def begin(operation: Operation, name: str) -> ActivityHandle[Any]:
+    """A task that waits for an activity."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, TurnLoop), "workflow code runs on the loop of its run"
+    handle = loop.create_task_of(cast("Any", ActivityHandle), operation.outcome(), f"activity {name}")
+    handle.operation = operation
+    return cast("ActivityHandle[Any]", handle)
