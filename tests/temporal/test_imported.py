@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -12,7 +13,10 @@ from uuid import UUID
 import pytest
 
 from memflow.temporal import activity, workflow
+from memflow.temporal.api.common.v1 import Payload
 from memflow.temporal.client import WorkflowHistory
+from memflow.temporal.client.failure_json import payload_from_json, payload_to_json
+from memflow.temporal.converter import DataConverter, PayloadCodec
 from memflow.temporal.exceptions import ActivityError, ApplicationError, ChildWorkflowError, TimeoutError
 from memflow.temporal.siphash import siphash13
 from memflow.temporal.worker import Replayer
@@ -352,3 +356,44 @@ async def test_a_history_of_what_memflow_has_not_says_so() -> None:
     told.add("NO_SUCH_THING")
     with pytest.raises(ValueError, match="EVENT_TYPE_NO_SUCH_THING' is no type of history events"):
         WorkflowHistory.from_json("told", told.json())
+
+
+class Turned(PayloadCodec):
+    """Turns the bits of payloads."""
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [Payload(metadata={"encoding": b"turned"}, data=_turned(each.SerializeToString())) for each in payloads]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [Payload.FromString(_turned(each.data)) for each in payloads]
+
+
+def _turned(data: bytes) -> bytes:
+    return bytes(255 - each for each in data)
+
+
+async def _encoded(value: Any) -> Any:
+    """A history's JSON with every payload encoded."""
+    match value:
+        case {"metadata": {}, **rest} if set(rest) <= {"data"}:
+            return payload_to_json((await Turned().encode([payload_from_json(value)]))[0])
+        case dict():
+            return {name: each if name == "details" and "data" in each else await _encoded(each) for name, each in value.items()}
+        case list():
+            return [await _encoded(each) for each in value]
+        case _:
+            return value
+
+
+async def test_what_a_payload_codec_has_encoded_is_decoded_first() -> None:
+    told = plain()
+    history = WorkflowHistory.from_json("told", await _encoded(told.json()))
+    converter = DataConverter(payload_codec=Turned())
+    for _ in range(2):
+        SEEN.clear()
+        await Replayer(workflows=[Plain], data_converter=converter).replay_workflow(history)
+        assert SEEN[0][0] == ["one", "two"]
+    plainly = await Replayer(workflows=[Plain], data_converter=converter).replay_workflow(
+        WorkflowHistory.from_json("told", told.json()), raise_on_replay_failure=False
+    )
+    assert plainly.replay_failure is not None, "the codec cannot read what it has not written"

@@ -15,10 +15,11 @@ from memflow.core.journal import rebuild
 from memflow.core.replay import TurnFailed
 from memflow.temporal.arguments import checked, with_options
 from memflow.temporal.client import WorkflowHistory
-from memflow.temporal.converter import DataConverter
+from memflow.temporal.converter import DataConverter, PayloadCodec
 from memflow.temporal.interception import Interceptor
 from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.stored import ConvertingCodec
+from memflow.temporal.worker.decoding import decoded
 from memflow.temporal.worker.guiding import replay_guided
 from memflow.temporal.worker.imported import run_info
 from memflow.temporal.worker.plugins import Plugin
@@ -162,14 +163,20 @@ class Replayer:
             known = ", ".join(sorted(self._definitions))
             missing = f"Workflow class {name} is not registered on this worker, available workflows: {known}"
             return WorkflowReplayResult(history, NondeterminismError(missing))
-        run_id = history.run_id
-        info = run_info(self._config["namespace"], history.workflow_id, run_id, started)
+        own = _own_journal(history)
+        codec: PayloadCodec | None = self._config["data_converter"].payload_codec
+        events = history.events
+        if not own and codec is not None:
+            try:
+                events = await decoded(events, codec)
+            except Exception as error:
+                return WorkflowReplayResult(history, error)
+        info = run_info(self._config["namespace"], history.workflow_id, history.run_id, events[0])
         try:
-            own = _own_journal(history)
             if own:
                 rebuild(definition, info, self._codec, own).close()
             else:
-                replay_guided(definition, info, self._codec, history.events)
+                replay_guided(definition, info, self._codec, events)
         except NondeterminismError as error:
             return WorkflowReplayResult(history, error)
         except errors.NondeterminismError as error:
