@@ -14,7 +14,7 @@ import pytest
 from memflow.temporal import activity, workflow
 from memflow.temporal.api.sdk.v1 import EnhancedStackTrace, WorkflowMetadata
 from memflow.temporal.client import Client, WorkflowFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError
-from memflow.temporal.common import RawValue, RetryPolicy
+from memflow.temporal.common import Priority, RawValue, RetryPolicy
 from memflow.temporal.exceptions import (
     ActivityError,
     ApplicationError,
@@ -121,6 +121,28 @@ async def test_every_workflow_tells_what_it_can_be_asked_and_where_it_waits(clie
 
 
 # ------------------------------------------------------------------------------------------------- activities
+
+
+@activity.defn
+async def how_urgent() -> int | None:
+    return activity.info().priority.priority_key
+
+
+@workflow.defn
+class Urgent:
+    @workflow.run
+    async def run(self) -> list[int | None]:
+        own = await workflow.execute_activity(how_urgent, start_to_close_timeout=SOON, priority=Priority(priority_key=5))
+        return [own, await workflow.execute_activity(how_urgent, start_to_close_timeout=SOON)]
+
+
+async def test_an_activity_has_its_own_priority_or_its_workflows(client: Client, queue: str) -> None:
+    async with Worker(client, task_queue=queue, workflows=[Urgent], activities=[how_urgent]):
+        urgent = await client.execute_workflow(
+            Urgent.run, id="urgent", task_queue=queue, priority=Priority(priority_key=2)
+        )
+        assert urgent == [5, 2]
+        assert await client.execute_workflow(Urgent.run, id="not urgent", task_queue=queue) == [5, None]
 
 
 @activity.defn

@@ -32,6 +32,7 @@ from memflow.temporal.interception import (
     Interceptor,
 )
 from memflow.temporal.metrics import MetricMeter
+from memflow.temporal.startup import priority_in
 from memflow.temporal.stored import ConvertingCodec, Raw, headers_in, loaded_arguments
 from memflow.temporal.worker.shared import SharedStateManager, perform_in_process
 from memflow.temporal.worker.turning import DYNAMIC
@@ -323,7 +324,7 @@ def info_of(facts: engine.Info) -> Info:
         workflow_namespace=facts.namespace if started else None,
         workflow_run_id=facts.run_id if started else None,
         workflow_type=facts.workflow if started else None,
-        priority=Priority.default,
+        priority=Priority(priority_in(facts.headers)),
         retry_policy=filled(policy_of(facts.retry)),
         activity_run_id=None if started else facts.run_id,
     )
