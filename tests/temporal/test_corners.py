@@ -323,6 +323,36 @@ async def test_handlers_of_any_arguments_and_updates_that_end_otherwise(client: 
         assert text.endswith('[{"name": "leaves", "id": "left"}]')
 
 
+@workflow.defn
+class Closing:
+    def __init__(self) -> None:
+        self.may_end = self.ended = False
+
+    @workflow.run
+    async def run(self) -> str:
+        self.may_end = True
+        return "returned"
+
+    @workflow.signal
+    async def waits(self) -> None:
+        await workflow.wait_condition(lambda: self.may_end)
+        self.ended = True
+        await asyncio.sleep(3600)
+
+    @workflow.query
+    def has_ended(self) -> bool:
+        return self.ended
+
+
+async def test_handlers_go_on_in_the_turn_in_which_their_workflow_ends(client: Client, queue: str) -> None:
+    handle = await client.start_workflow(Closing.run, id="closing", task_queue=queue, start_signal="waits")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", workflow.UnfinishedSignalHandlersWarning)
+        async with Worker(client, task_queue=queue, workflows=[Closing], max_cached_workflows=0):
+            assert await handle.result() == "returned"
+            assert await handle.query(Closing.has_ended), "and so it does when the history is replayed"
+
+
 # ------------------------------------------------------------------------------------------------- facts and failures
 
 
