@@ -577,7 +577,7 @@ class Replay(Asking):
         """The run ends: now, or when this turn does, if updates may still be answered in it. The first end counts."""
         if self._ending is not None or self.finished:
             return
-        if self.handlers.updating:
+        if self.handlers.updating or self.definition.dialect.ends_with_its_turn:
             self._ending = closing
         else:
             self._finish(closing)

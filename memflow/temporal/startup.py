@@ -67,6 +67,19 @@ class Startup:
 
 _NOTHING: Final = Startup()
 
+_PRIORITY: Final = "temporal-priority"
+
+
+def priority_headers(key: int | None) -> dict[str, str]:
+    """What an activity is told of its priority."""
+    return {} if key is None else {_PRIORITY: str(key)}
+
+
+def priority_in(headers: Mapping[str, str]) -> int | None:
+    """The priority that an activity was told."""
+    found = headers.get(_PRIORITY)
+    return None if found is None else int(found)
+
 
 def _seconds(duration: timedelta | None) -> float | None:
     return None if duration is None else duration.total_seconds()

@@ -14,7 +14,7 @@ import pytest
 from memflow.temporal import activity, workflow
 from memflow.temporal.api.sdk.v1 import EnhancedStackTrace, WorkflowMetadata
 from memflow.temporal.client import Client, WorkflowFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError
-from memflow.temporal.common import RawValue, RetryPolicy
+from memflow.temporal.common import Priority, RawValue, RetryPolicy
 from memflow.temporal.exceptions import (
     ActivityError,
     ApplicationError,
@@ -121,6 +121,28 @@ async def test_every_workflow_tells_what_it_can_be_asked_and_where_it_waits(clie
 
 
 # ------------------------------------------------------------------------------------------------- activities
+
+
+@activity.defn
+async def how_urgent() -> int | None:
+    return activity.info().priority.priority_key
+
+
+@workflow.defn
+class Urgent:
+    @workflow.run
+    async def run(self) -> list[int | None]:
+        own = await workflow.execute_activity(how_urgent, start_to_close_timeout=SOON, priority=Priority(priority_key=5))
+        return [own, await workflow.execute_activity(how_urgent, start_to_close_timeout=SOON)]
+
+
+async def test_an_activity_has_its_own_priority_or_its_workflows(client: Client, queue: str) -> None:
+    async with Worker(client, task_queue=queue, workflows=[Urgent], activities=[how_urgent]):
+        urgent = await client.execute_workflow(
+            Urgent.run, id="urgent", task_queue=queue, priority=Priority(priority_key=2)
+        )
+        assert urgent == [5, 2]
+        assert await client.execute_workflow(Urgent.run, id="not urgent", task_queue=queue) == [5, None]
 
 
 @activity.defn
@@ -299,6 +321,36 @@ async def test_handlers_of_any_arguments_and_updates_that_end_otherwise(client: 
         text = str(warning.message)
         assert text.startswith("[TMPRL1102] Workflow finished while update handlers are still running")
         assert text.endswith('[{"name": "leaves", "id": "left"}]')
+
+
+@workflow.defn
+class Closing:
+    def __init__(self) -> None:
+        self.may_end = self.ended = False
+
+    @workflow.run
+    async def run(self) -> str:
+        self.may_end = True
+        return "returned"
+
+    @workflow.signal
+    async def waits(self) -> None:
+        await workflow.wait_condition(lambda: self.may_end)
+        self.ended = True
+        await asyncio.sleep(3600)
+
+    @workflow.query
+    def has_ended(self) -> bool:
+        return self.ended
+
+
+async def test_handlers_go_on_in_the_turn_in_which_their_workflow_ends(client: Client, queue: str) -> None:
+    handle = await client.start_workflow(Closing.run, id="closing", task_queue=queue, start_signal="waits")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", workflow.UnfinishedSignalHandlersWarning)
+        async with Worker(client, task_queue=queue, workflows=[Closing], max_cached_workflows=0):
+            assert await handle.result() == "returned"
+            assert await handle.query(Closing.has_ended), "and so it does when the history is replayed"
 
 
 # ------------------------------------------------------------------------------------------------- facts and failures

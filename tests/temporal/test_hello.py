@@ -503,7 +503,7 @@ class CancelsAtOnce:
         handle.cancel()
         try:
             await handle
-        except asyncio.CancelledError as error:              # as there: the task itself, which never ran
+        except asyncio.CancelledError as error:          # as of any task that never ran
             return type(error).__name__
         return "not cancelled"
 

@@ -20,10 +20,11 @@ from memflow.errors import PayloadError
 from memflow.options import ActivityOptions
 from memflow.payload import Payload as Stored
 from memflow.temporal.activity import ActivityDefinition, Info
+from memflow.temporal.activity import logger as activity_log
 from memflow.temporal.attempt import ATTEMPT, ActivityCancellationDetails, Attempt, Flag
 from memflow.temporal.client import Client
 from memflow.temporal.common import Priority, RawValue, policy_of
-from memflow.temporal.exceptions import ApplicationError, CancelledError
+from memflow.temporal.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
 from memflow.temporal.interception import (
     ActivityInboundInterceptor,
     ActivityOutboundInterceptor,
@@ -31,6 +32,7 @@ from memflow.temporal.interception import (
     Interceptor,
 )
 from memflow.temporal.metrics import MetricMeter
+from memflow.temporal.startup import priority_in
 from memflow.temporal.stored import ConvertingCodec, Raw, headers_in, headers_of, loaded_arguments
 from memflow.temporal.worker.shared import SharedStateManager, perform_in_process
 from memflow.temporal.worker.turning import DYNAMIC
@@ -109,6 +111,15 @@ class Performers:
         )
         ATTEMPT.set(attempt)
         try:
+            return await self._answered(declared, fn, attempt, codec, input)
+        except Exception as error:
+            _log_failure(error)
+            raise
+
+    async def _answered(
+        self, declared: ActivityDefinition, fn: Any, attempt: Attempt, codec: ConvertingCodec, input: Stored
+    ) -> Stored:
+        try:
             args = self._arguments(declared, codec, input)
         except PayloadError as problem:
             raise RuntimeError("Failed decoding arguments") from problem
@@ -127,6 +138,14 @@ class Performers:
         if declared.name is None:
             return [[RawValue(payload) for payload in loaded_arguments(input).payloads]]
         return codec.read_arguments(input, declared.types[0])
+
+
+def _log_failure(error: Exception) -> None:
+    """Programs look for this record, by its text or its mark. What is harmless by its category is not worth a warning."""
+    harmless = isinstance(error, ApplicationError) and error.category is ApplicationErrorCategory.BENIGN
+    level = logging.DEBUG if harmless else logging.WARNING
+    extra = {"__temporal_error_identifier": "ActivityFailure"}
+    activity_log.log(level, "Completing activity as failed", exc_info=error, extra=extra)
 
 
 async def _called(fn: Callable[..., Awaitable[Any]], args: Sequence[Any]) -> Any:
@@ -306,7 +325,7 @@ def info_of(facts: engine.Info) -> Info:
         workflow_namespace=facts.namespace if started else None,
         workflow_run_id=facts.run_id if started else None,
         workflow_type=facts.workflow if started else None,
-        priority=Priority.default,
+        priority=Priority(priority_in(facts.headers)),
         retry_policy=filled(policy_of(facts.retry)),
         activity_run_id=None if started else facts.run_id,
     )

@@ -46,7 +46,7 @@ from memflow.temporal.exceptions import (
 from memflow.temporal.interception import SignalChildWorkflowInput, StartChildWorkflowInput
 from memflow.temporal.search_attributes import fields_of
 from memflow.temporal.startup import Startup
-from memflow.temporal.workflow.define import handler_name, name_and_result_type
+from memflow.temporal.workflow.define import WorkflowDefinition, handler_name, name_and_result_type
 from memflow.temporal.workflow.external import send_signal
 from memflow.temporal.workflow.facts import plain_fields, uuid4
 from memflow.temporal.workflow.running import Running, current
@@ -327,7 +327,7 @@ def _input(workflow: Any, arg: Any, args: Sequence[Any], result_type: Any, given
         workflow=name,
         args=arg_or_args(arg, args),
         headers={},
-        arg_types=None,
+        arg_types=None if isinstance(workflow, str) else list(WorkflowDefinition.must_from_run_fn(workflow).argument_types),
         ret_type=ret_type if result_type is None else result_type,
         **cast("dict[str, Any]", {**options, "id": options["id"] or str(uuid4())}),
     )

@@ -371,11 +371,8 @@ def check_dynamic(kind: str, fn: Callable[..., Any], *, is_method: bool) -> None
     wanted = 3 if is_method else 2
     fits = len(listed) == wanted and all(each.kind is not each.KEYWORD_ONLY for each in listed)
     if not fits:
-        raise RuntimeError(
-            f"Dynamic {kind} handler {fn.__name__} must have {wanted} arguments: "
-            + ("self, " if is_method else "")
-            + "name: str, args: Sequence[RawValue]"
-        )
+        taken = "self, str, and Sequence[RawValue]" if is_method else "str, and Sequence[RawValue]"
+        raise RuntimeError(f"Dynamic handler must have {wanted} arguments: {taken}")
 
 
 def handler_of(fn: Any, kind: str) -> HandlerDefinition | None:

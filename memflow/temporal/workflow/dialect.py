@@ -27,6 +27,7 @@ class TemporalDialect(Dialect):
 
     loop_tells_the_time: ClassVar[bool] = True
     retries_know_the_failure: ClassVar[bool] = True
+    ends_with_its_turn: ClassVar[bool] = True
     answers_updates_at_end: ClassVar[bool] = True
     update_left: ClassVar[str] = "Workflow Update failed because the Workflow completed before the Update completed."
 

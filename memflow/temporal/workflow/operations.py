@@ -18,6 +18,7 @@ from memflow.retry import DEFAULT_RETRY
 from memflow.temporal.common import engine_policy
 from memflow.temporal.exceptions import ActivityError, CancelledError, RetryState, TimeoutError, TimeoutType
 from memflow.temporal.interception import StartActivityInput, StartLocalActivityInput
+from memflow.temporal.startup import Startup, priority_headers
 from memflow.temporal.workflow.running import Running, current
 from memflow.temporal.workflow.words import ACTIVITY_WORDS
 from memflow.workflow.local_activities import DEFAULT_THRESHOLD
@@ -176,9 +177,16 @@ def schedule(running: Running, input: StartActivityInput | StartLocalActivityInp
     if input.activity_id is not None:
         _check_free(running, input.activity_id)
     op = replay.next_op()
-    replay.ask(ScheduleActivity(op, input.activity, payload, options))
+    headers = priority_headers(_priority(running, remote))
+    replay.ask(ScheduleActivity(op, input.activity, payload, options, headers))
     result = Any if input.ret_type is None else input.ret_type
     return Operation(running, op, input.activity, how, result, local=remote is None)
+
+
+def _priority(running: Running, input: StartActivityInput | None) -> int | None:
+    """An activity has its workflow's priority, unless it is given its own."""
+    own = None if input is None else input.priority.priority_key
+    return Startup.of(running.replay.info.headers).priority_key if own is None else own
 
 
 def _threshold(input: StartActivityInput | StartLocalActivityInput) -> timedelta:

@@ -232,8 +232,8 @@ def engine_handler(handler: HandlerDefinition) -> Handler:
         return answer(running, handler, name, payload)
 
     def validator(running: Running, name: str, payload: Stored) -> None:
-        args, headers = running.values(handler, name, payload)
-        if running.inbound is None:
+        args, headers = running.values(handler, name, payload)   # what cannot be read is rejected before it is accepted
+        if running.inbound is None or handler.validator is None:
             running.validate(handler, args)
         else:
             running.inbound.handle_update_validator(HandleUpdateInput(_update_id(), name, args, headers))
@@ -273,7 +273,7 @@ def _answer_signal(running: Running, handler: HandlerDefinition, name: str, payl
 def _answer_query(running: Running, handler: HandlerDefinition, name: str, payload: Stored) -> Any:
     args, headers = running.values(handler, name, payload)
     if running.inbound is not None:
-        return running.inbound.handle_query(HandleQueryInput("", name, args, headers))
+        return running.inbound.handle_query(HandleQueryInput(name, name, args, headers))
     return running.call(handler, args)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -16,6 +17,7 @@ from memflow.temporal.arguments import UNSET, arg_or_args
 from memflow.temporal.common import RetryPolicy, SearchAttributes, TypedSearchAttributes, engine_policy
 from memflow.temporal.interception import ContinueAsNewInput
 from memflow.temporal.search_attributes import SearchAttributePair
+from memflow.temporal.startup import Startup
 from memflow.temporal.workflow.define import HandlerDefinition, check_dynamic, name_and_result_type
 from memflow.temporal.workflow.facts import plain_fields, upsert_search_attributes
 from memflow.temporal.workflow.running import Running, bound, current, current_or_none, engine_handler
@@ -146,8 +148,19 @@ def next_run(running: Running, input: ContinueAsNewInput) -> NoReturn:
             run_timeout=input.run_timeout,
             retry=engine_policy(input.retry_policy),
             memo=None if input.memo is None else codec.encode(plain_fields(input.memo, codec.payloads)),
+            headers=_headers_of_next(running, input),
         )
     )
+
+
+def _headers_of_next(running: Running, input: ContinueAsNewInput) -> dict[str, str] | None:
+    """What the next run is told of its options, where they differ from this one's."""
+    options = {"run_timeout": input.run_timeout, "task_timeout": input.task_timeout, "retry_policy": input.retry_policy}
+    changed: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if not changed:
+        return None
+    headers = running.replay.info.headers or {}
+    return {**headers, **replace(Startup.of(headers), **changed).headers()}
 
 
 # ------------------------------------------------------------------------------------------------- handlers
