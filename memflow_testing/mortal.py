@@ -11,7 +11,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
 
@@ -131,10 +131,11 @@ class MortalStore:
         return answers
 
     async def claim_runs(
-        self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None
+        self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None,
+        since: datetime | None = None,
     ) -> Claims:
         found: Claims = await self._sent(
-            self._store.claim_runs, worker, task_queues=task_queues, limit=limit, version=version
+            self._store.claim_runs, worker, task_queues=task_queues, limit=limit, version=version, since=since
         )
         for claim in sorted(found.claims, key=lambda each: each.run):
             self._fate.names.learn(claim.run, claim.run_id, claim.workflow_id, claim.workflow)

@@ -24,7 +24,7 @@ class Dialect:
     retries_know_the_failure: ClassVar[bool] = False
     """Whether the next attempt of a run that failed is told why."""
     ends_with_its_turn: ClassVar[bool] = False
-    """Whether code goes on until it is blocked when the run has ended. What it asks then is dropped; handlers may come to an end."""
+    """Whether code goes on until it is blocked when the run has ended. What it asks then is dropped."""
     answers_updates_at_end: ClassVar[bool] = False
     """Whether an accepted update hears of it when the run ends before its handler did; else whoever waits learns of the end."""
     update_left: ClassVar[str] = (

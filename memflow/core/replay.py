@@ -298,6 +298,8 @@ class Replay(Asking):
             else:
                 others.append(arrival)
         if others and isinstance(others[0], RunStarted) and not self._make(others[0]):
+            if self._ending is not None:
+                self._finish(self._ending)
             return True
         counts = bool(others) or not messages
         if messages:

@@ -268,10 +268,12 @@ class PostgresStore:
         return await workers.release_silent(self._database, worker)
 
     async def claim_runs(
-        self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None
+        self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None,
+        since: datetime | None = None,
     ) -> Claims:
         return await run_rows.claim_runs(
-            self._database, worker=worker, namespace=self.namespace, task_queues=task_queues, limit=limit, version=version
+            self._database, worker=worker, namespace=self.namespace, task_queues=task_queues, limit=limit, version=version,
+            since=since,
         )
 
     async def load_journals(self, runs: Sequence[tuple[int, int]]) -> Mapping[int, list[JournalEntry] | PayloadError]:

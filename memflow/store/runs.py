@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -116,11 +117,12 @@ def _start_rows(runs: Sequence[NewRun]) -> Iterator[tuple[Any, ...]]:
 
 
 async def claim_runs(
-    database: Database, *, worker: int, namespace: str, task_queues: Sequence[str], limit: int, version: str | None
+    database: Database, *, worker: int, namespace: str, task_queues: Sequence[str], limit: int, version: str | None,
+    since: datetime | None,
 ) -> Claims:
     """Take up to `limit` due runs. The token is made here, so that a claim whose answer was lost can be asked for again."""
     token = uuid4()
-    rows = await database.fetch_marked("claim_runs", worker, namespace, list(task_queues), limit, token, version)
+    rows = await database.fetch_marked("claim_runs", worker, namespace, list(task_queues), limit, token, version, since)
     first, *claimed = rows
     return Claims([_claim(row, token) for row in claimed], first["started_at"], first["last_at"])
 

@@ -416,9 +416,10 @@ class SealedStore:
         return await self._store.release_silent(worker)
 
     async def claim_runs(
-        self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None
+        self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None,
+        since: datetime | None = None,
     ) -> Claims:
-        found = await self._store.claim_runs(worker, task_queues=task_queues, limit=limit, version=version)
+        found = await self._store.claim_runs(worker, task_queues=task_queues, limit=limit, version=version, since=since)
         opened = await self._opened(lambda visit: [self._claim(visit, each) for each in found.claims])
         return replace(found, claims=opened)
 

@@ -34,6 +34,7 @@ from memflow.worker.liveness import Liveness
 from memflow.worker.pulse import Pulse
 from memflow.worker.queries import Queries
 from memflow.worker.queued import Queued
+from memflow.worker.reach import Reach
 from memflow.worker.registry import Registry
 from memflow.worker.resident import Acts, Resident
 from memflow.worker.schedules import Schedules
@@ -126,6 +127,7 @@ class Engine:
         self._run_bell, self._activity_bell, self._schedule_bell = (Bell(self._clock, settings.poll_interval) for _ in range(3))
         self._mail_bell, self._query_bell = (Bell(self._clock, settings.poll_interval, leaps=False) for _ in range(2))
         self._schedules = Schedules(store, self._clock, self._schedule_bell)
+        self._reach = Reach(self._clock)
         self._runner = Runner(
             store,
             self._codec,
@@ -277,12 +279,18 @@ class Engine:
             await self._run_bell.heard()                 # rung by whoever leaves
             return
         queues = self._run_queues = self._run_queues[::-1]    # whichever is long: neither starves the other
-        found = await self._store.claim_runs(self._worker, task_queues=queues, limit=room, version=self._settings.version)
+        time = asyncio.get_running_loop().time
+        since, began = self._reach.since(time()), time()
+        found = await self._store.claim_runs(
+            self._worker, task_queues=queues, limit=room, version=self._settings.version, since=since
+        )
+        some = len(found.claims) < room
+        self._reach.looked(found.now, everything=since is None, found_all=some, began=began, ended=time())
         self._clock.hear(found.now)
         if found.claims:
             await self._claims.adopt(self._worker, found.claims)
-        if len(found.claims) < room:
-            await self._run_bell.rest(found.next_due)
+        if some:
+            await self._run_bell.rest(found.next_due if since is None else self._reach.rest_until(found.next_due, time()))
 
     async def _take_activities(self) -> None:
         self._activity_bell.hush()

@@ -310,7 +310,8 @@ class MemoryStore:
         return workers.release_silent(self.tables, worker)
 
     async def claim_runs(
-        self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None
+        self, worker: int, *, task_queues: Sequence[str], limit: int, version: str | None = None,
+        since: datetime | None = None,
     ) -> Claims:
         await self._turn()
         return claim_runs(self.tables, worker, task_queues, limit, version)

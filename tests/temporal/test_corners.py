@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,9 +13,11 @@ from typing import Any, NoReturn
 import pytest
 
 from memflow.temporal import activity, workflow
+from memflow.temporal.api.common.v1 import Payload
 from memflow.temporal.api.sdk.v1 import EnhancedStackTrace, WorkflowMetadata
 from memflow.temporal.client import Client, WorkflowFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError
 from memflow.temporal.common import Priority, RawValue, RetryPolicy
+from memflow.temporal.converter import DefaultPayloadConverter
 from memflow.temporal.exceptions import (
     ActivityError,
     ApplicationError,
@@ -398,6 +401,49 @@ async def test_what_a_workflow_knows_of_itself_and_how_it_fails(client: Client, 
     cause = failed.value.cause
     assert isinstance(cause, ApplicationError) and cause.type is None
     assert isinstance(cause.cause, ApplicationError) and str(cause.cause) == "ValueError: the reason"
+
+
+@workflow.defn(failure_exception_types=[Exception])
+class Strict:
+    @workflow.run
+    async def run(self, number: int) -> int:
+        return number
+
+
+class Refusing(DefaultPayloadConverter):
+    """Refuses one value either way, by an error that fails the workflow."""
+
+    def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
+        if "refused" in values:
+            raise ApplicationError("refused on its way out")
+        return super().to_payloads(values)
+
+    def from_payloads(self, payloads: Sequence[Payload], type_hints: list[Any] | None = None) -> list[Any]:
+        if any(b"unreadable" in payload.data for payload in payloads):
+            raise ApplicationError("refused on its way in")
+        return super().from_payloads(payloads, type_hints)
+
+
+@workflow.defn
+class Passing:
+    @workflow.run
+    async def run(self, word: str) -> str:
+        return await workflow.execute_activity("any", "refused", start_to_close_timeout=SOON)
+
+
+async def test_arguments_that_cannot_be_converted_fail_the_workflow_where_they_are_to(client: Client, queue: str) -> None:
+    async with Worker(client, task_queue=queue, workflows=[Strict]):
+        with pytest.raises(WorkflowFailureError) as failed:
+            await client.execute_workflow("Strict", "no number", id="strict", task_queue=queue)
+        assert isinstance(failed.value.cause, ApplicationError) and failed.value.cause.message == "Failed decoding arguments"
+    config = client.config()
+    config["data_converter"] = dataclasses.replace(config["data_converter"], payload_converter_class=Refusing)
+    refusing = Client(**config)
+    async with Worker(refusing, task_queue=f"{queue}-own", workflows=[Passing]):
+        for word, direction in (("unreadable", "in"), ("fine", "out")):
+            with pytest.raises(WorkflowFailureError) as failed:
+                await refusing.execute_workflow(Passing.run, word, id=direction, task_queue=f"{queue}-own")
+            assert str(failed.value.cause) == f"refused on its way {direction}"
 
 
 def test_enums_and_states_are_those_of_temporal() -> None:

@@ -6,10 +6,13 @@
 -- it comes within milliseconds if it lives and has time; if it has neither, a rebuilt run costs less than a late one. What was
 -- left is due again then, and the caller is told so.
 --
+-- With p_since it leaves what fell due before, without a look at it: dead entries of the index that an old snapshot keeps.
+--
 -- A worker of a version takes the runs pinned to it, and the others only while no newer version lives on its queues. One without a
 -- version (p_version null) takes what is not pinned.
 create or replace function memflow.take_runs(
   p_worker bigint, p_namespace text, p_queues text[], p_limit int, p_token uuid, p_version text, p_again boolean,
+  p_since timestamptz,
   out runs bigint[], out crashes int[], out next_due timestamptz
 )
 language plpgsql
@@ -20,6 +23,7 @@ as $body$
 declare
   c_patience constant interval := '0.5 seconds';
   v_now timestamptz := memflow.now();
+  v_since timestamptz := coalesce(p_since, '-infinity');
   v_versions text[] := '{""}';
   v_queue text;
   v_version text;
@@ -53,14 +57,14 @@ begin
   foreach v_version in array v_versions loop
     select max(w.priority) into v_priority
       from memflow.wakes w
-     where w.namespace = p_namespace and w.queue = v_queue and w.version = v_version and w.owner is null and w.wake_at is not null;
+     where w.namespace = p_namespace and w.queue = v_queue and w.version = v_version and w.owner is null and w.wake_at >= v_since;
     while v_priority is not null loop
       if cardinality(runs) < p_limit then
         with due as materialized (
           select w.run
             from memflow.wakes w
            where w.namespace = p_namespace and w.queue = v_queue and w.version = v_version and w.priority = v_priority
-             and w.owner is null and w.wake_at <= v_now
+             and w.owner is null and w.wake_at <= v_now and w.wake_at >= v_since
              and (w.prefers is null or w.prefers = p_worker or w.wake_at < v_now - c_patience
                   or not exists (select 1 from memflow.workers k where k.id = w.prefers))
            order by w.wake_at
@@ -93,7 +97,7 @@ begin
       end if;
       select max(w.priority) into v_priority
         from memflow.wakes w
-       where w.namespace = p_namespace and w.queue = v_queue and w.version = v_version and w.owner is null and w.wake_at is not null
+       where w.namespace = p_namespace and w.queue = v_queue and w.version = v_version and w.owner is null and w.wake_at >= v_since
          and w.priority < v_priority;
     end loop;
   end loop;
@@ -206,7 +210,8 @@ $body$;
 -- take_runs, and what a worker needs to know about each run. Read after the claim in a statement of its own, hence with a
 -- snapshot that sees all mail whose mark the claim took away. The first row has no run: the time, and when to come back.
 create or replace function memflow.claim_runs(
-  p_worker bigint, p_namespace text, p_queues text[], p_limit int, p_token uuid, p_version text, p_again boolean
+  p_worker bigint, p_namespace text, p_queues text[], p_limit int, p_token uuid, p_version text, p_again boolean,
+  p_since timestamptz default null
 ) returns table (
   run bigint, crashes int, workflow_id text, run_id text, workflow text, task_queue text, length bigint, arrived bigint, consumed bigint,
   turn int, started_at timestamptz, last_at timestamptz, first_arrivals int, retries int, input bytea, input_encoding text,
@@ -223,7 +228,7 @@ as $body$
 declare
   v_taken record;
 begin
-  v_taken := memflow.take_runs(p_worker, p_namespace, p_queues, p_limit, p_token, p_version, p_again);
+  v_taken := memflow.take_runs(p_worker, p_namespace, p_queues, p_limit, p_token, p_version, p_again, p_since);
   started_at := memflow.now();
   last_at := v_taken.next_due;
   return next;

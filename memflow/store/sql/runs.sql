@@ -18,12 +18,12 @@ select run, run_id, created, conflict, outcome, status, chain
 
 -- name: claim_runs :many
 -- Take due runs; see functions/20_claim.sql. The first row has no run.
--- $1 worker, $2 namespace, $3 queues, $4 limit, $5 token, $6 version, $7 again
+-- $1 worker, $2 namespace, $3 queues, $4 limit, $5 token, $6 version, $7 due since, $8 again
 select run, crashes, workflow_id, run_id, workflow, task_queue, length, arrived, consumed, turn, started_at, last_at,
        first_arrivals, retries, input, input_encoding, headers, attempt, first_run_id, parent_workflow_id, parent_run_id,
        deadline, deadline_kind, memo, memo_encoding, search, search_encoding, retry, execution_deadline, continued_run_id,
        version, pinned, task_timeout, ending, origins
-  from memflow.claim_runs($1::bigint, $2::text, $3::text[], $4::int, $5::uuid, $6::text, $7::boolean);
+  from memflow.claim_runs($1::bigint, $2::text, $3::text[], $4::int, $5::uuid, $6::text, $8::boolean, $7::timestamptz);
 
 -- name: terminate_run :one
 -- $1 namespace, $2 workflow id, $3 run id or null, $4 attributes, $5 failure, $6 failure of children, $7 encoding of $5

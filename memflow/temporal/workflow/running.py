@@ -99,7 +99,7 @@ class Running:
             self.arguments = self._run_arguments()
         except PayloadError as problem:
             # The workflow's code is told when it would get them, so that handlers of this turn see the same failure as it.
-            raise RuntimeError("Failed decoding arguments") from problem
+            raise RuntimeError("Failed decoding arguments") from problem.__cause__ or problem
         self.obj: Any = definition.cls(*self.arguments) if definition.init_takes_arguments else definition.cls()
         if definition.dynamic_config is not None:
             config = definition.dynamic_config(self.obj)
