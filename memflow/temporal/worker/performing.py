@@ -141,7 +141,7 @@ class Performers:
 
 def _log_failure(error: Exception) -> None:
     """Programs look for this record, by its text or its mark. What is harmless by its category is not worth a warning."""
-    if not activity_log.logger.hasHandlers():            # Python prints it then, with a stack that looks like the end of a program
+    if not activity_log.logger.hasHandlers():            # Python would print it, with a stack that looks like a program's end
         return
     harmless = isinstance(error, ApplicationError) and error.category is ApplicationErrorCategory.BENIGN
     level = logging.DEBUG if harmless else logging.WARNING
