@@ -232,6 +232,17 @@ async def test_errors_of_activities_reach_their_workflow_as_there(client: Client
         ]
 
 
+async def test_a_failing_activity_is_logged_with_a_mark(
+    client: Client, queue: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Worker(client, task_queue=queue, workflows=[Caller], activities=[behave]):
+        arguments = ["odd", "behave", False, 30, 1]
+        await client.execute_workflow(Caller.run, args=arguments, id="logged", task_queue=queue)
+    [record] = [each for each in caplog.records if each.message.startswith("Completing activity as failed ({'activity_id'")]
+    assert vars(record)["__temporal_error_identifier"] == "ActivityFailure"
+    assert vars(record)["temporal_activity"]["activity_type"] == "behave"
+
+
 def test_a_worker_says_what_is_wrong_with_its_activities(client: Client, queue: str) -> None:
     @activity.defn(dynamic=True)
     async def one(args: Sequence[RawValue]) -> None:

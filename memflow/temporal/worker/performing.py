@@ -142,6 +142,8 @@ class Performers:
 
 def _log_failure(error: Exception) -> None:
     """Programs look for this record, by its text or its mark. What is harmless by its category is not worth a warning."""
+    if not activity_log.logger.hasHandlers():            # Python would print it, with a stack that looks like a program's end
+        return
     harmless = isinstance(error, ApplicationError) and error.category is ApplicationErrorCategory.BENIGN
     level = logging.DEBUG if harmless else logging.WARNING
     extra = {"__temporal_error_identifier": "ActivityFailure"}
