@@ -151,7 +151,7 @@ class Asking(ABC):
         if self._loop.halted:
             self._loop.refusals.refuse()
             return
-        if self._ending is not None and not isinstance(interrupt, AnswerUpdate | Closing):
+        if self._ending is not None and not isinstance(interrupt, AnswerUpdate | Closing | MarkPatch):
             self._opened.asked(interrupt)  # the run has ended: whoever asks waits in vain, and ends with it
             return
         if self._witness is not None:

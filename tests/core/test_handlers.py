@@ -12,7 +12,7 @@ from memflow import workflow
 from memflow.core.arrivals import ActivityCompleted, RunStarted, SignalReceived, Turn, UpdateReceived
 from memflow.core.definition import Definition
 from memflow.core.handlers import journaled
-from memflow.core.interrupts import AnswerUpdate, Complete, Fail, Interrupt
+from memflow.core.interrupts import AnswerUpdate, Complete, Fail, Interrupt, MarkPatch
 from memflow.core.journal import rebuild
 from memflow.core.replay import Replay, TurnFailed
 from memflow.errors import ApplicationError, ConfigurationError, NondeterminismError, ReadOnlyError
@@ -353,3 +353,34 @@ def test_handlers_that_cannot_work_are_refused_at_once() -> None:
 
         @set_it.validator  # type: ignore[arg-type]
         def check(self: object, other: int) -> None: ...  # pyright: ignore
+
+
+@workflow.defn
+class Patched:
+    def __init__(self) -> None:
+        self.done = self.ended = False
+
+    @workflow.run
+    async def run(self) -> str:
+        await workflow.wait_condition(lambda: self.done)
+        self.ended = True
+        return "ended"
+
+    @workflow.update
+    async def end(self) -> str:
+        self.done = True
+        await workflow.wait_condition(lambda: self.ended)    # the run has ended then, in this turn
+        return "new" if workflow.patched("words") else "old"
+
+
+def test_a_patch_first_met_by_a_handler_in_the_turn_that_ends_its_run_leaves_its_mark() -> None:
+    """The mark was dropped with whatever code asks after the end, so that a rebuild took the old path."""
+    played = PlayedClass(Patched)
+    played.start()
+    asked = played.turn(UpdateReceived("u-1", "end", NO_ARGUMENTS))
+    assert asked[1:] == [
+        MarkPatch("words"),
+        AnswerUpdate("u-1", "completed", json('"new"')),
+        Complete(json('"ended"')),
+    ]
+    assert played.rebuilt().finished
