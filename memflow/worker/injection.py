@@ -5,13 +5,13 @@ A thread that waits in C (a socket, a lock, `time.sleep`) meets the exception wh
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
 from memflow.errors import CancelledError
+from memflow.worker.striking import settle, strike
 
 
 class ThreadCancel:
@@ -37,7 +37,7 @@ class ThreadCancel:
             with self._lock:
                 self._thread = None
                 if self._raised:
-                    _set(thread, None)                   # on its way still: the pool's own code must not meet it
+                    settle(thread, self._error)          # on its way still, maybe: the pool's own code must not meet it
 
     def cancel(self) -> None:
         """Raise it, now or when the last shield is left. From any thread, once."""
@@ -48,7 +48,7 @@ class ThreadCancel:
     def _raise(self) -> None:
         if self._wanted and not self._raised and not self._shields and self._thread is not None:
             self._raised = True
-            _set(self._thread, self._error)
+            strike(self._thread, self._error)
 
     @contextmanager
     def shield(self) -> Generator[None, None, None]:
@@ -64,7 +64,3 @@ class ThreadCancel:
                 self._raised = self._raised or late
         if late:
             raise self._error("cancelled")
-
-
-def _set(thread: int, error: type[BaseException] | None) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error))

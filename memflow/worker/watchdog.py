@@ -6,7 +6,6 @@ would keep its runs for ever.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import sys
 import threading
@@ -16,6 +15,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from memflow.core.replay import TurnFailed
+from memflow.worker.striking import settle, strike
 
 log = logging.getLogger(__name__)
 
@@ -125,19 +125,14 @@ class Watchdog:
             if number != self._number:               # it has just ended
                 self._interrupted = False
                 return
-            _raise_in(self._watched, TurnTooLong)
+            strike(self._watched, TurnTooLong)
         log.error("interrupted a turn of a workflow that computed for %.1f seconds", seconds, extra={"workflow_id": label})
 
     def _settle(self) -> None:
         """Take back an exception that was sent but has not struck yet: what follows is not the workflow's code."""
         with self._lock:
-            _raise_in(self._watched, None)
+            settle(self._watched, TurnTooLong)
             self._interrupted = False
-
-
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    exception = ctypes.c_void_p(None) if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)
 
 
 def _frame_of(thread: int) -> FrameType | None:
