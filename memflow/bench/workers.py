@@ -58,7 +58,8 @@ class WorkerProcess:
         )  # fmt: skip
         worker = cls(process)
         try:
-            word = await asyncio.wait_for(worker._line(), BOOT_SECONDS)
+            async with asyncio.timeout(BOOT_SECONDS):
+                word = await worker._line()
         except BaseException:
             await worker.kill()
             raise
@@ -71,7 +72,9 @@ class WorkerProcess:
         assert self._process.stdin is not None, "it was started with a pipe"
         async with self._asking:
             self._process.stdin.write(b"?\n")
-            line = await asyncio.wait_for(self._line(), _ANSWER_SECONDS)
+            # Not `wait_for`: on Python 3.11 that loses a Ctrl-C which comes together with the answer.
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                line = await self._line()
         if not line:
             raise MemflowError(f"a worker process ended with code {await self._process.wait()}; see above")
         told: dict[str, Any] = json.loads(line)
@@ -89,7 +92,8 @@ class WorkerProcess:
         if self._process.returncode is None:
             self._process.stdin.close()
             try:
-                await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await self._process.wait()
             except TimeoutError:
                 pass
         await self.kill()

@@ -382,7 +382,8 @@ class _NotConnected(Exception):
 async def _closed(pool: Any) -> None:
     """Close a pool once its connections are back, or by force."""
     try:
-        await asyncio.wait_for(pool.close(), CLOSE_SECONDS)
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await pool.close()
     except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         pool.terminate()
 

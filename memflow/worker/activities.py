@@ -132,7 +132,8 @@ class Runner:
         self._backlog.clear()
         if self._running and grace > timedelta():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), grace.total_seconds())
+                async with asyncio.timeout(grace.total_seconds()):
+                    await self._idle.wait()
         for job in self.jobs:
             self.stop(job, "shutdown")
         tasks = [job.task for job in self.jobs if job.task is not None]
