@@ -74,12 +74,18 @@ def test_the_table_ends_with_what_limits(dsn: str) -> None:
     assert ended.stdout.splitlines()[-1].startswith("latency     limited by ")
 
 
+def heeds_interrupts() -> None:
+    """A shell without job control lets what it runs in the background ignore Ctrl-C, and so would these tests' processes."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 async def test_worker_processes_and_schema_go_when_it_is_stopped(how: signal.Signals, dsn: str) -> None:
     conn = await asyncpg.connect(dsn)
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, "sleepers", "--n", "5", "--idle", "60", "--dsn", dsn, cwd=ROOT, stderr=subprocess.DEVNULL
-    )
+        *COMMAND, "sleepers", "--n", "5", "--idle", "60", "--dsn", dsn, cwd=ROOT, stderr=subprocess.DEVNULL,
+        preexec_fn=heeds_interrupts,
+    )  # fmt: skip
 
     async def sleepers() -> int:
         found = await conn.fetchval("select nspname from pg_namespace where nspname like $1", f"{PREFIX}{process.pid}%")
