@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar
 
 from memflow.errors import ConfigurationError, DeterminismError, ReadOnlyError
@@ -31,6 +32,8 @@ class Dialect:
         "the run that accepted the update ended before its handler did, and goes on as a new run; send it again"
     )
     """What an update hears then, and where the run goes on as another one."""
+    log_marks: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """What log records of a turn that failed carry besides, so that filters find them."""
 
     def read_only(self, wanted: str, where: str | None) -> ReadOnlyError:
         """Code that may only look asked for `wanted`."""

@@ -147,7 +147,12 @@ class Claims:
                 log.error(
                     "run cannot be rebuilt with this code; it is parked and tried again\n%s",
                     why,
-                    extra={"workflow_id": claim.workflow_id, "run_id": claim.run_id, "retries": claim.retries},
+                    extra={
+                        "workflow_id": claim.workflow_id,
+                        "run_id": claim.run_id,
+                        "retries": claim.retries,
+                        **definition.dialect.log_marks,
+                    },
                 )
                 refused.append(_parked(claim, self._hands.now(), stuck_because(why)))
                 continue

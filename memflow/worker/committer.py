@@ -139,6 +139,7 @@ class Committer:
                     "workflow_id": resident.claim.workflow_id,
                     "run_id": resident.claim.run_id,
                     "retries": resident.claim.retries,
+                    **resident.replay.definition.dialect.log_marks,
                 },
             )
             resident.cut_back(stuck_because(why), stuck=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar
 
 from memflow.core.dialect import Dialect
@@ -30,6 +31,7 @@ class TemporalDialect(Dialect):
     ends_with_its_turn: ClassVar[bool] = True
     answers_updates_at_end: ClassVar[bool] = True
     update_left: ClassVar[str] = "Workflow Update failed because the Workflow completed before the Update completed."
+    log_marks: ClassVar[Mapping[str, str]] = MappingProxyType({"__temporal_error_identifier": "WorkflowTaskFailure"})
 
     def __init__(self, restricted_module: str | None, *, guarded: bool) -> None:
         self.restricted_module = restricted_module
