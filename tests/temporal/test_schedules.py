@@ -150,6 +150,28 @@ async def test_a_schedule_is_triggered_and_backfilled(client: Client, queue: str
         assert result == "eu"
 
 
+async def test_times_without_a_zone_are_in_utc(client: Client, queue: str) -> None:
+    now = datetime.now(UTC).replace(tzinfo=None)
+    start, end = now - timedelta(days=30), now + timedelta(days=30)
+    spec = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(days=1))], start_at=start, end_at=end)
+
+    def past(days: int, overlap: ScheduleOverlapPolicy | None = ScheduleOverlapPolicy.ALLOW_ALL) -> ScheduleBackfill:
+        return ScheduleBackfill(now - timedelta(days=days), now - timedelta(days=days - 1), overlap)
+
+    handle = await client.create_schedule(
+        "zoneless", of(queue, spec, state=ScheduleState(paused=True)), backfill=[past(9), past(7, None)]
+    )
+    await handle.backfill(past(5))
+
+    async def acted() -> bool:
+        return (await handle.describe()).info.num_actions >= 3
+
+    async with Worker(client, task_queue=queue, workflows=[Report]):
+        await until(acted, seconds=20)
+    found = (await handle.describe()).schedule.spec
+    assert (found.start_at, found.end_at) == (start.replace(tzinfo=UTC), end.replace(tzinfo=UTC))
+
+
 @workflow.defn
 class Recurring:
     @workflow.run

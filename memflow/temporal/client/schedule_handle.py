@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from memflow import errors
@@ -26,6 +26,7 @@ from memflow.temporal.client.schedule_inputs import (
 from memflow.temporal.client.schedule_rows import (
     OVERLAPS,
     description_of,
+    in_utc,
     input_of,
     listed,
     options_of,
@@ -220,6 +221,10 @@ class SchedulingClient:
         return chain.list_schedules(ListSchedulesInput(page_size, next_page_token, rpc_metadata, rpc_timeout, query))
 
 
+def _bounds(backfill: ScheduleBackfill) -> tuple[datetime, datetime]:
+    return in_utc(backfill.start_at), in_utc(backfill.end_at)
+
+
 class ScheduleCalls(OutboundInterceptor):
     """The end of the chain of interceptors, for schedules."""
 
@@ -238,7 +243,7 @@ class ScheduleCalls(OutboundInterceptor):
                     args=[payload],
                     paused=input.schedule.state.paused,
                     trigger_immediately=input.trigger_immediately,
-                    backfill=[(each.start_at, each.end_at) for each in input.backfill if each.overlap is None],
+                    backfill=[_bounds(each) for each in input.backfill if each.overlap is None],
                     **options,
                 )
             except errors.ScheduleAlreadyExistsError:
@@ -246,7 +251,7 @@ class ScheduleCalls(OutboundInterceptor):
             for each in input.backfill:
                 if each.overlap is not None:
                     made = engine.schedule.get_handle(input.id)
-                    await made.backfill(each.start_at, each.end_at, overlap=OVERLAPS[each.overlap])
+                    await made.backfill(*_bounds(each), overlap=OVERLAPS[each.overlap])
         return ScheduleHandle(client, input.id)
 
     def list_schedules(self, input: ListSchedulesInput) -> ScheduleAsyncIterator:
@@ -304,7 +309,7 @@ class ScheduleCalls(OutboundInterceptor):
             handle = (await self._client.engine()).schedule.get_handle(input.id)
             for each in input.backfills:
                 overlap = None if each.overlap is None else OVERLAPS[each.overlap]
-                await handle.backfill(each.start_at, each.end_at, overlap=overlap)
+                await handle.backfill(*_bounds(each), overlap=overlap)
 
     async def delete_schedule(self, input: DeleteScheduleInput) -> None:
         with _errors(input.id):

@@ -63,6 +63,11 @@ NEVER: Final = datetime(8000, 1, 1, tzinfo=UTC)
 _NEVER: Final = ScheduleInterval(timedelta(days=10_000))
 
 
+def in_utc(time: datetime) -> datetime:
+    """With its zone. Temporal takes a time that names none, as `datetime.utcnow()` does, for one in UTC."""
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
 def engine_spec(spec: ScheduleSpec) -> EngineSpec:
     """When, in memflow's values. A spec without any time is for triggers and backfills alone.
 
@@ -78,8 +83,8 @@ def engine_spec(spec: ScheduleSpec) -> EngineSpec:
         calendars=[_calendar(each) for each in spec.calendars],
         skip=[_calendar(each) for each in spec.skip],
         zone=spec.time_zone_name or "UTC",
-        start_at=spec.start_at,
-        end_at=spec.end_at,
+        start_at=None if spec.start_at is None else in_utc(spec.start_at),
+        end_at=None if spec.end_at is None else in_utc(spec.end_at),
         jitter=jitter,
     )
 
