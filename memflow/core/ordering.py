@@ -12,7 +12,7 @@ import sys
 from collections.abc import Coroutine, Iterable
 from contextvars import Context
 from types import FrameType
-from typing import Any, Protocol, TypeGuard
+from typing import Any, ClassVar, Protocol, TypeGuard
 from zlib import crc32
 
 
@@ -33,6 +33,9 @@ class WorkflowTask(asyncio.Task[Any]):
     """A task whose hash is its number in the run, and which knows the context it runs in."""
 
     __slots__ = ("order", "ran_in")
+
+    outlived: ClassVar[bool] = False
+    """Whether what it waits for has rules of its own for the end of the run, so that nothing is dropped with the task."""
 
     def __init__(
         self,

@@ -616,7 +616,12 @@ class Replay(Asking):
         left = [
             task.get_name()
             for task in self._loop.tasks
-            if not (task.done() or task in self.handlers.running or (self._hooks is not None and task in self._hooks.running))
+            if not (
+                task.done()
+                or task.outlived
+                or task in self.handlers.running
+                or (self._hooks is not None and task in self._hooks.running)
+            )
         ]
         if left and not self.silent:
             log.warning(

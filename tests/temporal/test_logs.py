@@ -1,4 +1,4 @@
-"""Failed turns are logged with the mark that Temporal's programs filter by."""
+"""What a worker logs of its runs: failed turns with the mark that programs filter by, and nothing of what is in order."""
 
 from __future__ import annotations
 
@@ -76,3 +76,37 @@ async def test_a_history_that_the_code_no_longer_fits_is_logged_with_the_mark(
         await handle.signal("wakes it")
         await until(told)
         await handle.terminate()
+
+
+@workflow.defn
+class Lasting:
+    @workflow.run
+    async def run(self) -> None:
+        await asyncio.sleep(3600)
+
+
+@workflow.defn
+class Leaving:
+    @workflow.run
+    async def run(self, how: str, again: bool) -> str:
+        if not again:
+            return how
+        if how == "child":
+            await workflow.start_child_workflow(
+                Lasting.run, id="left", parent_close_policy=workflow.ParentClosePolicy.ABANDON
+            )
+        else:
+            self.task = asyncio.create_task(asyncio.sleep(3600), name="left")
+        await asyncio.sleep(0)
+        workflow.continue_as_new(args=[how, False])
+
+
+@pytest.mark.parametrize(("how", "dropped"), [("child", []), ("task", [["left"]])])
+async def test_a_child_that_goes_on_is_no_task_that_was_dropped(
+    client: Client, queue: str, caplog: pytest.LogCaptureFixture, how: str, dropped: list[list[str]]
+) -> None:
+    async with Worker(client, task_queue=queue, workflows=[Leaving, Lasting]):
+        assert await client.execute_workflow(Leaving.run, args=[how, True], id="leaves", task_queue=queue) == how
+        if how == "child":
+            await client.get_workflow_handle("left").terminate()
+    assert [vars(each)["tasks"] for each in caplog.records if "they are dropped" in each.getMessage()] == dropped

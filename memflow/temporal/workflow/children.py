@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar, cast, overload
 
 from typing_extensions import TypedDict, Unpack
 
@@ -224,6 +224,7 @@ else:
 class ChildWorkflowHandle(_Task[S, R]):
     """A child that has been started: a task that ends as it does."""
 
+    outlived: ClassVar[bool] = True                      # by a child, as its parent close policy says
     child: _Child
 
     @property
