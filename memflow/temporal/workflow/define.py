@@ -351,7 +351,7 @@ def _validator_of(update: HandlerDefinition) -> Callable[[Any], Any]:
     def validator(vfunc: Any) -> Any:
         if inspect.iscoroutinefunction(vfunc):
             raise RuntimeError(f"Update validator method {vfunc.__name__} must not be async")
-        if list(inspect.signature(vfunc).parameters) != list(inspect.signature(update.fn).parameters):
+        if not _same_but_for_names(vfunc, update.fn):
             raise ValueError(
                 f"Update validator method {vfunc.__name__} parameters do not match update method {update.fn.__name__}"
             )
@@ -504,8 +504,14 @@ def _init_of(cls: type[Any], run_fn: Callable[..., Any] | None, issues: list[str
             if needed and not hasattr(inherited, _INIT):
                 issues.append("__init__ takes parameters but is not decorated with @workflow.init")
         return hasattr(inherited, _INIT)
-    if run_fn is not None:
-        one, other = (list(inspect.signature(fn).parameters.values())[1:] for fn in (constructor, run_fn))
-        if [(each.name, each.annotation) for each in one] != [(each.name, each.annotation) for each in other]:
-            issues.append("@workflow.init and @workflow.run method parameters do not match")
+    if run_fn is not None and not _same_but_for_names(constructor, run_fn):
+        issues.append("@workflow.init and @workflow.run method parameters do not match")
     return True
+
+
+def _same_but_for_names(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Whether both take the same: kinds, defaults and annotations, in this order. Either may ignore what the other names."""
+    def taken(fn: Callable[..., Any]) -> list[Any]:
+        return [(each.kind, each.default, each.annotation) for each in inspect.signature(fn).parameters.values()]
+
+    return taken(one) == taken(other)

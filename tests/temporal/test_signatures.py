@@ -1,0 +1,65 @@
+"""Methods that are called with the same arguments take the same; what they call them is theirs."""
+
+from __future__ import annotations
+
+import pytest
+
+from memflow.temporal import workflow
+from memflow.temporal.client import Client, WorkflowUpdateFailedError
+from memflow.temporal.worker import Worker
+
+
+@workflow.defn
+class Named:
+    @workflow.init
+    def __init__(self, start: int, step: str) -> None:
+        self.at = start
+
+    @workflow.run
+    async def run(self, _: int, __: str) -> int:
+        await workflow.wait_condition(lambda: self.at >= 10)
+        return self.at
+
+    @workflow.update
+    def add(self, number: int, times: int = 1) -> int:
+        self.at += number * times
+        return self.at
+
+    @add.validator
+    def _positive(self, n: int, __: int = 1) -> None:
+        if n < 0:
+            raise ValueError("only up")
+
+
+async def test_what_parameters_are_called_does_not_matter(client: Client, queue: str) -> None:
+    async with Worker(client, task_queue=queue, workflows=[Named]):
+        handle = await client.start_workflow(Named.run, args=[1, ""], id="named", task_queue=queue)
+        with pytest.raises(WorkflowUpdateFailedError):
+            await handle.execute_update(Named.add, args=[-1, 1])
+        assert await handle.execute_update(Named.add, args=[3, 3]) == 10
+        assert await handle.result() == 10
+
+
+class Parted:
+    @workflow.init
+    def __init__(self, start: int) -> None:
+        self.at = start
+
+    @workflow.run
+    async def run(self, start: str) -> None:
+        """Takes something else."""
+
+
+def test_what_parameters_take_does_matter() -> None:
+    with pytest.raises(ValueError, match=r"@workflow\.init and @workflow\.run method parameters do not match"):
+        workflow.defn(Parted)
+
+    with pytest.raises(ValueError, match="strict parameters do not match update method set"):
+        class Updated:
+            @workflow.update
+            def set(self, value: int = 1) -> None:
+                """Has a default."""
+
+            @set.validator
+            def strict(self, value: int) -> None:
+                """Has none."""
