@@ -336,3 +336,8 @@ async def test_a_start_knows_what_follows_from_its_options(served: Client, queue
     startup = Startup.of((await handle.describe()).raw_info.headers)
     assert startup.run_timeout == timedelta(hours=2)
     assert startup.retry_policy is not None and startup.retry_policy.maximum_interval == timedelta(seconds=200)
+
+
+async def test_a_start_says_that_it_was_not_eager(client: Client, queue: str) -> None:
+    handle = await client.start_workflow("Any", id="eager", task_queue=queue, request_eager_start=True)
+    assert getattr(handle, "__temporal_eagerly_started") is False

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import uuid4
 
 from memflow import errors
@@ -169,6 +169,10 @@ def _cause_of(error: errors.WorkflowFailedError) -> BaseException:
             return error if cause is None else cause
 
 
+_EAGERLY: Final = "__temporal_eagerly_started"
+"""What programs that ask for an eager start look at. No start is: the nearest worker claims a run as soon as it is there."""
+
+
 class Root(ScheduleCalls):
     """Asks memflow."""
 
@@ -188,7 +192,7 @@ class Root(ScheduleCalls):
         return self._started(input, handle)
 
     def _started(self, input: StartWorkflowInput, handle: Handle[Any]) -> WorkflowHandle[Any, Any]:
-        return WorkflowHandle(
+        started = WorkflowHandle[Any, Any](
             self._client,
             input.id,
             result_run_id=handle.run_id,
@@ -196,6 +200,8 @@ class Root(ScheduleCalls):
             result_type=input.ret_type,
             known=handle.reading(Raw),
         )
+        setattr(started, _EAGERLY, False)
+        return started
 
     async def _options(self, engine: EngineClient, input: StartWorkflowInput) -> Any:
         codec = self._client.codec
