@@ -92,7 +92,7 @@ class Leaving:
         if not again:
             return how
         if how == "child":
-            await workflow.start_child_workflow(
+            self.child = await workflow.start_child_workflow(
                 Lasting.run, id="left", parent_close_policy=workflow.ParentClosePolicy.ABANDON
             )
         else:

@@ -25,7 +25,7 @@ class Named:
         self.at += number * times
         return self.at
 
-    @add.validator
+    @add.validator  # type: ignore[arg-type]  # checkers would have the names too
     def _positive(self, n: int, __: int = 1) -> None:
         if n < 0:
             raise ValueError("only up")
@@ -55,11 +55,11 @@ def test_what_parameters_take_does_matter() -> None:
         workflow.defn(Parted)
 
     with pytest.raises(ValueError, match="strict parameters do not match update method set"):
-        class Updated:
+        class Updated:  # pyright: ignore[reportUnusedClass]
             @workflow.update
             def set(self, value: int = 1) -> None:
                 """Has a default."""
 
-            @set.validator
+            @set.validator  # type: ignore[arg-type]  # as it is said to be refused
             def strict(self, value: int) -> None:
                 """Has none."""
