@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memflow_testing.plugin import open_environment
+from memflow_testing.asked import open_environment
 
 if TYPE_CHECKING:
     from memflow_testing.clients import EnvironmentClient

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from memflow_testing.asked import MARK, STORES, settings_of
+
 if TYPE_CHECKING:
     from memflow_testing.environment import WorkflowEnvironment
 
 T = TypeVar("T")
-
-STORES = ("memory", "postgres", "both")
-MARK = 'memflow(store="memory", time="skipped", isolation="schema"): how the environment of this test is made'
-ALLOWED = {"store": STORES, "time": ("skipped", "real"), "isolation": ("schema", "database")}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,30 +43,6 @@ def pytest_configure(config: pytest.Config) -> None:
 # ------------------------------------------------------------------------------------------------- which store, which time
 
 
-def settings_of(node: pytest.Item) -> dict[str, str]:
-    """What the test's marker and the options say, checked."""
-    found: dict[str, Any] = {"time": "skipped", "isolation": "schema", "store": node.config.getoption("--memflow-store")}
-    marker = node.get_closest_marker("memflow")
-    if marker is not None:
-        if marker.args:
-            raise pytest.UsageError(f"@pytest.mark.memflow takes keywords only, such as {MARK.partition(':')[0]}")
-        for name, value in marker.kwargs.items():
-            if name not in ALLOWED or value not in ALLOWED[name]:
-                allowed = "; ".join(f"{each} is one of {', '.join(words)}" for each, words in ALLOWED.items())
-                raise pytest.UsageError(f"@pytest.mark.memflow({name}={value!r}): {allowed}")
-            found[name] = value
-    chosen = getattr(node, "callspec", None)
-    if chosen is not None and "memflow_store" in chosen.params:
-        found["store"] = chosen.params["memflow_store"]
-    if found["store"] is None:
-        from memflow_testing.grounds import DEFAULT
-
-        found["store"] = DEFAULT if found["isolation"] == "schema" else "postgres"
-    elif found["store"] == "memory" and found["isolation"] == "database":
-        raise pytest.UsageError('isolation="database" is for Postgres: leave out store="memory"')
-    return {name: str(value) for name, value in found.items()}
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`both` runs a test that uses memflow_env once on each store."""
     if "memflow_env" not in metafunc.fixturenames:
@@ -79,25 +53,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if "memflow_store" not in metafunc.fixturenames:
             metafunc.fixturenames.append("memflow_store")
         metafunc.parametrize("memflow_store", ["memory", "postgres"])
-
-
-async def open_environment(node: pytest.Item, dsn: str | None, *, store: str | None = None) -> WorkflowEnvironment:
-    """The environment that a test asks for."""
-    from memflow.errors import ConfigurationError
-    from memflow_testing.environment import WorkflowEnvironment
-
-    settings = settings_of(node)
-    try:
-        chosen = store or settings["store"]
-        if settings["isolation"] == "database" and chosen == "postgres":
-            from memflow_testing.postgres import PostgresGround
-
-            ground = await PostgresGround.take(dsn, skipping=settings["time"] == "skipped", own_database=True)
-            return WorkflowEnvironment.on(ground)
-        start = WorkflowEnvironment.start_local if settings["time"] == "real" else WorkflowEnvironment.start_time_skipping
-        return await start(dsn, store=chosen)
-    except ConfigurationError as error:
-        raise pytest.UsageError(f"memflow_env: {error}") from error
 
 
 # ------------------------------------------------------------------------------------------------- fixtures without a loop
