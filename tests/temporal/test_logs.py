@@ -76,6 +76,7 @@ async def test_a_history_that_the_code_no_longer_fits_is_logged_with_the_mark(
         await handle.signal("wakes it")
         await until(told)
         await handle.terminate()
+    assert {vars(record)["workflow_id"] for record in marked(caplog, "cannot be rebuilt")} == {"parts"}
 
 
 @workflow.defn
