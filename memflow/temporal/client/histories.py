@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +107,7 @@ class WorkflowHistoryEventAsyncIterator:
             run = await handle.describe()
             journal: Sequence[HistoryEntry] = await engine.get_handle(input.id, run.run_id).history()
             if run.is_open and (not journal or run.unread) and not input.wait_new_event:
-                journal = [*journal, *await _unread(engine, run, journal[-1].at if journal else run.started_at, begun=bool(journal))]
+                journal = [*journal, *await _unread(engine, run, journal[-1] if journal else None)]
         # Who waits for events is told only of what stays.
         events = events_of(run, journal, client.codec, standing=not input.wait_new_event)
         if input.event_filter_type is WorkflowHistoryEventFilterType.CLOSE_EVENT:
@@ -137,15 +136,16 @@ class WorkflowHistoryEventAsyncIterator:
         return page is not None and len(page) > 0 and page[-1].event_type in CLOSING
 
 
-async def _unread(engine: EngineClient, run: RunDescription, at: datetime, *, begun: bool) -> list[HistoryEntry]:
+async def _unread(engine: EngineClient, run: RunDescription, last: HistoryEntry | None) -> list[HistoryEntry]:
     """What has arrived for a run that its code has not been told yet: in Temporal's histories it shows from the first moment.
 
-    These entries are in no journal: their number is 0, and `at`, the time of the last one that is, stands for theirs.
+    These entries are in no journal: their number is 0, and the time of the last one that is, stands for theirs.
     """
     row = await engine.store.find_run(run.id, run.run_id)
     if row is None:
         return []
-    came: list[Arrival] = [] if begun else [RunStarted(row.input)]
+    came: list[Arrival] = [] if last else [RunStarted(row.input)]
+    at = last.at if last else run.started_at
     for mail in await engine.store.read_inbox([(row.run, row.consumed)], limit=UNREAD_AT_MOST):
         if isinstance(mail.arrival, SignalReceived | CancelRequested):
             came.append(mail.arrival)
