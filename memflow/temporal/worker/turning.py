@@ -12,6 +12,7 @@ from memflow.payload import Payload as Stored
 from memflow.temporal.common import VersioningBehavior, WorkerDeploymentVersion
 from memflow.temporal.interception import Interceptor, WorkflowInterceptorClassInput
 from memflow.temporal.metrics import MetricMeter
+from memflow.temporal.own_metrics import OwnMetrics
 from memflow.temporal.stored import Raw
 from memflow.temporal.worker.runners import WorkflowRunner
 from memflow.temporal.workflow.builtin_queries import BUILTIN_QUERIES
@@ -58,6 +59,7 @@ def settings_of(
         unsandboxed_runner.dialect,
         activities,
         deployment,
+        OwnMetrics.over(meter),
     )
 
 

@@ -170,6 +170,8 @@ class Worker:
         self._started = False
         self._stopped = False
         self._stop = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._fatal: BaseException | None = None
 
     def _check(self) -> None:
         config = self._config
@@ -242,6 +244,7 @@ class Worker:
             interceptors=self._interceptors,
             shared_state=config["shared_state_manager"],
             meter=self._meter,
+            broken=self._broken,
         )
 
     def _make_definitions(self) -> list[Any]:
@@ -303,8 +306,9 @@ class Worker:
 
     @client.setter
     def client(self, value: Client) -> None:
-        """Use another client from now on: for what activities get by `activity.client()`, and for payloads."""
+        """Use another client from now on: while the worker runs, it moves over to that client's database and namespace."""
         self._client = value
+        self._moved.set()
 
     @property
     def is_running(self) -> bool:
@@ -337,13 +341,7 @@ class Worker:
         self._started = True
         engine = self._engine = await self._make_engine()
         try:
-            async with engine:
-                stopped = asyncio.ensure_future(self._stop.wait())
-                try:
-                    await stopped
-                finally:
-                    stopped.cancel()
-                    self._performers.shutdown.set()
+            await self._serve(engine)
         except BaseException as error:
             callback = self._config["on_fatal_error"]
             if callback is not None and not isinstance(error, asyncio.CancelledError):
@@ -351,6 +349,39 @@ class Worker:
             raise
         finally:
             self._stopped = True
+
+    async def _serve(self, engine: EngineWorker) -> None:
+        """Work until stopped; where the client is replaced meanwhile, on with that one."""
+        try:
+            while True:
+                self._moved.clear()
+                await self._work(engine)
+                if self._stop.is_set():
+                    break
+                engine = self._engine = await self._make_engine()
+        finally:
+            self._performers.shutdown.set()
+        if self._fatal is not None:
+            raise RuntimeError("Activity worker failed") from self._fatal
+
+    async def _work(self, engine: EngineWorker) -> None:
+        async with engine:
+            waits = [asyncio.ensure_future(each.wait()) for each in (self._stop, self._moved)]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                self._stop.set()
+                raise
+            finally:
+                for each in waits:
+                    each.cancel()
+                if self._stop.is_set():
+                    self._performers.shutdown.set()
+
+    def _broken(self, error: BaseException) -> None:
+        """An executor can run nothing any more: the attempt is reported as failed, and the worker ends."""
+        self._fatal = error
+        self._stop.set()
 
     async def _make_engine(self) -> EngineWorker:
         config = self._config

@@ -26,6 +26,7 @@ from memflow.temporal.interception import (
     WorkflowOutboundInterceptor,
 )
 from memflow.temporal.metrics import MetricMeter
+from memflow.temporal.own_metrics import OwnMetrics
 from memflow.temporal.stored import ConvertingCodec, headers_in, loaded_arguments, loaded_signal
 from memflow.temporal.workflow.define import HandlerDefinition, WorkflowDefinition
 from memflow.temporal.workflow.dialect import TemporalDialect
@@ -56,6 +57,7 @@ class Settings:
     activities: frozenset[str | None] | None = None
     """Names of the worker's activities, None among them for one that takes any; None: not known, in a replay."""
     deployment: WorkerDeploymentVersion | None = None
+    own_metrics: OwnMetrics | None = None
 
     def check_local(self, name: str) -> None:
         """Refuse a local activity that this worker does not have.
@@ -85,6 +87,8 @@ class Running:
         self.headers = headers_in(input)
         self.info: Info | None = None
         self.details = ""
+        self.activities = 0
+        """How many it has asked for."""
         self.seed_callbacks: list[Callable[[int], None]] = []
         self.set_handlers: dict[tuple[str, str | None], HandlerDefinition] = {}
         self.inbound: WorkflowInboundInterceptor | None = None
@@ -132,6 +136,10 @@ class Running:
 
     def run(self) -> Any:
         """The coroutine of the workflow."""
+        own = self.settings.own_metrics
+        return self._run() if own is None else own.workflow(self.replay, self._run())
+
+    def _run(self) -> Any:
         fn, obj = self.definition.run_fn, self.obj
         if self.inbound is None:
             return fn(obj, *self.arguments)
