@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import sys
 
-THRESHOLDS = (100_000, 5, 4)
+THRESHOLDS = (200_000, 4, 3)
 """Net allocations before a young collection, and how many of those to the next older one. The first is more than 500 runs in
 flight have, so under load hardly any collection begins; a full one comes per 2 million, as the garbage of some 100 MB at the
 very worst."""
