@@ -88,8 +88,8 @@ class Replay(Asking):
     """The engine of one run. `advance` it turn by turn, and `close` it when it leaves memory."""
 
     __slots__ = (
-        "__weakref__", "_admitted", "_arguments", "_cancel", "_closed", "_held", "_hooks", "_left", "_main", "finished", "handlers",
-        "inbound", "instance", "querying", "unanswered",
+        "__weakref__", "_admitted", "_arguments", "_cancel", "_closed", "_held", "_hooks", "_left", "_main", "finished",
+        "handlers", "inbound", "instance", "querying", "unanswered",
     )
 
     def __init__(self, definition: Definition, info: RunInfo, codec: Codec) -> None:
@@ -135,7 +135,7 @@ class Replay(Asking):
                 self.turn_number, self.now = number, now
             if self.finished:
                 self._drop_the_rest()
-            if not self.replaying:
+            if self._witness is None:
                 self.record_payload()                        # here a value that cannot be stored fails the turn, not the worker
                 self.memo_payload()
         except (KeyboardInterrupt, SystemExit) as error:  # in our own code: it is meant for the process
@@ -297,10 +297,10 @@ class Replay(Asking):
         messages: list[SignalReceived | WaitCancelled | UpdateReceived] = []
         others: list[Arrival] = []
         for arrival in arrivals:
-            if isinstance(arrival, SignalReceived | WaitCancelled | UpdateReceived):
-                messages.append(arrival)
-            elif isinstance(arrival, RunStarted):
+            if isinstance(arrival, RunStarted):
                 others.insert(0, arrival)
+            elif isinstance(arrival, (SignalReceived, WaitCancelled, UpdateReceived)):  # a union would be made anew each time
+                messages.append(arrival)
             else:
                 others.append(arrival)
         if others and isinstance(others[0], RunStarted) and not self._make(others[0]):

@@ -169,7 +169,7 @@ def _add(rows: _Rows, member: int, turn: TurnCommit) -> None:
     entries = turn.entries
     last = entries[-1] if entries else None
     result = turn.result
-    closing = not turn.status.is_open
+    status = turn.status
     rows.members.append(
         (
             turn.run,
@@ -179,8 +179,8 @@ def _add(rows: _Rows, member: int, turn: TurnCommit) -> None:
             turn.release,
             turn.sticky,
             turn.wake_at,
-            closing,
-            turn.status.value,
+            not status.is_open,
+            status.value,
             None if result is None else result.data,
             None if result is None else result.encoding,
             turn.waiting_at,
@@ -195,8 +195,10 @@ def _add(rows: _Rows, member: int, turn: TurnCommit) -> None:
         rows.journal.append((member, *journal_row(each)))
     if turn.activities:
         rows.activities.extend(_activity_rows(member, turn))
-    rows.cancels.extend((member, op, False) for op in turn.cancelled_activities)
-    rows.cancels.extend((member, op, True) for op in turn.dropped_activities)
+    if turn.cancelled_activities:
+        rows.cancels.extend((member, op, False) for op in turn.cancelled_activities)
+    if turn.dropped_activities:
+        rows.cancels.extend((member, op, True) for op in turn.dropped_activities)
     for arrival in turn.mail:
         row = to_row(arrival)
         rows.effects.append((member, "mail", row.op, row.kind, None, None, row.attributes, row.encoding, row.data))

@@ -190,8 +190,12 @@ class Resident:
             # The start's own time is durable already, so a crash before the first commit repeats this turn exactly.
             at = self.claim.last_at
         asked = self.replay.advance(Turn(at, arrivals))
-        self._refuse_unknown_locals(asked)
-        self._unsaved.effects.extend([each for each in asked if isinstance(each, AnswerUpdate)])
+        for each in asked:
+            if isinstance(each, ScheduleActivity):
+                if each.options.is_local and self._hands.knows(each.name) is None:
+                    raise TurnFailed from ConfigurationError(unknown_local(each))
+            elif isinstance(each, AnswerUpdate):
+                self._unsaved.effects.append(each)
         kept, said = journaled(arrivals, asked)
         if kept or said:
             self.turn += 1
@@ -209,11 +213,6 @@ class Resident:
                 self.cut_back(unknown_local(asked), stuck=True)
                 return
         self.pending.take_up_locals(rows)
-
-    def _refuse_unknown_locals(self, asked: list[Interrupt]) -> None:
-        for each in asked:
-            if isinstance(each, ScheduleActivity) and each.options.is_local and self._hands.knows(each.name) is None:
-                raise TurnFailed from ConfigurationError(unknown_local(each))
 
     def _keep(self, arrivals: Sequence[Arrival], asked: Sequence[Interrupt]) -> None:
         entries, turn, at = self._unsaved.entries, self.turn, self.last_at
@@ -235,7 +234,7 @@ class Resident:
             if position is not None:
                 self.taken = position
             if isinstance(arrival, Answer):
-                if self.pending.locals.forget(arrival.op):
+                if self.pending.locals.used and self.pending.locals.forget(arrival.op):
                     self._unsaved.dropped.append(arrival.op)
                 if arrival.op in answered or not self.replay.expects(arrival):
                     continue                             # it comes late: another answer was faster
@@ -322,7 +321,7 @@ class Resident:
             or unsaved.cancelled
             or self.last_at != self.claim.last_at
             or self.taken != self.claim.first_arrivals
-            or any(not isinstance(effect, Emit) for effect in unsaved.effects)
+            or (unsaved.effects and any(not isinstance(effect, Emit) for effect in unsaved.effects))
         ):
             return []
         jobs = [self.pending.memory_job(asked, at, self) for asked, at in unsaved.scheduled]
