@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self, cast
 
 MetricAttributes = Mapping[str, str | int | float | bool]
 
@@ -15,9 +15,9 @@ def checked_attributes(attributes: MetricAttributes) -> MetricAttributes:
     Raises:
         TypeError: a value is neither text, a number nor a truth value.
     """
-    for key, value in attributes.items():
+    for key, value in cast("Mapping[str, object]", attributes).items():
         if not isinstance(value, str | int | float):     # a bool is an int
-            raise TypeError(f"Invalid value type for key {key}: {type(value).__name__}")  # pyright: ignore[reportUnreachable]
+            raise TypeError(f"Invalid value type for key {key}: {type(value).__name__}")
     return attributes
 
 

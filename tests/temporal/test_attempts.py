@@ -9,7 +9,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -17,9 +18,16 @@ import pytest
 from memflow import Client as EngineClient
 from memflow.temporal import activity, workflow
 from memflow.temporal.client import Client, WorkflowFailureError
-from memflow.temporal.common import RetryPolicy
+from memflow.temporal.common import RetryPolicy, VersioningBehavior
 from memflow.temporal.exceptions import ActivityError, ApplicationError, CancelledError
-from memflow.temporal.worker import SharedStateManager, Worker
+from memflow.temporal.worker import (
+    ResourceBasedSlotConfig,
+    SharedStateManager,
+    Worker,
+    WorkerDeploymentConfig,
+    WorkerDeploymentVersion,
+    WorkerTuner,
+)
 from tests.polling import until
 
 SOON = timedelta(seconds=30)
@@ -261,3 +269,73 @@ async def test_a_worker_moves_to_the_client_it_is_given(client: Client, dsn: str
         assert await other.execute_workflow(Once.run, "whose", id="there", task_queue=queue) == "elsewhere"
         assert worker.is_running
     await other.close()
+
+
+def in_a_fork(work: Callable[[], Awaitable[object]]) -> str:
+    """What a forked process says of it."""
+    fork = multiprocessing.get_context("fork")
+    said = fork.SimpleQueue()
+
+    def run() -> None:
+        try:
+            asyncio.run(asyncio.wait_for(work(), 10))  # type: ignore[arg-type]
+            said.put("done")
+        except BaseException as error:
+            said.put(f"{type(error).__name__}: {error}")
+        finally:
+            os._exit(0)                          # nothing of the parent's is to be tidied up there
+
+    process = fork.Process(target=run)
+    process.start()
+    process.join(20)
+    answer: str = said.get()
+    return answer
+
+
+async def test_a_fork_is_told_that_connections_stay_behind(client: Client, queue: str) -> None:
+    worker = Worker(client, task_queue=queue, activities=[whose])
+
+    async def make() -> None:
+        Worker(client, task_queue=queue, activities=[whose])
+
+    for work, action in ((make, "create worker"), (worker.run, "use worker"), (client.count_workflows, "use client")):
+        assert in_a_fork(work).startswith(f"AssertionError: Cannot {action} across forks")
+    assert (await client.count_workflows()).count == 0        # and the parent's still work
+
+
+def test_slots_by_resources_have_temporals_limit() -> None:
+    tuner = WorkerTuner.create_resource_based(
+        target_memory_usage=0.5, target_cpu_usage=0.5, workflow_config=ResourceBasedSlotConfig(maximum_slots=7)
+    )
+    assert (tuner.workflow_slots, tuner.activity_slots) == (7, 500)
+
+
+@workflow.defn
+class Unversioned:
+    @workflow.run
+    async def run(self) -> None:
+        pass
+
+
+@workflow.defn(versioning_behavior=VersioningBehavior.PINNED)
+class Versioned:
+    @workflow.run
+    async def run(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "default", "refused"),
+    [
+        (Unversioned, VersioningBehavior.UNSPECIFIED, True),
+        (Unversioned, VersioningBehavior.AUTO_UPGRADE, False),
+        (Versioned, VersioningBehavior.UNSPECIFIED, False),
+    ],
+)
+async def test_where_versions_count_a_workflow_says_what_a_new_one_means_to_it(
+    client: Client, queue: str, kind: type[object], default: VersioningBehavior, refused: bool
+) -> None:
+    config = WorkerDeploymentConfig(WorkerDeploymentVersion("d", "1"), True, default)
+    expected = pytest.raises(ValueError, match="must specify a versioning behavior") if refused else nullcontext()
+    with expected:
+        Worker(client, task_queue=queue, workflows=[kind], deployment_config=config)

@@ -30,6 +30,7 @@ from memflow.temporal.worker.shared import SharedStateManager
 from memflow.temporal.worker.tuning import PollerBehavior, PollerBehaviorSimpleMaximum, WorkerTuner
 from memflow.temporal.worker.turning import DYNAMIC, settings_of, workflow_definitions
 from memflow.temporal.worker.workflow_sandbox import SandboxedWorkflowRunner
+from memflow.temporal.workflow.define import WorkflowDefinition
 from memflow.worker.worker import Worker as EngineWorker
 
 
@@ -160,6 +161,7 @@ class Worker:
         self._active = config
         self._config = cast("dict[str, Any]", config)
         self._client: Client = self._config["client"]
+        self._client.service_client.check_process("create worker")
         self._check()
         self._engine: EngineWorker | None = None
         self._performers = self._make_performers()
@@ -261,7 +263,23 @@ class Worker:
             unsandboxed_runner=config["unsandboxed_workflow_runner"],
             debug_mode=config["debug_mode"],
         )
+        self._check_versioning()
         return list(workflow_definitions(config["workflows"], settings).values())
+
+    def _check_versioning(self) -> None:
+        """Where versions count, each workflow says what becomes of its runs with a new one."""
+        deployment: WorkerDeploymentConfig | None = self._config["deployment_config"]
+        if deployment is None or not deployment.use_worker_versioning:
+            return
+        if deployment.default_versioning_behavior is not VersioningBehavior.UNSPECIFIED:
+            return
+        for cls in self._config["workflows"]:
+            found = WorkflowDefinition.must_from_class(cls)
+            if found.versioning_behavior is VersioningBehavior.UNSPECIFIED and found.dynamic_config is None:
+                raise ValueError(
+                    f"Workflow {found.name} must specify a versioning behavior using the `versioning_behavior` argument to"
+                    " `@workflow.defn` or by defining a function decorated with `@workflow.dynamic_config`."
+                )
 
     @property
     def _meter(self) -> MetricMeter:
@@ -339,6 +357,7 @@ class Worker:
         """Work until cancelled or shut down, plugins apart."""
         if self._started:
             raise RuntimeError("Already started")
+        self._client.service_client.check_process("use worker")
         self._started = True
         engine = self._engine = await self._make_engine()
         try:
