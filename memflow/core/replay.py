@@ -637,7 +637,7 @@ class Replay(Asking):
         undead = unwind(loop, loop.tasks, first)
         if undead:
             log.warning(
-                "workflow code catches BaseException in a loop and cannot be taken out of memory cleanly",
+                self.definition.dialect.undead(self.info.run_id),
                 extra={"workflow_id": self.info.workflow_id, "run_id": self.info.run_id, "places": undead},
             )
         loop.tasks.clear()
