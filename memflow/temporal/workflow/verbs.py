@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -83,7 +83,7 @@ async def wait_condition(
 
 
 @contextmanager
-def _told(summary: str) -> Iterator[None]:
+def _told(summary: str) -> Generator[None]:
     """Timers that begin inside are shown with this line."""
     token = TIMER_SUMMARY.set(summary)
     try:
