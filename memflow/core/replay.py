@@ -102,6 +102,7 @@ class Replay(Asking):
         self._hooks: Hooks | None = None                     # made when there is one: most runs have none
         self.instance: object | None = None                  # of a class workflow, once the start has arrived
         self._arguments: Sequence[Any] = ()
+        self.single_batch = False                            # whether all that a turn brings is applied before code runs
         self._held: list[UpdateReceived] | None = None       # updates for handlers that the code of this turn may still set
         self._admitted = 0                                   # updates accepted so far
 
@@ -339,6 +340,8 @@ class Replay(Asking):
                 self._signals.cancelled(message)
             else:
                 self._loop.call_soon(self._admit, message, context=self._context.copy())
+        if self.single_batch:
+            return True
         self._loop.run_until_blocked()
         if signalled or self._admitted > admitted:
             self._settle()
