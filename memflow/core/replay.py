@@ -98,6 +98,8 @@ class Replay(Asking):
         self.unanswered: list[str] = []                      # updates that were accepted, and under way when the run ended
         self._left: list[SignalReceived] = []                # signals that no code had taken when the run ended
         self._context.run(CURRENT.set, self)
+        if definition.dialect.sandbox is not None:
+            self._loop.sandbox = definition.dialect.sandbox
         self._main: asyncio.Task[Any] | None = None
         self._cancel: CancelRequested | None = None
         self._closed = False
