@@ -89,7 +89,7 @@ class Replay(Asking):
 
     __slots__ = (
         "__weakref__", "_admitted", "_arguments", "_cancel", "_closed", "_held", "_hooks", "_left", "_main", "finished",
-        "handlers", "inbound", "instance", "querying", "unanswered",
+        "handlers", "inbound", "instance", "querying", "single_batch", "unanswered",
     )
 
     def __init__(self, definition: Definition, info: RunInfo, codec: Codec) -> None:
