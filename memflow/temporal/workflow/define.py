@@ -339,7 +339,7 @@ def _mark(
     def mark(found: Any) -> Any:
         if dynamic:
             check_dynamic(kind, found, is_method=True)
-        warn_of_old_ways(kind, found, dynamic=dynamic, level=3 if fn is None else 5)
+        warn_of_old_ways(kind, found, dynamic=bool(dynamic), level=3 if fn is None else 5)
         made = HandlerDefinition(kind, None if dynamic else name or found.__name__, found, unfinished_policy, description)
         setattr(found, _HANDLER, made)
         if kind == "update":
