@@ -79,7 +79,11 @@ class Counting:
 @pytest.mark.parametrize("cached", [1000, 0])
 async def test_activities_are_numbered_among_themselves(client: Client, queue: str, cached: int) -> None:
     async with Worker(client, task_queue=queue, workflows=[Counting], activities=[own_id], max_cached_workflows=cached):
-        assert await client.execute_workflow(Counting.run, id="counting", task_queue=queue) == ["1", "2", "mine", "4"]
+        handle = await client.start_workflow(Counting.run, id="counting", task_queue=queue)
+        assert await handle.result() == ["1", "2", "mine", "4"]
+    events = (await handle.fetch_history()).events
+    asked = [each.activity_task_scheduled_event_attributes for each in events]
+    assert [each.activity_id for each in asked if each] == ["1", "2", "mine", "4"]
 
 
 @activity.defn
