@@ -28,6 +28,7 @@ from memflow.temporal.worker import (
     WorkerDeploymentVersion,
     WorkerTuner,
 )
+from memflow.worker.engine import Engine
 from tests.polling import until
 
 SOON = timedelta(seconds=30)
@@ -230,6 +231,34 @@ async def test_a_worker_whose_executor_is_broken_ends(
             await handle.result()
     cause = failed.value.cause.__cause__
     assert isinstance(cause, ApplicationError) and cause.type == "BrokenProcessPool"
+
+
+async def test_what_kills_a_worker_is_the_cause_of_what_it_raises(
+    client: Client, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(engine: Engine) -> None:
+        raise ValueError("no use")
+
+    monkeypatch.setattr(Engine, "live", fail)
+    heard: list[BaseException] = []
+
+    async def hear(error: BaseException) -> None:
+        heard.append(error)
+
+    with pytest.raises(RuntimeError, match=r"^Workflow worker failed$") as fatal:
+        async with Worker(client, task_queue=queue, workflows=[Once], on_fatal_error=hear):
+            await asyncio.Event().wait()         # it is cancelled
+    assert isinstance(fatal.value.__cause__, ValueError) and heard == [fatal.value]
+    with pytest.raises(RuntimeError, match=r"^Activity worker failed$"):
+        await Worker(client, task_queue=queue, activities=[whose]).run()
+    # Whoever makes something else of the cancellation is heard.
+    with pytest.raises(KeyError) as other:
+        async with Worker(client, task_queue=queue, workflows=[Once]):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError as cancelled:
+                raise KeyError("mine") from cancelled
+    assert isinstance(other.value.__cause__, asyncio.CancelledError)
 
 
 # ------------------------------------------------------------------------------------------------- threads and clients

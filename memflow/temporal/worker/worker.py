@@ -345,8 +345,7 @@ class Worker:
         """Work until cancelled or shut down.
 
         Raises:
-            RuntimeError: it was run before.
-            BaseException: what no retry can mend.
+            RuntimeError: it was run before; or it failed in a way that no retry can mend, which is the cause.
         """
         runs: Callable[[Worker], Awaitable[None]] = _run
         for plugin in reversed(self._plugins):
@@ -379,6 +378,8 @@ class Worker:
                 if self._stop.is_set():
                     break
                 engine = self._engine = await self._make_engine()
+        except Exception as error:
+            raise RuntimeError(f"{'Workflow' if self._definitions else 'Activity'} worker failed") from error
         finally:
             self._performers.shutdown.set()
         if self._fatal is not None:
@@ -460,10 +461,9 @@ class Worker:
         self._performers.shutdown.set()
         self._stop.set()
         await asyncio.shield(asyncio.wait({running}))
-        if not running.cancelled() and running.exception() is not None:
-            failure = running.exception()
-            assert failure is not None
-            raise failure
+        failure = None if running.cancelled() else running.exception()
+        if failure is not None and (kind is None or issubclass(kind, asyncio.CancelledError)):
+            raise failure                        # what the body made of its cancellation goes before it
 
 
 async def _run(worker: Worker) -> None:
