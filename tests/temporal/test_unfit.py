@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from memflow.store.turns import TurnCommit
 from memflow.temporal import workflow
 from memflow.temporal.api.enums.v1 import WorkflowTaskFailedCause
 from memflow.temporal.client import Client, RPCError, WorkflowFailureError, WorkflowHandle
+from memflow.temporal.common import RawValue
 from memflow.temporal.exceptions import ApplicationError
 from memflow.temporal.worker import Worker
 from tests.polling import until
@@ -118,3 +120,35 @@ async def test_mail_that_comes_while_an_unfit_run_ends_does_not_keep_it(
         with pytest.raises(WorkflowFailureError):
             await handle.result()
     assert ends == ["unread", "won"]
+
+
+# ------------------------------------------------------------------------------------------------- what a run itself says
+
+
+class Odd(Exception):
+    """What some workflows may fail by."""
+
+
+@workflow.defn(dynamic=True)
+class Dynamic:
+    @workflow.run
+    async def run(self, args: Sequence[RawValue]) -> None:
+        raise Odd(workflow.info().workflow_type)
+
+    @workflow.dynamic_config
+    def config(self) -> workflow.DynamicWorkflowConfig:
+        lenient = workflow.info().workflow_type == "lenient"
+        return workflow.DynamicWorkflowConfig(failure_exception_types=[Odd] if lenient else [])
+
+
+async def test_a_run_says_by_what_it_may_fail(client: Client, queue: str) -> None:
+    async with Worker(client, task_queue=queue, workflows=[Dynamic]):
+        strict = await client.start_workflow("strict", id="strict", task_queue=queue)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await client.execute_workflow("lenient", id="lenient", task_queue=queue)
+        assert isinstance(failed.value.cause, ApplicationError) and failed.value.cause.type == "Odd"
+
+        async def is_parked() -> bool:
+            return any([each.HasField("workflow_task_failed_event_attributes") async for each in strict.fetch_history_events()])
+
+        await until(is_parked)

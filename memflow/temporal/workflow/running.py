@@ -107,7 +107,9 @@ class Running:
         self.obj: Any = definition.cls(*self.arguments) if definition.init_takes_arguments else definition.cls()
         if definition.dynamic_config is not None:
             config = definition.dynamic_config(self.obj)
-            self.failure_exception_types = tuple(config.failure_exception_types or ())
+            self.failure_exception_types = types = tuple(config.failure_exception_types or ())
+            if types:
+                replay.definition = replace(replay.definition, fails_on=(*replay.definition.fails_on, *types))
 
     def _run_arguments(self) -> Sequence[Any]:
         if self.definition.name is None:
