@@ -38,7 +38,7 @@ from memflow.store import signals as signal_rows
 from memflow.store.database import Database
 from memflow.store.escalations import EscalationRows
 from memflow.store.notify import Listener
-from memflow.store.schedule_values import ScheduleRow, Served
+from memflow.store.schedule_values import ScheduleRow, Served, Taker
 from memflow.store.sql import Statements
 from memflow.store.turns import (
     ActivityClaims,
@@ -239,8 +239,8 @@ class PostgresStore:
     async def running_of(self, state: ScheduleState) -> list[Action]:
         return await schedules.running_now(self._database, self.namespace, state)
 
-    async def serve_schedules(self, *, limit: int) -> Served:
-        return await schedule_serving.serve_schedules(self._database, self.namespace, limit=limit)
+    async def serve_schedules(self, *, limit: int, taker: Taker | None = None) -> Served:
+        return await schedule_serving.serve_schedules(self._database, self.namespace, limit=limit, taker=taker)
 
     # -- workers
 
