@@ -84,12 +84,16 @@ class Look:
     """By run id, those of the runs watched that are not open any more."""
 
 
-async def serve_schedules(database: Database, namespace: str, *, limit: int, taker: Taker | None = None) -> Served:
+async def serve_schedules(
+    database: Database, namespace: str, *, limit: int, taker: Taker | None = None, look: Look | None = None
+) -> Served:
     """Look at up to `limit` schedules that are due, or had a run end, and do what is to be done.
 
-    `taker` owns at once what is started here for its queues, unless many schedules are due: those are for everybody.
+    `taker` owns at once what is started here for its queues, unless many schedules are due: those are for everybody. `look` is
+    one that was taken a moment ago.
     """
-    look = await _look(database, namespace, min(limit, FEW + 1), hold=False)
+    if look is None:
+        look = await _look(database, namespace, min(limit, FEW + 1), hold=False)
     if look.found <= FEW:
         served = await _serve(database, namespace, look, taker=taker)
         if served is not None:
@@ -107,7 +111,12 @@ async def serve_schedules(database: Database, namespace: str, *, limit: int, tak
 
 
 async def _look(database: Database, namespace: str, limit: int, *, hold: bool, connection: Any = None) -> Look:
-    first, *records = await database.fetch("look_at_schedules", namespace, limit, hold, connection=connection)
+    return look_of(await database.fetch("look_at_schedules", namespace, limit, hold, connection=connection))
+
+
+def look_of(found: Sequence[Record]) -> Look:
+    """The look that the rows of `look_at_schedules` tell."""
+    first, *records = found
     rows: list[ScheduleRow] = []
     versions: dict[str, str] = {}
     ends: list[int] = []
