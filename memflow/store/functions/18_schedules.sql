@@ -119,8 +119,6 @@ as $body$
 #variable_conflict use_column
 declare
   v_held int;
-  v_made int;
-  v_owned bigint[];
   v_ears text[];
   i int;
 begin
@@ -138,7 +136,8 @@ begin
     return;
   end if;
 
-  if p_workflow_id is not null then
+  -- Of several some may have had theirs. Of one the insert tells, before anything else is done.
+  if cardinality(p_workflow_id) > 1 then
     select array_agg(u.workflow_id) into taken
       from unnest(p_workflow_id) u(workflow_id)
      cross join lateral (
@@ -152,17 +151,12 @@ begin
     end if;
   end if;
 
-  for i in 1 .. coalesce(cardinality(p_terminate), 0) loop
-    perform memflow.terminate_run(p_namespace, p_terminate[i], null, p_terminate_attributes, p_terminated, p_terminated_children,
-                                  'failure');
-  end loop;
-  if p_cancel is not null then
-    perform memflow.send(p_namespace, p_cancel, null, array_fill('cancel_requested'::text, array[cardinality(p_cancel)]), null,
-                         array_fill(p_cancel_attributes, array[cardinality(p_cancel)]), null, null, null);
-  end if;
   if p_workflow_id is not null then
-    -- As start_runs does for those that meet nobody, which are all of these. In the order of their keys, as there.
-    with made as (
+    -- As start_runs does for those that meet nobody, which are all of these. In the order of their keys, as there. `me` as in
+    -- take_runs: who was taken for dead may hold nothing, and what was asked about in vain must not come late.
+    with me as materialized (
+      select k.id from memflow.workers k where k.id = p_worker and k.void_token is distinct from p_token for share
+    ), made as (
       insert into memflow.runs (
         namespace, workflow_id, run_id, first_run_id, workflow, task_queue, started_at, last_at, deadline, deadline_kind, priority,
         input, input_encoding, memo, memo_encoding, search, search_encoding, headers, expire, run_timeout, execution_deadline, retry,
@@ -181,52 +175,57 @@ begin
        order by u.workflow_id
           on conflict do nothing
       returning id, run_id, task_queue, priority, search, search_encoding, deadline, execution_deadline,
-                p_worker is not null and task_queue = any(p_queues) as owned
+                case when task_queue = any(p_queues) then (select me.id from me) end as owner
     ), due as (
       insert into memflow.wakes (run, namespace, queue, priority, wake_at, owner, token)
-      select m.id, p_namespace, m.task_queue, m.priority, case when not m.owned then now end, case when m.owned then p_worker end,
-             case when m.owned then p_token end
+      select m.id, p_namespace, m.task_queue, m.priority, case when m.owner is null then now end, m.owner,
+             case when m.owner is not null then p_token end
         from made m
-    ), fields as (
-      insert into memflow.records (run, namespace, doc)
-      select m.id, p_namespace, memflow.fields_of(m.search, m.search_encoding)
-        from made m
-       where m.search is not null and memflow.fields_of(m.search, m.search_encoding) is not null
     )
-    select count(*), array_agg(case when m.owned then m.id end order by array_position(p_run_id, m.run_id)),
-           array_agg(m.deadline order by array_position(p_run_id, m.run_id)),
-           array_agg(m.execution_deadline order by array_position(p_run_id, m.run_id)),
-           array_agg(distinct 'queue:' || m.task_queue) filter (where not m.owned)
-      into v_made, runs, deadlines, execution_deadlines, v_ears
-      from made m;
-    if v_made < cardinality(p_workflow_id) then
+    select array_agg(case when m.owner is not null then m.id end order by m.n), array_agg(m.deadline order by m.n),
+           array_agg(m.execution_deadline order by m.n), array_agg('queue:' || m.task_queue) filter (where m.owner is null)
+      into runs, deadlines, execution_deadlines, v_ears
+      from (select m.*, array_position(p_run_id, m.run_id) as n from made m) m;
+    if coalesce(cardinality(runs), 0) < cardinality(p_workflow_id) then
+      if cardinality(p_workflow_id) = 1 then
+        outcome := 'taken';
+        taken := p_workflow_id;
+        return;
+      end if;
       raise exception 'somebody took the id of a scheduled run this very moment' using errcode = '40001';
     end if;
-    if p_worker is not null then
-      -- As in take_runs: who was taken for dead may hold nothing, and what was asked about in vain must not come late.
-      perform 1 from memflow.workers k where k.id = p_worker and k.void_token is distinct from p_token for share;
-      if not found then
-        v_owned := array_remove(runs, null);
-        with freed as (
-          update memflow.wakes w set owner = null, token = null, wake_at = now where w.run = any(v_owned) returning w.queue
-        )
-        select v_ears || array_agg(distinct 'queue:' || f.queue) into v_ears from freed f;
-        runs := array_fill(null::bigint, array[v_made]);
-      end if;
+    if p_search is not null then
+      insert into memflow.records (run, namespace, doc)
+      select r.id, p_namespace, memflow.fields_of(r.search, r.search_encoding)
+        from unnest(p_workflow_id) u(workflow_id)
+        join memflow.runs r on r.namespace = p_namespace and r.workflow_id = u.workflow_id and r.slot = 0
+       where memflow.fields_of(r.search, r.search_encoding) is not null;
     end if;
     perform memflow.ring(p_namespace, v_ears);
   end if;
 
-  update memflow.schedules s
-     set state = u.state, paused = u.paused, next_at = u.next_at, last_at = u.last_at, look_at = u.look_at,
-         result = u.result, result_encoding = u.result_encoding, failure = u.failure, failure_encoding = u.failure_encoding
-    from unnest(p_id, p_state, p_paused, p_next_at, p_last_at, p_look_at, p_result, p_result_encoding, p_failure, p_failure_encoding)
-         u(id, state, paused, next_at, last_at, look_at, result, result_encoding, failure, failure_encoding)
-   where s.namespace = p_namespace and s.id = u.id;
-  if p_ends is not null then
-    delete from memflow.schedule_ends e where e.id = any(p_ends);
+  for i in 1 .. coalesce(cardinality(p_terminate), 0) loop
+    perform memflow.terminate_run(p_namespace, p_terminate[i], null, p_terminate_attributes, p_terminated, p_terminated_children,
+                                  'failure');
+  end loop;
+  if p_cancel is not null then
+    perform memflow.send(p_namespace, p_cancel, null, array_fill('cancel_requested'::text, array[cardinality(p_cancel)]), null,
+                         array_fill(p_cancel_attributes, array[cardinality(p_cancel)]), null, null, null);
   end if;
+
+  with moved as (
+    update memflow.schedules s
+       set state = u.state, paused = u.paused, next_at = u.next_at, last_at = u.last_at, look_at = u.look_at,
+           result = u.result, result_encoding = u.result_encoding, failure = u.failure, failure_encoding = u.failure_encoding
+      from unnest(p_id, p_state, p_paused, p_next_at, p_last_at, p_look_at, p_result, p_result_encoding, p_failure, p_failure_encoding)
+           u(id, state, paused, next_at, last_at, look_at, result, result_encoding, failure, failure_encoding)
+     where s.namespace = p_namespace and s.id = u.id
+  ), gone as (
+    delete from memflow.schedule_ends e where e.id = any(p_ends)
+  )
+  select least(min(s.look_at), (select min(u.at) from unnest(p_look_at) u(at))) into look_at
+    from memflow.schedules s
+   where s.namespace = p_namespace and s.look_at is not null and s.id <> all(p_id);
   outcome := 'served';
-  select min(s.look_at) into look_at from memflow.schedules s where s.namespace = p_namespace and s.look_at is not null;
 end
 $body$;
