@@ -19,8 +19,8 @@ from memflow.errors import MemflowError
 from memflow.store.base import Store
 from memflow.store.schedule_values import Served, Taker
 from memflow.store.turns import (
-    Claim,
     ActivityClaims,
+    Claim,
     Claims,
     Committed,
     Retry,

@@ -21,6 +21,7 @@ import asyncpg
 
 from memflow import embedded
 from memflow.errors import DatabaseError
+from memflow.store.base import Store
 from memflow.store.postgres import PostgresStore
 from memflow.store.schedule_serving import FEW
 from memflow.store.sql import Statements
@@ -97,7 +98,7 @@ class PostgresGround:
     clockwork: Clockwork | None
 
     def __init__(self, store: GlancingStore, lease: Any, schema: str, dsn: str, *, skipping: bool, drop: str | None) -> None:
-        self.store = store
+        self.store: Store = store
         self.schema = schema
         self.dsn = dsn
         self.place = f"schema {schema}"

@@ -174,8 +174,8 @@ async def _serve(
         except OutcomeUnknownError:
             if owner is None or token is None:
                 raise
-            claims = await run_rows.claimed_again(database, owner.worker, namespace, token)
-            return Served(len(rows), len(claims.claims), claims.now, claims.now, claims.claims) if claims.claims else None
+            found = await run_rows.claimed_again(database, owner.worker, namespace, token)
+            return Served(len(rows), len(found.claims), found.now, found.now, found.claims) if found.claims else None
         assert answer is not None, "the function always gives one row"
         match answer["outcome"]:
             case "served":

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -102,18 +103,16 @@ class Schedules:
         next_look = min((each.look_at for each in tables.schedules.values() if each.look_at is not None), default=None)
         return Served(len(due), len(made), now, next_look, claims)
 
-    def _taken(self, made: Sequence[Run], taker: Taker) -> list[Claim]:
+    def _taken(self, made: Sequence[Run], taker: Taker) -> Sequence[Claim]:
         if len(made) > taker.room or taker.worker not in self._tables.workers:
             return []
         token = uuid4()
-        claims: list[Claim] = []
-        for run in made:
-            if run.wake is not None and run.wake.queue in taker.task_queues:
-                run.wake.owner, run.wake.token, run.wake.wake_at = taker.worker, token, None
-                claims.append(claim_of(run, run.wake))
-        return claims
+        mine = [(run, run.wake) for run in made if run.wake is not None and run.wake.queue in taker.task_queues]
+        for _, wake in mine:
+            wake.owner, wake.token, wake.wake_at = taker.worker, token, None
+        return [claim_of(run, wake) for run, wake in mine]
 
-    def _serve(self, due: Sequence[ScheduleRec]) -> list[Run]:
+    def _serve(self, due: Sequence[ScheduleRec]) -> Sequence[Run]:
         now = self._tables.now()
         ended = self._ended([action for each in due for action in each.row.state.running])
         most = max(LEAST_PER_SCHEDULE, INSTANTS_PER_LOOK // len(due))
@@ -126,7 +125,7 @@ class Schedules:
         ]
         for decision in decisions:
             self._stop(decision)
-        made: list[Run] = []
+        made: deque[Run] = deque()                       # `list` is a method here
         for n, each in enumerate(due):
             row = _with_outcome(replace(each.row, state=decisions[n].state, now=now), each.row.state.running, ended)
             decisions[n] = replace(decisions[n], state=row.state)

@@ -34,7 +34,7 @@ begin
   delete from memflow.wakes w where w.run = p_run;
   update memflow.runs r
      set length = p_length + cardinality(j_kind), turn = p_turn, last_at = p_last_at, consumed = p_consumed, retries = 0,
-         status = p_status, ending_until = null, result = p_result, result_encoding = p_result_encoding, waiting_at = null,
+         status = p_status, result = p_result, result_encoding = p_result_encoding, waiting_at = null,
          detail = null, closed_at = v_now, expires_at = v_now + r.expire
    where r.id = p_run;
   insert into memflow.journal (run, seq, at, token, turn, op, kind, attributes, encoding, data)
