@@ -15,6 +15,7 @@ from memflow.payload import Payload as Stored
 from memflow.temporal.api.common.v1 import Payloads
 from memflow.temporal.api.enums.v1 import EventType
 from memflow.temporal.api.history.v1 import HistoryEvent
+from memflow.temporal.client.task_failures import task_failure
 from memflow.temporal.failures import message_of
 from memflow.temporal.startup import Startup
 from memflow.temporal.stored import ConvertingCodec, loaded, loaded_arguments, loaded_signal
@@ -57,9 +58,11 @@ _ARRIVALS: tuple[type[Any], ...] = (
 )
 
 
-def events_of(run: RunDescription, journal: Sequence[HistoryEntry], codec: ConvertingCodec) -> list[HistoryEvent]:
-    """The events of a run, numbered from 1."""
-    return _Writer(run, codec).write(journal)
+def events_of(
+    run: RunDescription, journal: Sequence[HistoryEntry], codec: ConvertingCodec, *, standing: bool = True
+) -> list[HistoryEvent]:
+    """The events of a run, numbered from 1; `standing`: also of the task that it is at, which are not in the journal."""
+    return _Writer(run, codec).write(journal, standing=standing)
 
 
 class _Writer:
@@ -71,25 +74,48 @@ class _Writer:
         self._children: set[int] = set()         # ops of children whose start has been told
         self._accepted: dict[str, int] = {}      # update id -> the event that accepted it
 
-    def write(self, journal: Sequence[HistoryEntry]) -> list[HistoryEvent]:
+    def write(self, journal: Sequence[HistoryEntry], *, standing: bool) -> list[HistoryEvent]:
         for _, turn in groupby(journal, key=lambda each: each.turn):
             entries = list(turn)
             arrived = [each for each in entries if isinstance(each.entry, _ARRIVALS)]
             for each in arrived:
                 self._arrival(each)
-            if any(isinstance(each.entry, _OVERHEAD) for each in arrived):
+            if any(isinstance(each.entry, _OVERHEAD) for each in arrived) or not entries[0].seq:
                 continue
             for kind in _TASK:
                 self._add(kind, entries[0].at)
             for each in entries:
                 if not isinstance(each.entry, _ARRIVALS):
                     self._interrupt(each)
+        if standing and self._run.is_open and journal:
+            self._standing(journal[-1])
         return self._events
+
+    def _standing(self, last: HistoryEntry) -> None:
+        """The task that an open run is at, if its last one failed or mail waits for it.
+
+        Temporal's servers keep a failed task in the history; here it shows for as long as the run is parked there.
+        """
+        failed = None if self._run.detail is None else task_failure(self._run.detail, self._run.type)
+        if failed is None and last.seq:
+            return
+        scheduled = self._add(T.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, last.at)
+        if failed is not None:
+            cause, failure = failed
+            started = self._add(T.EVENT_TYPE_WORKFLOW_TASK_STARTED, last.at, scheduled_event_id=scheduled)
+            self._add(
+                T.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+                last.at,
+                scheduled_event_id=scheduled,
+                started_event_id=started,
+                cause=cause,
+                failure=message_of(failure),
+            )
 
     def _add(self, kind: EventType, at: datetime, entry: HistoryEntry | None = None, **attributes: Any) -> int:
         number = len(self._events) + 1
         held: Sequence[JournalEntry] = ()
-        if entry is not None:
+        if entry is not None and entry.seq:
             held = (JournalEntry(entry.seq, entry.turn, entry.at, entry.entry),)
         known = {name: value for name, value in attributes.items() if value is not None}
         self._events.append(HistoryEvent(number, kind, at, known, held))

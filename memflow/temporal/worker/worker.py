@@ -256,6 +256,7 @@ class Worker:
             activities=frozenset(ActivityDefinition.must_of(fn).name for fn in config["activities"]),
             runner=config["workflow_runner"],
             unsandboxed_runner=config["unsandboxed_workflow_runner"],
+            debug_mode=config["debug_mode"],
         )
         return list(workflow_definitions(config["workflows"], settings).values())
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def _unguarded(module: str) -> TemporalDialect:
+def _unguarded(cls: type) -> TemporalDialect:
     return TemporalDialect(None, guarded=False)
 
 
@@ -51,8 +51,8 @@ class Settings:
     disable_eager_activity_execution: bool = False
     meter: MetricMeter = MetricMeter.noop
     build_id: str = ""
-    dialect: Callable[[str], TemporalDialect] = _unguarded
-    unsandboxed_dialect: Callable[[str], TemporalDialect] = _unguarded
+    dialect: Callable[[type], TemporalDialect] = _unguarded
+    unsandboxed_dialect: Callable[[type], TemporalDialect] = _unguarded
     activities: frozenset[str | None] | None = None
     """Names of the worker's activities, None among them for one that takes any; None: not known, in a replay."""
     deployment: WorkerDeploymentVersion | None = None
