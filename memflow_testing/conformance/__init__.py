@@ -18,8 +18,8 @@ import pytest
 import pytest_asyncio
 
 _PARTS = (
-    "activities", "chains", "commits", "deliveries", "doorbells", "escalations", "hooks", "lists", "overdue", "questions", "schedules",
-    "signals", "starts", "steering", "steps", "workers",
+    "activities", "chains", "commits", "deliveries", "doorbells", "escalations", "hooks", "lists", "overdue", "questions",
+    "schedules", "signals", "starts", "steering", "steps", "workers",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 

@@ -42,7 +42,11 @@ class Overdue:
     async def test_whoever_looks_at_it_sees_that_it_ended(self, store: Store) -> None:
         await store.start_runs([a_run("looked-at", run_timeout=AT_ONCE)])
         async with asyncio.timeout(10):
-            while (row := await store.find_run("looked-at")) is not None and row.status is not Status.TIMED_OUT:
+            while True:
+                row = await store.find_run("looked-at")
+                assert row is not None
+                if row.status is Status.TIMED_OUT:
+                    break
                 await asyncio.sleep(0.01)
 
     async def test_where_a_worker_lives_the_end_is_left_to_it(self, store: Store) -> None:
