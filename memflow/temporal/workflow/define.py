@@ -351,10 +351,6 @@ def _validator_of(update: HandlerDefinition) -> Callable[[Any], Any]:
     def validator(vfunc: Any) -> Any:
         if inspect.iscoroutinefunction(vfunc):
             raise RuntimeError(f"Update validator method {vfunc.__name__} must not be async")
-        if not _same_but_for_names(vfunc, update.fn):
-            raise ValueError(
-                f"Update validator method {vfunc.__name__} parameters do not match update method {update.fn.__name__}"
-            )
         update.validator = vfunc
         return vfunc
 
@@ -482,9 +478,15 @@ def _handlers_of(cls: type[Any], issues: list[str]) -> dict[tuple[str, str | Non
             continue
         key = mark.kind, mark.name
         if key in found:
-            known = "dynamic" if mark.name is None else f"name {mark.name!r}"
+            known = "<dynamic>" if mark.name is None else mark.name
             issues.append(
-                f"Multiple {mark.kind} methods found for {known} (at least on {mark.fn.__name__} and {found[key].fn.__name__})"
+                f"Multiple {mark.kind} methods found for {known} (at least on {attribute} and {found[key].fn.__name__})"
+            )
+            continue
+        if mark.validator is not None and not _same_but_for_names(mark.validator, mark.fn):
+            issues.append(
+                f"Update validator method {mark.validator.__name__} parameters do not match update method"
+                f" {mark.fn.__name__} parameters"
             )
             continue
         found[key] = mark
