@@ -83,3 +83,24 @@ def test_what_parameters_take_does_matter() -> None:
         workflow.defn(Updated)
     assert "Update validator method strict parameters do not match update method set parameters" in str(refused.value)
     assert "Multiple query methods found for <dynamic> (at least on two and one)" in str(refused.value)
+
+
+class OldWays:
+    async def ask(self) -> int:
+        """A query that could wait, if only it might."""
+        return 1
+
+    def anything(self, name: str, *args: object) -> None:
+        """Takes its arguments as they are."""
+
+
+def test_old_ways_of_handlers_are_warned_of_where_they_stand() -> None:
+    with pytest.warns(DeprecationWarning, match="Queries as async def functions are deprecated") as first:
+        workflow.query(OldWays.ask)
+    with pytest.warns(DeprecationWarning, match="Dynamic signals with vararg third param is deprecated") as second:
+        workflow.signal(dynamic=True)(OldWays.anything)
+    with pytest.warns(DeprecationWarning, match="Dynamic queries with vararg third param is deprecated") as third:
+        workflow.query(dynamic=True)(OldWays.anything)
+    assert {each.list[0].filename for each in (first, second, third)} == {__file__}
+    with pytest.raises(RuntimeError, match="Dynamic updates do not support a vararg third param"):
+        workflow.update(dynamic=True)(OldWays.anything)

@@ -92,7 +92,8 @@ class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
             if isinstance(value, RawValue):
                 payloads.append(value.payload)
                 continue
-            transfer = transfer_of(cast("type[Any]", type(value)))
+            kind: type[Any] = type(value)
+            transfer = transfer_of(kind)
             if transfer is not None:
                 value = transfer.to_transfer_type(value)
             payload = next((made for each in self.converters.values() if (made := each.to_payload(value)) is not None), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 ValueT = TypeVar("ValueT")
 TransferT = TypeVar("TransferT")
@@ -46,5 +46,5 @@ def transfer_type_convertible(
 
 def transfer_of(hint: object) -> TransferTypeConverter[Any, Any] | None:
     """The converter of a class, or of a generic one with its parameters."""
-    found: Any = getattr(hint, _CONVERTER, None)
-    return cast("TransferTypeConverter[Any, Any]", found) if isinstance(found, TransferTypeConverter) else None
+    found: TransferTypeConverter[Any, Any] | None = getattr(hint, _CONVERTER, None)
+    return found
