@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from memflow.core.arrivals import RunTerminated
+from memflow.core.arrivals import RunTerminated, RunTimedOut
 from memflow.core.entries import to_row
 from memflow.failure import Failure, encode_failure
 from memflow.payload import Payload
@@ -47,6 +47,14 @@ def terminated(reason: str | None) -> Failure:
     return Failure("terminated", reason or "terminated", facts={"reason": reason} if reason else {})
 
 
+def run_timed_out(kind: str) -> Failure:
+    """The run's own time was up: the `run` timeout's, or the `execution` timeout's of its chain."""
+    return Failure("timeout", f"the workflow's {kind} timeout was up", facts={"kind": kind})
+
+
+_KINDS = ("run", "execution")
+_TIMED_OUT_ATTRIBUTES = [to_row(RunTimedOut(kind)).attributes for kind in _KINDS]
+_TIMED_OUT_FAILURES = [encode_failure(run_timed_out(kind)).data for kind in _KINDS]
 REPLACED = encode_failure(terminated("replaced by a new start")).data
 PARENT_CLOSED = encode_failure(terminated("the parent workflow closed")).data
 
@@ -127,6 +135,56 @@ async def claim_runs(
     return Claims([_claim(row, token) for row in claimed], first["started_at"], first["last_at"])
 
 
+async def claimed_again(database: Database, worker: int, namespace: str, token: UUID) -> Claims:
+    """What is owned under a token whose call was not answered; should that call still come, it takes nothing."""
+    first, *claimed = await database.fetch("claim_runs", worker, namespace, [], 0, token, None, None, True)
+    return Claims([_claim(row, token) for row in claimed], first["started_at"], first["last_at"])
+
+
+def claim_of_new(
+    run: NewRun, id: int, token: UUID, *, at: datetime, deadline: datetime | None, execution_deadline: datetime | None
+) -> Claim:
+    """The claim of a run that was started at `at` and taken there and then: what a claim reads of it is known."""
+    kind = None if deadline is None else "run" if _is_shorter(run) else "execution"
+    return Claim(
+        run=id,
+        token=token,
+        workflow_id=run.workflow_id,
+        run_id=run.run_id,
+        workflow=run.workflow,
+        task_queue=run.task_queue,
+        length=0,
+        arrived=0,
+        consumed=0,
+        turn=0,
+        started_at=at,
+        last_at=at,
+        first_arrivals=0,
+        crashes=0,
+        retries=0,
+        input=run.input,
+        headers=run.headers,
+        attempt=1,
+        first_run_id=run.run_id,
+        parent_workflow_id=None,
+        parent_run_id=None,
+        deadline=deadline,
+        deadline_kind=kind,
+        memo=run.memo,
+        record=run.search,
+        retry=run.retry,
+        execution_deadline=execution_deadline,
+        task_timeout=run.task_timeout,
+    )
+
+
+def _is_shorter(run: NewRun) -> bool:
+    """Whether its own time is up no later than its chain's."""
+    if run.run_timeout is None or run.execution_timeout is None:
+        return run.run_timeout is not None
+    return run.run_timeout <= run.execution_timeout
+
+
 def _claim(row: Record, token: UUID) -> Claim:
     # In the order of the statement: looking each of them up by name would take three times as long, once per run.
     (
@@ -195,7 +253,18 @@ async def terminate(
 async def find_run(database: Database, namespace: str, workflow_id: str, run_id: str | None) -> RunRow | None:
     """One run, the latest of its id unless a run id is given."""
     row = await database.row("find_run", namespace, workflow_id, run_id)
+    if row is not None and row["late"] and await _time_out(database, namespace, [row["id"]]):
+        row = await database.row("find_run", namespace, workflow_id, run_id)
     return None if row is None else run_row(row)
+
+
+async def _time_out(database: Database, namespace: str, runs: Sequence[int]) -> bool:
+    """End those of these runs whose time is up, and that no worker will come for. Whether there were any."""
+    row = await database.row(
+        "time_out_runs", namespace, list(runs), list(_KINDS), _TIMED_OUT_ATTRIBUTES, _TIMED_OUT_FAILURES, PARENT_CLOSED
+    )
+    assert row is not None, "the function always gives one row"
+    return bool(row["ended"])
 
 
 async def run_ids(database: Database, runs: Sequence[int]) -> list[RunIds]:
@@ -227,9 +296,14 @@ async def facts_of(database: Database, run: int) -> RunFacts | None:
     )
 
 
-async def outcomes(database: Database, runs: Sequence[int]) -> list[Outcome]:
+async def outcomes(database: Database, namespace: str, runs: Sequence[int]) -> list[Outcome]:
     """How these runs ended, of those that have."""
     rows = await database.fetch("outcomes", list(runs))
+    late = [row["id"] for row in rows if row["status"] == "running"]
+    if late:
+        if await _time_out(database, namespace, late):
+            rows = await database.fetch("outcomes", list(runs))
+        rows = [row for row in rows if row["status"] != "running"]
     return [
         Outcome(row["id"], Status(row["status"]), payload(row["result"], row["result_encoding"]), row["next_run_id"])
         for row in rows

@@ -22,7 +22,7 @@ from memflow.firing import Action, ScheduleState
 from memflow.payload import Payload
 from memflow.store.escalations import EscalationRows
 from memflow.store.questions import NO_HEADERS
-from memflow.store.schedule_values import ScheduleRow, Served
+from memflow.store.schedule_values import ScheduleRow, Served, Taker
 from memflow.store.turns import (
     ActivityClaims,
     ActivityKey,
@@ -174,11 +174,14 @@ class MemoryStore:
     async def find_run(self, workflow_id: str, run_id: str | None = None) -> RunRow | None:
         await self._turn()
         run = self.tables.find(workflow_id, run_id)
+        if run is not None:
+            self._endings.time_out([run])
         return None if run is None else run_row(self.tables, run)
 
     async def outcomes(self, runs: Sequence[int]) -> list[Outcome]:
         await self._turn()
-        found = (self.tables.runs.get(id) for id in runs)
+        found = [self.tables.runs.get(id) for id in runs]
+        self._endings.time_out([run for run in found if run is not None])
         return [
             Outcome(run.id, run.status, run.result, run.next_run_id)
             for run in found
@@ -285,9 +288,9 @@ class MemoryStore:
         await self._turn()
         return list(self._schedules.running_of(state.running))
 
-    async def serve_schedules(self, *, limit: int) -> Served:
+    async def serve_schedules(self, *, limit: int, taker: Taker | None = None) -> Served:
         await self._turn()
-        return self._schedules.serve(limit)
+        return self._schedules.serve(limit, taker)
 
     # -- workers
 
