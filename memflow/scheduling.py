@@ -210,9 +210,9 @@ async def _perform(replay: Replay, call: ActivityCall, asked_as: Payload | int, 
     match answer:
         case ActivityCompleted(result=result):
             return replay.codec.decode(result, result_type)
-        case ActivityCancelled() if asked:
-            # It ended because our task was cancelled, so the cancellation goes on its way.
-            raise asyncio.CancelledError
+        case ActivityCancelled(failure=failure) if asked:
+            # It ended because our task was cancelled, so the cancellation goes on its way, with what was reported of it.
+            raise asyncio.CancelledError from None if failure.details is None else exception_of(failure, replay.codec)
         case ActivityFailed(failure=failure) | ActivityTimedOut(failure=failure) | ActivityCancelled(failure=failure):
             error = exception_of(failure, replay.codec)
             if call.throw_on_error:

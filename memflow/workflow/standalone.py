@@ -7,12 +7,14 @@ queue beside that of workflows, so that workers which know activities alone take
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from memflow.core import context
 from memflow.core.definition import Definition
 from memflow.core.options_json import activity_options_from_json
+from memflow.errors import CancelledError
 from memflow.scheduling import ActivityCall, performing
 
 TYPE = "activity:"
@@ -45,6 +47,11 @@ def definition(activity: str) -> Definition:
     async def run(arguments: list[Any], options: Mapping[str, Any]) -> Any:
         replay = context.current("a standalone activity")
         call = ActivityCall(activity, activity_options_from_json(options), dict(replay.info.headers or {}))
-        return await performing("a standalone activity", call, arguments, (), Any)
+        try:
+            return await performing("a standalone activity", call, arguments, (), Any)
+        except asyncio.CancelledError as cancelled:
+            if isinstance(cancelled.__cause__, CancelledError):
+                raise cancelled.__cause__ from None      # whoever awaits it is told the details
+            raise
 
     return Definition(TYPE + activity, run, (Any, Any), 2, Any, (Exception,))

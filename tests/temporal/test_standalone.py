@@ -248,11 +248,18 @@ async def test_a_taken_id_and_a_missing_activity_say_so(served: Client, queue: s
         await served.start_activity(greet, "ann", id="b", task_queue=queue)
 
 
-async def test_an_open_activity_ends_as_cancelled_as_soon_as_that_was_asked_for(client: Client, queue: str) -> None:
+@pytest.mark.parametrize("attended", [False, True])
+async def test_an_open_activity_ends_as_cancelled_as_soon_as_that_was_asked_for(
+    client: Client, queue: str, attended: bool
+) -> None:
     @activity.defn
     async def leave_open() -> None:
         activity.heartbeat("left")
         activity.raise_complete_async()
+
+    async def end() -> None:
+        await handle.cancel()
+        await outside.report_cancellation("as you wish")
 
     async with Worker(client, task_queue=queue, activities=[leave_open]):
         handle = await client.start_activity(leave_open, id="open", task_queue=queue, start_to_close_timeout=SOON)
@@ -264,9 +271,10 @@ async def test_an_open_activity_ends_as_cancelled_as_soon_as_that_was_asked_for(
         await until(is_left)
         with pytest.raises(RPCError, match="nobody asked"):
             await outside.report_cancellation()
-    # Without a worker the request stays where it is; the activity's row knows nothing of it yet.
-    await handle.cancel()
-    await outside.report_cancellation("as you wish")
+        if attended:
+            await end()
+    if not attended:                             # the request stays where it is: the activity's row knows nothing of it yet
+        await end()
     async with Worker(client, task_queue=queue, activities=[leave_open]):
         with pytest.raises(ActivityFailureError) as ended:
             await handle.result()
