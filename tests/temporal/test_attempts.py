@@ -116,6 +116,23 @@ async def test_a_policy_of_one_attempt_is_told_as_it_was_given(client: Client, q
     assert told == [[2, 1.5, 9, 1], [1, 2, 100, 1]]
 
 
+async def test_a_later_attempt_was_scheduled_later(client: Client, queue: str) -> None:
+    seen: list[activity.Info] = []
+
+    @activity.defn
+    async def try_twice() -> str:
+        seen.append(activity.info())
+        if len(seen) == 1:
+            raise ApplicationError("once more", next_retry_delay=timedelta(milliseconds=50))
+        return "done"
+
+    async with Worker(client, task_queue=queue, workflows=[Twice], activities=[try_twice]):
+        assert await client.execute_workflow(Twice.run, "try_twice", id="twice", task_queue=queue) == "done"
+    first, second = seen
+    assert first.current_attempt_scheduled_time == first.scheduled_time == second.scheduled_time
+    assert second.current_attempt_scheduled_time >= first.current_attempt_scheduled_time + timedelta(milliseconds=50)
+
+
 # ------------------------------------------------------------------------------------------------- the worker stops
 
 

@@ -148,7 +148,7 @@ class LocalEnd:
         """This as the answer to the activity of that op."""
         if self.failure is None:
             return arrivals.ActivityCompleted(op, self.result)
-        facts: dict[str, str | int | None] = {"activity": self.name, "activity_id": str(op)}
+        facts: dict[str, str | int | None] = {"activity": self.name, "activity_id": str(self.number)}
         return arrivals.ActivityFailed(op, Failure("activity", self.failure.message, cause=self.failure, facts=facts))
 
 

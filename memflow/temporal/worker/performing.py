@@ -366,7 +366,8 @@ def info_of(facts: engine.Info) -> Info:
         activity_id=facts.activity_id,
         activity_type=facts.activity,
         attempt=facts.attempt,
-        current_attempt_scheduled_time=facts.scheduled_at,
+        # Of a later attempt memflow keeps no such instant: it begins when its pause is over.
+        current_attempt_scheduled_time=facts.scheduled_at if facts.attempt == 1 else facts.started_at,
         heartbeat_details=list(facts.heartbeat_details),
         heartbeat_timeout=facts.heartbeat_timeout,
         is_local=bool(facts.is_local),
