@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from memflow.core.entries import JournalEntry
 from memflow.temporal.api.enums.v1 import EventType
+from memflow.temporal.api.sdk.v1.user_metadata_pb2 import UserMetadata
 
 ATTRIBUTES = {
     each: each.name.removeprefix("EVENT_TYPE_").lower() + "_event_attributes" for each in EventType if each.value
@@ -30,9 +31,12 @@ class HistoryEvent:
     event_time: datetime
     attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     entries: Sequence[JournalEntry] = field(default=(), repr=False)
+    user_metadata: UserMetadata = field(default_factory=UserMetadata, repr=False)
 
     def HasField(self, name: str) -> bool:
         """Whether the attributes of that name are this event's."""
+        if name == "user_metadata":
+            return self.user_metadata != UserMetadata()
         return name == ATTRIBUTES.get(self.event_type) or name == "event_time"
 
     def WhichOneof(self, group: str) -> str | None:
@@ -71,5 +75,5 @@ def _nested(value: Any) -> Any:
 
 _MESSAGES = frozenset(
     {"activity_type", "workflow_type", "workflow_execution", "task_queue", "input", "result", "failure", "header", "memo"}
-    | {"details"}
+    | {"details", "priority"}
 )

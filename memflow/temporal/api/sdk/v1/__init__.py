@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from memflow.temporal.api.sdk.v1.user_metadata_pb2 import UserMetadata
+
 __all__ = [
     "EnhancedStackTrace",
     "StackTrace",
     "StackTraceFileLocation",
     "StackTraceFileSlice",
     "StackTraceSDKInfo",
+    "UserMetadata",
     "WorkflowDefinition",
     "WorkflowInteractionDefinition",
     "WorkflowMetadata",
