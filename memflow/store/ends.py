@@ -50,9 +50,8 @@ async def commit_ends(database: Database, worker: int, namespace: str, turns: Se
         entries, result = turn.entries, turn.result
         last = entries[-1]
         data, encoding = (None, None) if result is None else (result.data, result.encoding)
-        members.append(
-            (turn.run, turn.token, turn.length, turn.consumed, turn.status.value, data, encoding, len(entries), last.turn, last.at)
-        )
+        ended = (turn.status.value, data, encoding, len(entries), last.turn, last.at)
+        members.append((turn.run, turn.token, turn.length, turn.consumed, *ended))
         for each in entries:
             journal.append((member, *journal_row(each)))
     row = await database.row(
