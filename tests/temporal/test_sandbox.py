@@ -382,6 +382,12 @@ def test_a_log_handler_in_the_same_module_may_do_what_it_likes() -> None:
     assert handler.told == [f"{os.name}: careful"]
 
 
+def test_a_converter_in_the_same_module_may_do_what_it_likes() -> None:
+    in_a_turn(lambda: sandboxed.Looks().to_payload(None))
+    with pytest.raises(RestrictedWorkflowAccessError):
+        value_of("where()")
+
+
 def test_asyncios_own_ways_to_wait_are_warned_of() -> None:
     with pytest.warns(UserWarning) as told:
         in_a_turn(sandboxed.waited)
@@ -537,6 +543,10 @@ async def test_workers_run_their_workflows_in_their_sandbox(client: Client, queu
             assert "os.environ.HOME" in cause.message
             assert await evaluate("os.name", sandboxed.EvaluatesOutside) == repr(os.name)
             assert await client.execute_workflow(sandboxed.WhileAnActivityLooks.run, id=f"{queue}-looks", task_queue=queue)
+    async with worker(interceptors=[sandboxed.InterceptsAll()], activity_executor=ThreadPoolExecutor(1)):
+        assert (await evaluate("1 < 2")).startswith("True at ")
+        with pytest.raises(WorkflowFailureError):
+            await evaluate("where()")
     async with worker(workflow_runner=UnsandboxedWorkflowRunner(), activity_executor=ThreadPoolExecutor(1)):
         assert await evaluate("os.name") == repr(os.name)
 

@@ -16,7 +16,9 @@ from importlib.util import resolve_name
 from types import ModuleType
 from typing import Any, cast
 
+from memflow.temporal.converter import EncodingPayloadConverter, FailureConverter, PayloadCodec, PayloadConverter
 from memflow.temporal.exceptions import TemporalError
+from memflow.temporal.interception import Interceptor, WorkflowInboundInterceptor, WorkflowOutboundInterceptor
 from memflow.temporal.worker.workflow_sandbox.matching import AtRuntime, SandboxMatcher
 from memflow.temporal.worker.workflow_sandbox.members import watch, watched_in_place
 from memflow.temporal.worker.workflow_sandbox.own_modules import OwnModule, own_module, path_of_module
@@ -53,13 +55,32 @@ class _Verdict:
 
 
 def _say(name: str, matcher: SandboxMatcher) -> None:
-    if excused():
-        return  # such as a log handler, or a debugger that looks
+    if excused() or _is_not_workflow_code():
+        return  # such as a log handler, a debugger that looks, an interceptor
     if matcher.leaf_warning is not None:
         text = matcher.leaf_message or RestrictedWorkflowAccessError.default_message(name)
         warnings.warn(text, matcher.leaf_warning, stacklevel=5)
     else:
         raise RestrictedWorkflowAccessError(name, override_message=matcher.leaf_message)
+
+
+_OUTSIDE = (
+    *(Interceptor, WorkflowInboundInterceptor, WorkflowOutboundInterceptor),
+    *(PayloadConverter, EncodingPayloadConverter, PayloadCodec, FailureConverter),
+)
+"""What a program may keep in the same module as its workflows, and gives to clients and workers: its code is not restricted."""
+
+
+def _is_not_workflow_code() -> bool:
+    """Whether what calls is, or was called in the module by, a method of a converter or interceptor."""
+    sandbox = current_sandbox()
+    frame = None if sandbox is None else own_caller(sandbox)
+    while frame is not None and sandbox is not None and sandbox.holds(frame.f_globals):
+        code = frame.f_code
+        if code.co_argcount and isinstance(frame.f_locals.get(code.co_varnames[0]), _OUTSIDE):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class ModuleSandbox:
