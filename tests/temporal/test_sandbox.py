@@ -445,6 +445,12 @@ def test_a_module_that_is_passed_through_is_restricted_in_builtins_and_imports_o
     for restrictions in (passed, DEFAULT.with_passthrough_all_modules(), DEFAULT.with_passthrough_modules("tests")):
         assert restrictions.passes("tests.temporal.sandboxed")
         assert value_of("os.name", restrictions) == os.name
+        assert value_of("Path('nowhere').exists()", restrictions) is False
+        assert value_of("clock()", restrictions) == T0.timestamp()
+        with pytest.raises(RestrictedWorkflowAccessError, match=r"__builtins__\.open"):
+            value_of("open('nowhere')", restrictions)
+        with pytest.raises(RestrictedWorkflowAccessError, match=r"os\.getcwd"):
+            in_a_turn(lambda: sandboxed.executed("import os\nos.getcwd()"), restrictions)
     assert not DEFAULT.passes("tests.temporal.sandboxed") and DEFAULT.passes("os.path") and not DEFAULT.passes("sys")
 
 

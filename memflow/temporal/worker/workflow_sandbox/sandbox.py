@@ -21,7 +21,7 @@ from memflow.temporal.exceptions import TemporalError
 from memflow.temporal.interception import Interceptor, WorkflowInboundInterceptor, WorkflowOutboundInterceptor
 from memflow.temporal.worker.workflow_sandbox.matching import AtRuntime, SandboxMatcher
 from memflow.temporal.worker.workflow_sandbox.members import watch, watched_in_place
-from memflow.temporal.worker.workflow_sandbox.own_modules import OwnModule, own_module, path_of_module
+from memflow.temporal.worker.workflow_sandbox.own_modules import own_module, path_of_module
 from memflow.temporal.worker.workflow_sandbox.proxies import Path, RestrictedModule, unproxied
 from memflow.temporal.worker.workflow_sandbox.restrictions import SandboxRestrictions
 from memflow.temporal.workflow import SandboxImportNotificationPolicy as Policy
@@ -94,9 +94,11 @@ class ModuleSandbox:
         self.restrictions = restrictions
         self._root = restrictions.invalid_module_members
         self._verdicts: dict[tuple[Path, str], _Verdict | None] = {}
-        found = (own_module(name) for name in modules if not (restrictions.passes(name) or _is_library(name)))
-        self._own: list[OwnModule] = [each for each in found if each is not None]
-        self._globals = {id(each.globals) for each in self._own}
+        found = [each for name in modules if not _is_library(name) and (each := own_module(name)) is not None]
+        self._own = [each for each in found if not restrictions.passes(each.module.__name__)]
+        self._globals = {id(each.globals) for each in found}
+        self._passed = self._globals - {id(each.globals) for each in self._own}
+        """Those that were passed through see what they have imported as it is; builtins and imports in turns are restricted."""
         self._check_imported()
         _install()  # first: what is wrapped is what the modules are to see
         watch(self._root)
@@ -120,13 +122,15 @@ class ModuleSandbox:
         """Whether these are the globals of one of the workflow's own modules."""
         return id(module) in self._globals or module.get("__name__") in _ADOPTED.get()
 
-    def check(self, name: str) -> None:
+    def check(self, name: str, module: dict[str, Any]) -> None:
         """Refuse a call by its whole name.
 
         Raises:
             RestrictedWorkflowAccessError: it is restricted.
         """
         path = tuple(name.split("."))
+        if id(module) in self._passed and path[0] != "__builtins__":
+            return
         matcher = self._refusal(path[:-1], path[-1], include_use=path[0] == "__builtins__")
         if matcher is not None:
             _say(name, matcher)
