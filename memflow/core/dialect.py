@@ -29,7 +29,10 @@ class Sandbox(Protocol):
         ...
 
     def check(self, name: str, module: dict[str, Any]) -> None:
-        """Raise what is to be raised when one of these modules uses what is called, say, `time.time.__call__`. `module`: its globals."""
+        """Raise what is to be raised when one of these modules uses what is called, say, `time.time.__call__`.
+
+        `module`: its globals.
+        """
         ...
 
     def frees(self, name: str) -> bool:
