@@ -33,7 +33,7 @@ from memflow.temporal.interception import Interceptor as WorkerInterceptor
 from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.missing import not_offered
 from memflow.temporal.service import ConnectConfig, ServiceClient
-from memflow.temporal.stored import ConvertingCodec
+from memflow.temporal.telling import codec_of
 from memflow.temporal.time_skipping import TimeSkippingConfig
 from memflow.worker.injection import ThreadCancel
 from memflow.worker.worker import Worker as EngineWorker
@@ -90,7 +90,7 @@ class WorkflowEnvironment:
         """
         from memflow_testing.environment import WorkflowEnvironment as Beneath  # only tests have it
 
-        codec = ConvertingCodec(data_converter)
+        codec = codec_of(data_converter)
         beneath = await Beneath.start_local(codec=codec)
         return WorkflowEnvironment._over(
             beneath,
@@ -124,7 +124,7 @@ class WorkflowEnvironment:
         """
         from memflow_testing.environment import WorkflowEnvironment as Beneath  # only tests have it
 
-        codec = ConvertingCodec(data_converter)
+        codec = codec_of(data_converter)
         beneath = await Beneath.start_time_skipping(codec=codec)
         return WorkflowEnvironment._over(
             beneath,
