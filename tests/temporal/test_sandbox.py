@@ -388,6 +388,16 @@ def test_a_converter_in_the_same_module_may_do_what_it_likes() -> None:
         value_of("where()")
 
 
+def test_an_error_tells_the_line_and_what_to_do() -> None:
+    with pytest.raises(RestrictedWorkflowAccessError) as refused:
+        in_a_turn(sandboxed.where)
+    assert refused.value.where.startswith("tests/temporal/sandboxed.py:") and refused.value.instead == "do it in an activity"
+    assert str(refused.value) == RestrictedWorkflowAccessError.default_message("os.environ.get")
+    with pytest.raises(RestrictedWorkflowAccessError) as refused:
+        value_of("uuid4()")
+    assert refused.value.instead == "use workflow.uuid4()"
+
+
 def test_asyncios_own_ways_to_wait_are_warned_of() -> None:
     with pytest.warns(UserWarning) as told:
         in_a_turn(sandboxed.waited)

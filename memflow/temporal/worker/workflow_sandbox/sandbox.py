@@ -16,6 +16,7 @@ from importlib.util import resolve_name
 from types import ModuleType
 from typing import Any, cast
 
+from memflow.core.places import place_of
 from memflow.temporal.converter import EncodingPayloadConverter, FailureConverter, PayloadCodec, PayloadConverter
 from memflow.temporal.exceptions import TemporalError
 from memflow.temporal.interception import Interceptor, WorkflowInboundInterceptor, WorkflowOutboundInterceptor
@@ -28,7 +29,7 @@ from memflow.temporal.workflow import SandboxImportNotificationPolicy as Policy
 from memflow.temporal.workflow import unsafe
 from memflow.temporal.workflow.words import RestrictedWorkflowAccessError
 from memflow.worker import guard
-from memflow.worker.callers import WRAPPERS, current_sandbox, excused, own_caller
+from memflow.worker.callers import WRAPPERS, callers, current_sandbox, excused, own_caller
 
 WRAPPERS.add(id(globals()))
 
@@ -60,9 +61,23 @@ def _say(name: str, matcher: SandboxMatcher) -> None:
     if matcher.leaf_warning is not None:
         text = matcher.leaf_message or RestrictedWorkflowAccessError.default_message(name)
         warnings.warn(text, matcher.leaf_warning, stacklevel=5)
-    else:
-        raise RestrictedWorkflowAccessError(name, override_message=matcher.leaf_message)
+        return
+    error = RestrictedWorkflowAccessError(name, override_message=matcher.leaf_message)
+    error.instead = _INSTEAD.get(name.partition(".")[0], "do it in an activity")
+    innermost = next(callers(), None)
+    error.where = (innermost and place_of(innermost[0])) or "an unknown line"
+    raise error
 
+
+_INSTEAD = {
+    "time": "use workflow.time(), or asyncio.sleep() to wait",
+    "datetime": "use workflow.now()",
+    "random": "use workflow.random()",
+    "secrets": "make secrets in an activity: a workflow's chance can be foretold",
+    "uuid": "use workflow.uuid4()",
+    "threading": "use asyncio tasks, or do it in an activity",
+}
+"""What to do, by the module of what is restricted."""
 
 _OUTSIDE = (
     *(Interceptor, WorkflowInboundInterceptor, WorkflowOutboundInterceptor),
