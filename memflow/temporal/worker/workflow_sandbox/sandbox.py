@@ -34,6 +34,8 @@ from memflow.worker.callers import WRAPPERS, callers, current_sandbox, excused, 
 WRAPPERS.add(id(globals()))
 
 _RUNNING = AtRuntime()
+_REMEMBERED = 10_000
+"""Verdicts of a sandbox: far more than a module names, a few MB at most."""
 
 
 class UnintentionalPassthroughError(TemporalError):
@@ -168,6 +170,8 @@ class ModuleSandbox:
         try:
             return self._verdicts[key]
         except KeyError:
+            if len(self._verdicts) > _REMEMBERED:        # keys of a dict, it seems
+                self._verdicts.clear()
             made = self._verdicts[key] = self._judged(path, name)
             return made
 
