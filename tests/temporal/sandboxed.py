@@ -70,6 +70,7 @@ from memflow.temporal import activity, workflow
 from memflow.temporal.converter import EncodingPayloadConverter
 from memflow.temporal.worker import Interceptor, WorkflowInboundInterceptor
 
+settings = {"mail": {"host": "localhost", "port": 25}}
 at_import = os.name  # free while modules are loaded
 
 

@@ -22,6 +22,7 @@ from memflow.temporal.exceptions import TemporalError
 from memflow.temporal.interception import Interceptor, WorkflowInboundInterceptor, WorkflowOutboundInterceptor
 from memflow.temporal.worker.workflow_sandbox.matching import AtRuntime, SandboxMatcher
 from memflow.temporal.worker.workflow_sandbox.members import watch, watched_in_place
+from memflow.temporal.worker.workflow_sandbox.open_imports import open_imports
 from memflow.temporal.worker.workflow_sandbox.own_modules import own_module, path_of_module
 from memflow.temporal.worker.workflow_sandbox.proxies import Path, RestrictedModule, unproxied
 from memflow.temporal.worker.workflow_sandbox.restrictions import SandboxRestrictions
@@ -105,6 +106,7 @@ class ModuleSandbox:
 
     Raises:
         RestrictedWorkflowAccessError: one of them has imported what no workflow may import.
+        UnintentionalPassthroughError: one of them imports what is not passed through, and that is to be refused.
     """
 
     def __init__(self, restrictions: SandboxRestrictions, modules: Sequence[str]) -> None:
@@ -117,6 +119,7 @@ class ModuleSandbox:
         self._passed = self._globals - {id(each.globals) for each in self._own}
         """Those that were passed through see what they have imported as it is; builtins and imports in turns are restricted."""
         self._check_imported()
+        self._notify_of_open_imports()
         _install()  # first: what is wrapped is what the modules are to see
         watch(self._root)
         for each in self._own:
@@ -225,10 +228,7 @@ class ModuleSandbox:
             return
         override = unsafe.current_import_notification_policy_override()
         policy = self.restrictions.import_notification_policy if override is None else override
-        if Policy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH in policy:
-            raise UnintentionalPassthroughError(name)
-        if Policy.WARN_ON_UNINTENTIONAL_PASSTHROUGH in policy:
-            warnings.warn(f"Module {name} was not intentionally passed through to the sandbox.", stacklevel=4)
+        _notify(name, policy)
         if Policy.WARN_ON_DYNAMIC_IMPORT in policy and name not in sys.modules:
             warnings.warn(f"Module {name} was imported after initial workflow load.", stacklevel=4)
 
@@ -244,6 +244,16 @@ class ModuleSandbox:
             if self.restrictions.invalid_modules.match_access(_RUNNING, *name.split(".")):
                 raise RestrictedWorkflowAccessError(name)
 
+    def _notify_of_open_imports(self) -> None:
+        """Of what was imported when the modules were loaded, while nobody looked."""
+        policy = self.restrictions.import_notification_policy
+        if policy & (Policy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH | Policy.WARN_ON_UNINTENTIONAL_PASSTHROUGH):
+            own = {each.module.__name__ for each in self._own}
+            for each in self._own:
+                for name in open_imports(each.module):
+                    if name not in own and not self.restrictions.passes(name):
+                        _notify(name, policy)
+
     def _restrict_builtins(self) -> None:
         """Builtins besides those that the guard hears of: a name of their own in the modules' globals, to be exchanged."""
         matcher = self._root.children.get("__builtins__")
@@ -253,6 +263,13 @@ class ModuleSandbox:
             if hasattr(builtins, name):
                 for each in self._own:
                     each.show_builtin(name)
+
+
+def _notify(name: str, policy: Policy) -> None:
+    if Policy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH in policy:
+        raise UnintentionalPassthroughError(name)
+    if Policy.WARN_ON_UNINTENTIONAL_PASSTHROUGH in policy:
+        warnings.warn(f"Module {name} was not intentionally passed through to the sandbox.", stacklevel=5)
 
 
 def _is_library(module: str) -> bool:
