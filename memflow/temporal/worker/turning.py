@@ -17,6 +17,7 @@ from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.own_metrics import OwnMetrics
 from memflow.temporal.stored import Raw
 from memflow.temporal.worker.runners import WorkflowRunner
+from memflow.temporal.worker.workflow_sandbox import UnintentionalPassthroughError
 from memflow.temporal.workflow.builtin_queries import BUILTIN_QUERIES
 from memflow.temporal.workflow.define import WorkflowDefinition
 from memflow.temporal.workflow.running import Running, Settings, engine_handler
@@ -87,7 +88,7 @@ def workflow_definition(definition: WorkflowDefinition, settings: Settings) -> D
     failing = (*definition.failure_exception_types, *settings.failure_exception_types)
     try:
         dialect = (settings.dialect if definition.sandboxed else settings.unsandboxed_dialect)(definition.cls)
-    except RestrictedWorkflowAccessError as error:
+    except (RestrictedWorkflowAccessError, UnintentionalPassthroughError) as error:
         raise RuntimeError(f"Failed validating workflow {definition.name}") from error
     return Definition(
         name=DYNAMIC if definition.name is None else check_name(definition.name, what="workflow name"),
