@@ -104,6 +104,7 @@ class Replay(Asking):
         self._arguments: Sequence[Any] = ()
         self._held: list[UpdateReceived] | None = None       # updates for handlers that the code of this turn may still set
         self._admitted = 0                                   # updates accepted so far
+        self.arrived: Sequence[Arrival] = ()                 # what the last turn brought
 
     # ------------------------------------------------------------------------------------------------- for the worker
 
@@ -118,6 +119,7 @@ class Replay(Asking):
         number, now = self.turn_number, self.now
         self.turn_number += 1
         self.length_before = self.length
+        self.arrived = turn.arrivals
         if self._own_info.origins:
             self.info = self._own_info.at_turn(self.turn_number)
         self.now = max(self.now, turn.at) if self.turn_number > 1 else turn.at

@@ -170,7 +170,7 @@ def _cause_of(error: errors.WorkflowFailedError) -> BaseException:
 
 
 _EAGERLY: Final = "__temporal_eagerly_started"
-"""What programs that ask for an eager start look at. No start is: the nearest worker claims a run as soon as it is there."""
+"""What programs that ask for an eager start look at: whether a worker of their own client takes what was started."""
 
 
 class Root(ScheduleCalls):
@@ -200,7 +200,7 @@ class Root(ScheduleCalls):
             result_type=input.ret_type,
             known=handle.reading(Raw),
         )
-        setattr(started, _EAGERLY, False)
+        setattr(started, _EAGERLY, input.request_eager_start and self._client.service_client.serves(input.task_queue))
         return started
 
     async def _options(self, engine: EngineClient, input: StartWorkflowInput) -> Any:

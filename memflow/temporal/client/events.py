@@ -15,6 +15,7 @@ from memflow.payload import Payload as Stored
 from memflow.temporal.api.common.v1 import Payloads
 from memflow.temporal.api.enums.v1 import EventType
 from memflow.temporal.api.history.v1 import HistoryEvent
+from memflow.temporal.api.times import Timestamp
 from memflow.temporal.failures import message_of
 from memflow.temporal.startup import Startup
 from memflow.temporal.stored import ConvertingCodec, loaded, loaded_arguments, loaded_signal
@@ -57,6 +58,22 @@ _ARRIVALS: tuple[type[Any], ...] = (
 )
 
 
+_ASKED = interrupts.ScheduleActivity | interrupts.StartTimer
+_TAKEN_BACK = interrupts.CancelActivity | interrupts.CancelTimer
+
+STUCK: Final = "stuck: "
+"""How the detail of a run begins whose turn failed."""
+
+_LATE: Final = "[TMPRL1101] Potential deadlock detected: workflow didn't yield within its time"
+"""What is said of a turn that computed for too long."""
+
+
+def _unsent(turn: Sequence[HistoryEntry]) -> set[int]:
+    """Activities and timers that were asked for and taken back in one turn: Temporal's servers never hear of those."""
+    taken_back = {each.entry.op for each in turn if isinstance(each.entry, _TAKEN_BACK)}
+    return {each.entry.op for each in turn if isinstance(each.entry, _ASKED)} & taken_back if taken_back else set()
+
+
 def events_of(run: RunDescription, journal: Sequence[HistoryEntry], codec: ConvertingCodec) -> list[HistoryEvent]:
     """The events of a run, numbered from 1."""
     return _Writer(run, codec).write(journal)
@@ -81,10 +98,42 @@ class _Writer:
                 continue
             for kind in _TASK:
                 self._add(kind, entries[0].at)
+            unsent = _unsent(entries)
             for each in entries:
-                if not isinstance(each.entry, _ARRIVALS):
+                if isinstance(each.entry, _ARRIVALS):
+                    continue
+                if isinstance(each.entry, _ASKED | _TAKEN_BACK) and each.entry.op in unsent:
+                    self._keep(len(self._events), each)
+                else:
                     self._interrupt(each)
+        if self._run.is_open:
+            self._stuck()
         return self._events
+
+    def _stuck(self) -> None:
+        """What keeps the run from going on, as a task that failed. It is told while it is so, and is no entry."""
+        detail = self._run.detail or ""
+        if not detail.startswith(STUCK):
+            return
+        kind, said, message = detail.removeprefix(STUCK).partition(": ")
+        at = self._run.wake_at or (self._events[-1].event_time if self._events else self._run.started_at)
+        scheduled = self._add(T.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, at)
+        started = self._add(T.EVENT_TYPE_WORKFLOW_TASK_STARTED, at, scheduled_event_id=scheduled)
+        failure = Failure("application", kind + said + message)
+        if said and kind.isidentifier():
+            failure = Failure("application", message or _LATE if kind == "TurnTooLong" else message, kind)
+        self._add(
+            T.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+            at,
+            scheduled_event_id=scheduled,
+            started_event_id=started,
+            failure=message_of(failure),
+        )
+
+    def _keep(self, number: int, each: HistoryEntry) -> None:
+        """An entry that has no event of its own stays with another one, for replays."""
+        event = self._events[number - 1]
+        event.entries = (*event.entries, JournalEntry(each.seq, each.turn, each.at, each.entry))
 
     def _add(self, kind: EventType, at: datetime, entry: HistoryEntry | None = None, **attributes: Any) -> int:
         number = len(self._events) + 1
@@ -92,7 +141,7 @@ class _Writer:
         if entry is not None:
             held = (JournalEntry(entry.seq, entry.turn, entry.at, entry.entry),)
         known = {name: value for name, value in attributes.items() if value is not None}
-        self._events.append(HistoryEvent(number, kind, at, known, held))
+        self._events.append(HistoryEvent(number, kind, Timestamp.of(at), known, held))
         return number
 
     # ------------------------------------------------------------------------------------------------- arrivals
@@ -290,8 +339,7 @@ class _Writer:
         if answer.outcome == "accepted":
             number = self._accepted.get(answer.update_id)
             if number is not None:               # the event of the update itself stands for its acceptance too
-                event = self._events[number - 1]
-                event.entries = (*event.entries, JournalEntry(each.seq, each.turn, each.at, each.entry))
+                self._keep(number, each)
             return
         outcome: dict[str, Any] = {}
         if answer.result is not None:

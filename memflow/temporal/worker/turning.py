@@ -12,6 +12,7 @@ from memflow.payload import Payload as Stored
 from memflow.temporal.common import VersioningBehavior, WorkerDeploymentVersion
 from memflow.temporal.interception import Interceptor, WorkflowInterceptorClassInput
 from memflow.temporal.metrics import MetricMeter
+from memflow.temporal.service import LONG_HISTORY
 from memflow.temporal.stored import Raw
 from memflow.temporal.worker.runners import WorkflowRunner
 from memflow.temporal.workflow.builtin_queries import BUILTIN_QUERIES
@@ -39,6 +40,7 @@ def settings_of(
     unsandboxed_runner: WorkflowRunner,
     activities: frozenset[str | None] | None = None,
     deployment: WorkerDeploymentVersion | None = None,
+    long_history: int = LONG_HISTORY,
 ) -> Settings:
     """What a worker says of all its workflows."""
     extern: dict[str, Callable[..., Any]] = {}
@@ -58,6 +60,7 @@ def settings_of(
         unsandboxed_runner.dialect,
         activities,
         deployment,
+        long_history,
     )
 
 

@@ -8,6 +8,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
@@ -256,6 +257,7 @@ class Worker:
             activities=frozenset(ActivityDefinition.must_of(fn).name for fn in config["activities"]),
             runner=config["workflow_runner"],
             unsandboxed_runner=config["unsandboxed_workflow_runner"],
+            long_history=self._client.service_client.long_history,
         )
         return list(workflow_definitions(config["workflows"], settings).values())
 
@@ -336,12 +338,16 @@ class Worker:
             raise RuntimeError("Already started")
         self._started = True
         engine = self._engine = await self._make_engine()
+        served = ExitStack()
         try:
             async with engine:
+                if self._definitions:
+                    served.enter_context(self._client.service_client.serving(self.task_queue))
                 stopped = asyncio.ensure_future(self._stop.wait())
                 try:
                     await stopped
                 finally:
+                    served.close()
                     stopped.cancel()
                     self._performers.shutdown.set()
         except BaseException as error:

@@ -27,7 +27,6 @@ from memflow.temporal.search_attributes import changes_of, typed_from, untyped_f
 from memflow.temporal.startup import Startup
 from memflow.temporal.workflow.running import Running, current
 from memflow.workflow import records
-from memflow.workflow.continuing import continue_as_new_suggested
 
 _UNSET: Any = object()
 
@@ -88,17 +87,17 @@ class Info:
         return settings.deployment or WorkerDeploymentVersion("", settings.build_id)
 
     def get_current_history_length(self) -> int:
-        """About how many events the history has when this turn begins: Temporal counts three for each turn."""
-        replay = current().replay
-        return replay.length_before + 3 * replay.turn_number
+        """How many events the history had when this turn began; in a query, with what the turn has asked."""
+        return current().history_length()
 
     def get_current_history_size(self) -> int:
         """About how many bytes that is: 100 for each event, since a replay does not weigh them."""
         return self.get_current_history_length() * 100
 
     def is_continue_as_new_suggested(self) -> bool:
-        """Whether the history has become long."""
-        return continue_as_new_suggested()
+        """Whether the history has become long: from 4096 events on."""
+        running = current()
+        return running.history_length() >= running.settings.long_history
 
     def is_target_worker_deployment_version_changed(self) -> bool:
         """Never: a run stays with its version, or goes on with whatever is deployed."""

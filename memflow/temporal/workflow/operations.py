@@ -68,6 +68,8 @@ class Operation:
                 task.uncancel()                  # the cancellation has become the activity's
             cancelled = self._cancelled()
             raise cancelled from cancelled.__cause__     # in place of asyncio's
+        if not self._local:
+            self._running.answered()
         match answer:
             case ActivityCompleted(result=result):
                 return self._codec.decode(result, self._result)

@@ -8,8 +8,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut, UpdateReceived
 from memflow.core.definition import Handler
 from memflow.core.handlers import CURRENT_UPDATE
 from memflow.core.replay import CURRENT, Replay
@@ -26,6 +27,7 @@ from memflow.temporal.interception import (
     WorkflowOutboundInterceptor,
 )
 from memflow.temporal.metrics import MetricMeter
+from memflow.temporal.service import LONG_HISTORY
 from memflow.temporal.stored import ConvertingCodec, headers_in, loaded_arguments, loaded_signal
 from memflow.temporal.workflow.define import HandlerDefinition, WorkflowDefinition
 from memflow.temporal.workflow.dialect import TemporalDialect
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from memflow.temporal.workflow.facts import Info
 
 log = logging.getLogger(__name__)
+
+_ANSWERS: Final = (ActivityCompleted, ActivityFailed, ActivityTimedOut, ActivityCancelled)
 
 
 def _unguarded(module: str) -> TemporalDialect:
@@ -56,6 +60,8 @@ class Settings:
     activities: frozenset[str | None] | None = None
     """Names of the worker's activities, None among them for one that takes any; None: not known, in a replay."""
     deployment: WorkerDeploymentVersion | None = None
+    long_history: int = LONG_HISTORY
+    """Events from which on a run is advised to continue as new."""
 
     def check_local(self, name: str) -> None:
         """Refuse a local activity that this worker does not have.
@@ -86,6 +92,8 @@ class Running:
         self.info: Info | None = None
         self.details = ""
         self.seed_callbacks: list[Callable[[int], None]] = []
+        self._answered_in = 0                    # the last turn in which an activity answered
+        self._begun = self._begun_before = 0     # activities that have answered, and those that had before that turn
         self.set_handlers: dict[tuple[str, str | None], HandlerDefinition] = {}
         self.inbound: WorkflowInboundInterceptor | None = None
         self.outbound: WorkflowOutboundInterceptor | None = None
@@ -118,6 +126,27 @@ class Running:
             chain = cls(chain)
         self.inbound = chain
         chain.init(Outbound(self))
+
+    def answered(self) -> None:
+        """An activity has answered. A history of Temporal has one event more for it than the journal has entries."""
+        turn = self.replay.turn_number
+        if turn != self._answered_in:
+            self._answered_in, self._begun_before = turn, self._begun
+        self._begun += 1
+
+    def history_length(self) -> int:
+        """The events of this run's history: when this turn began, or for a query, which comes after it, with what it asked.
+
+        That is the entries of the journal, three for each turn but its end, and the beginnings of activities.
+        """
+        replay = self.replay
+        of_turns = 3 * replay.turn_number - 1
+        if replay.querying:
+            return replay.length + of_turns + self._begun
+        arrived = [each for each in replay.arrived if not isinstance(each, UpdateReceived)]
+        begun = sum(isinstance(each, _ANSWERS) for each in arrived)
+        before = self._begun_before if self._answered_in == replay.turn_number else self._begun
+        return replay.length_before + len(arrived) + of_turns + begun + before
 
     def check_writable(self, action: str) -> None:
         """Refuse what changes the run where code may only look.

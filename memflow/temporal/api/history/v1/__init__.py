@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 from memflow.core.entries import JournalEntry
 from memflow.temporal.api.enums.v1 import EventType
+from memflow.temporal.api.times import Duration, Timestamp
 
 ATTRIBUTES = {
     each: each.name.removeprefix("EVENT_TYPE_").lower() + "_event_attributes" for each in EventType if each.value
@@ -27,7 +28,7 @@ class HistoryEvent:
 
     event_id: int
     event_type: EventType
-    event_time: datetime
+    event_time: Timestamp
     attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     entries: Sequence[JournalEntry] = field(default=(), repr=False)
 
@@ -66,7 +67,15 @@ class Attributes(SimpleNamespace):
 
 
 def _nested(value: Any) -> Any:
-    return Attributes(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else value
+    match value:
+        case Mapping():
+            return Attributes(cast("Mapping[str, Any]", value))
+        case timedelta():
+            return Duration.of(value)
+        case datetime():
+            return Timestamp.of(value)
+        case _:
+            return value
 
 
 _MESSAGES = frozenset(
