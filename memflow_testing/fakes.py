@@ -60,12 +60,14 @@ def prepared(
     Raises:
         ConfigurationError: what is to be replaced is not registered, or the fake does not fit.
     """
-    known = Registry((), activities).activities
+    registry = Registry((), activities)
+    known = registry.activities
     pairs = list(replace.items()) if isinstance(replace, Mapping) else [(each.real, each.fake) for each in replace]
     for real, fake in pairs:
         definition = _registered(real, known)
         known[definition.name] = _faked(definition, fake)
-    return [_Ready(_noting(definition, calls)) for definition in known.values()]
+    dynamic = () if registry.dynamic_activity is None else (registry.dynamic_activity,)
+    return [_Ready(_noting(definition, calls)) for definition in (*known.values(), *dynamic)]
 
 
 def _registered(real: Any, known: Mapping[str, ActivityDefinition]) -> ActivityDefinition:

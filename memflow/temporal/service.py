@@ -24,7 +24,6 @@ from memflow.temporal.runtime import Runtime
 from memflow.worker.worker import Worker as EngineWorker
 
 __all__ = [
-    "__version__",
     "ConnectConfig",
     "DnsLoadBalancingConfig",
     "GrpcCompression",
@@ -36,6 +35,7 @@ __all__ = [
     "RetryConfig",
     "ServiceClient",
     "TLSConfig",
+    "__version__",
 ]
 
 LONG_HISTORY: Final = 4096

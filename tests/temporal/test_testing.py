@@ -6,7 +6,7 @@ import asyncio
 import builtins
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -23,6 +23,7 @@ from memflow.temporal.client import (
     ScheduleSpec,
     WorkflowFailureError,
 )
+from memflow.temporal.common import RawValue
 from memflow.temporal.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError, TimeoutType
 from memflow.temporal.testing import ActivityEnvironment, WorkflowEnvironment
 from memflow.temporal.worker import Worker
@@ -250,3 +251,22 @@ async def test_schedules_lists_and_activities_of_their_own_work_where_time_skips
         assert len([each async for each in client.list_workflows("WorkflowId STARTS_WITH 'fired-'")]) == 3
         await schedule.delete()
         assert await client.execute_activity(shout, "a", id="a", task_queue="q", start_to_close_timeout=timedelta(days=1)) == "A"
+
+
+@activity.defn(dynamic=True)
+async def whatever(args: Sequence[RawValue]) -> str:
+    return f"{activity.info().activity_type} of {len(args)}"
+
+
+@workflow.defn
+class CallsTheUnheard:
+    @workflow.run
+    async def run(self) -> str:
+        found: str = await workflow.execute_activity("unheard", "x", start_to_close_timeout=timedelta(seconds=5))
+        return found
+
+
+async def test_a_dynamic_activity_is_served_in_an_environment(env: WorkflowEnvironment) -> None:
+    async with Worker(env.client, task_queue="dynamic", workflows=[CallsTheUnheard], activities=[whatever]):
+        found = await env.client.execute_workflow(CallsTheUnheard.run, id="dynamic", task_queue="dynamic")
+    assert found == "unheard of 1"

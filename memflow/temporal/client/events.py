@@ -16,6 +16,7 @@ from memflow.temporal.api.common.v1 import Payloads
 from memflow.temporal.api.enums.v1 import EventType
 from memflow.temporal.api.history.v1 import HistoryEvent
 from memflow.temporal.api.times import Timestamp
+from memflow.temporal.client.task_failures import task_failure
 from memflow.temporal.failures import message_of
 from memflow.temporal.startup import Startup
 from memflow.temporal.stored import ConvertingCodec, loaded, loaded_arguments, loaded_signal
@@ -61,12 +62,6 @@ _ARRIVALS: tuple[type[Any], ...] = (
 _ASKED = interrupts.ScheduleActivity | interrupts.StartTimer
 _TAKEN_BACK = interrupts.CancelActivity | interrupts.CancelTimer
 
-STUCK: Final = "stuck: "
-"""How the detail of a run begins whose turn failed."""
-
-_LATE: Final = "[TMPRL1101] Potential deadlock detected: workflow didn't yield within its time"
-"""What is said of a turn that computed for too long."""
-
 
 def _unsent(turn: Sequence[HistoryEntry]) -> set[int]:
     """Activities and timers that were asked for and taken back in one turn: Temporal's servers never hear of those."""
@@ -74,9 +69,11 @@ def _unsent(turn: Sequence[HistoryEntry]) -> set[int]:
     return {each.entry.op for each in turn if isinstance(each.entry, _ASKED)} & taken_back if taken_back else set()
 
 
-def events_of(run: RunDescription, journal: Sequence[HistoryEntry], codec: ConvertingCodec) -> list[HistoryEvent]:
-    """The events of a run, numbered from 1."""
-    return _Writer(run, codec).write(journal)
+def events_of(
+    run: RunDescription, journal: Sequence[HistoryEntry], codec: ConvertingCodec, *, standing: bool = True
+) -> list[HistoryEvent]:
+    """The events of a run, numbered from 1; `standing`: also of the task that it is at, which are not in the journal."""
+    return _Writer(run, codec).write(journal, standing=standing)
 
 
 class _Writer:
@@ -88,13 +85,13 @@ class _Writer:
         self._children: set[int] = set()         # ops of children whose start has been told
         self._accepted: dict[str, int] = {}      # update id -> the event that accepted it
 
-    def write(self, journal: Sequence[HistoryEntry]) -> list[HistoryEvent]:
+    def write(self, journal: Sequence[HistoryEntry], *, standing: bool) -> list[HistoryEvent]:
         for _, turn in groupby(journal, key=lambda each: each.turn):
             entries = list(turn)
             arrived = [each for each in entries if isinstance(each.entry, _ARRIVALS)]
             for each in arrived:
                 self._arrival(each)
-            if any(isinstance(each.entry, _OVERHEAD) for each in arrived):
+            if any(isinstance(each.entry, _OVERHEAD) for each in arrived) or not entries[0].seq:
                 continue
             for kind in _TASK:
                 self._add(kind, entries[0].at)
@@ -106,29 +103,30 @@ class _Writer:
                     self._keep(len(self._events), each)
                 else:
                     self._interrupt(each)
-        if self._run.is_open:
-            self._stuck()
+        if standing and self._run.is_open and journal:
+            self._standing(journal[-1])
         return self._events
 
-    def _stuck(self) -> None:
-        """What keeps the run from going on, as a task that failed. It is told while it is so, and is no entry."""
-        detail = self._run.detail or ""
-        if not detail.startswith(STUCK):
+    def _standing(self, last: HistoryEntry) -> None:
+        """The task that an open run is at, if its last one failed or mail waits for it.
+
+        Temporal's servers keep a failed task in the history; here it shows for as long as the run is parked there.
+        """
+        failed = None if self._run.detail is None else task_failure(self._run.detail, self._run.type)
+        if failed is None and last.seq:
             return
-        kind, said, message = detail.removeprefix(STUCK).partition(": ")
-        at = self._run.wake_at or (self._events[-1].event_time if self._events else self._run.started_at)
-        scheduled = self._add(T.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, at)
-        started = self._add(T.EVENT_TYPE_WORKFLOW_TASK_STARTED, at, scheduled_event_id=scheduled)
-        failure = Failure("application", kind + said + message)
-        if said and kind.isidentifier():
-            failure = Failure("application", message or _LATE if kind == "TurnTooLong" else message, kind)
-        self._add(
-            T.EVENT_TYPE_WORKFLOW_TASK_FAILED,
-            at,
-            scheduled_event_id=scheduled,
-            started_event_id=started,
-            failure=message_of(failure),
-        )
+        scheduled = self._add(T.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, last.at)
+        if failed is not None:
+            cause, failure = failed
+            started = self._add(T.EVENT_TYPE_WORKFLOW_TASK_STARTED, last.at, scheduled_event_id=scheduled)
+            self._add(
+                T.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+                last.at,
+                scheduled_event_id=scheduled,
+                started_event_id=started,
+                cause=cause,
+                failure=message_of(failure),
+            )
 
     def _keep(self, number: int, each: HistoryEntry) -> None:
         """An entry that has no event of its own stays with another one, for replays."""
@@ -138,7 +136,7 @@ class _Writer:
     def _add(self, kind: EventType, at: datetime, entry: HistoryEntry | None = None, **attributes: Any) -> int:
         number = len(self._events) + 1
         held: Sequence[JournalEntry] = ()
-        if entry is not None:
+        if entry is not None and entry.seq:
             held = (JournalEntry(entry.seq, entry.turn, entry.at, entry.entry),)
         known = {name: value for name, value in attributes.items() if value is not None}
         self._events.append(HistoryEvent(number, kind, Timestamp.of(at), known, held))

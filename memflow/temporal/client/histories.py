@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from memflow.client import Client as EngineClient
+from memflow.client import HistoryEntry, RunDescription
+from memflow.core.arrivals import Arrival, CancelRequested, RunStarted, SignalReceived
+from memflow.core.entries import kind_of
 from memflow.temporal.api.enums.v1 import EventType
 from memflow.temporal.api.history.v1 import HistoryEvent
 from memflow.temporal.client.errors import as_rpc_errors
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from memflow.temporal.client.client import Client
     from memflow.temporal.client.inputs import FetchWorkflowHistoryEventsInput
 
+UNREAD_AT_MOST = 1000
 LOOK_SECONDS = 0.2
 """How often a reader that waits for new events looks."""
 
@@ -100,8 +105,11 @@ class WorkflowHistoryEventAsyncIterator:
         handle = engine.get_handle(input.id, input.run_id)
         with as_rpc_errors():
             run = await handle.describe()
-            journal = await engine.get_handle(input.id, run.run_id).history()
-        events = events_of(run, journal, client.codec)
+            journal: Sequence[HistoryEntry] = await engine.get_handle(input.id, run.run_id).history()
+            if run.is_open and (not journal or run.unread) and not input.wait_new_event:
+                journal = [*journal, *await _unread(engine, run, journal[-1] if journal else None)]
+        # Who waits for events is told only of what stays.
+        events = events_of(run, journal, client.codec, standing=not input.wait_new_event)
         if input.event_filter_type is WorkflowHistoryEventFilterType.CLOSE_EVENT:
             events = [event for event in events if event.event_type in CLOSING]
         self._page = events
@@ -126,3 +134,19 @@ class WorkflowHistoryEventAsyncIterator:
     def _ended(self) -> bool:
         page = self._page
         return page is not None and len(page) > 0 and page[-1].event_type in CLOSING
+
+
+async def _unread(engine: EngineClient, run: RunDescription, last: HistoryEntry | None) -> list[HistoryEntry]:
+    """What has arrived for a run that its code has not been told yet: in Temporal's histories it shows from the first moment.
+
+    These entries are in no journal: their number is 0, and the time of the last one that is, stands for theirs.
+    """
+    row = await engine.store.find_run(run.id, run.run_id)
+    if row is None:
+        return []
+    came: list[Arrival] = [] if last else [RunStarted(row.input)]
+    at = last.at if last else run.started_at
+    for mail in await engine.store.read_inbox([(row.run, row.consumed)], limit=UNREAD_AT_MOST):
+        if isinstance(mail.arrival, SignalReceived | CancelRequested):
+            came.append(mail.arrival)
+    return [HistoryEntry(0, kind_of(arrival), 0, at, None, arrival) for arrival in came]

@@ -121,6 +121,15 @@ class PendingActivityState(_Named):
     PENDING_ACTIVITY_STATE_PAUSED = 4
 
 
+class WorkflowTaskFailedCause(_Named):
+    """Why a workflow task failed, as far as one fails here."""
+
+    WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED = 0
+    WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE = 14
+    WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR = 24
+
+
 # Protobuf also puts each member into the module itself.
-globals().update({name: member for enum in (EventType, IndexedValueType, WorkflowExecutionStatus, PendingActivityState)
+_ENUMS = (EventType, IndexedValueType, WorkflowExecutionStatus, PendingActivityState, WorkflowTaskFailedCause)
+globals().update({name: member for enum in _ENUMS
                   for name, member in enum.__members__.items()})

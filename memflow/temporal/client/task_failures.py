@@ -1,0 +1,40 @@
+"""Why a run does not go on, as the failure of a workflow task: the line that a parked run is shown with, in Temporal's words."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from memflow.failure import Failure
+from memflow.temporal.api.enums.v1 import WorkflowTaskFailedCause as Cause
+
+_STUCK: Final = "stuck: "
+_UNSERVED: Final = "no worker of version "
+"""Nobody has tried such a run, so nothing has failed."""
+
+_UNKNOWN: Final = re.compile(r"workflow type .* is not known to the worker that took it \(it knows (.*)\)", re.DOTALL)
+_RAISED: Final = re.compile(r"([A-Za-z_]\w*): (.*)", re.DOTALL)
+"""An error of the code: its type and its text."""
+
+_DEADLOCK: Final = "TurnTooLong"
+
+
+def task_failure(detail: str, workflow: str) -> tuple[Cause, Failure] | None:
+    """The cause and the failure of the task that a run is parked at; None where it is not parked so."""
+    text = detail.removeprefix(_STUCK)
+    if text == detail or text.startswith(_UNSERVED):
+        return None
+    cause = Cause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE
+    unknown = _UNKNOWN.match(text)
+    if unknown is not None:
+        text = f"Workflow class {workflow} is not registered on this worker, available workflows: {unknown[1]}"
+        return cause, Failure("application", text, type="NotFoundError")
+    raised = _RAISED.match(text)
+    if raised is None:
+        cause = Cause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR
+        return cause, Failure("application", f"[TMPRL1100] Nondeterminism error: {text}", type="NondeterminismError")
+    kind, text = raised.groups()
+    if kind == _DEADLOCK:
+        text = "[TMPRL1101] Potential deadlock detected: workflow didn't yield in time"
+        kind = "_DeadlockError"
+    return cause, Failure("application", text, type=kind)
