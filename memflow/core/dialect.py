@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import ClassVar
 
 from memflow.errors import ConfigurationError, DeterminismError, ReadOnlyError
+from memflow.run_info import RunInfo
 
 
 class UnknownHandler(ConfigurationError):
@@ -32,8 +33,6 @@ class Dialect:
         "the run that accepted the update ended before its handler did, and goes on as a new run; send it again"
     )
     """What an update hears then, and where the run goes on as another one."""
-    log_marks: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    """What log records of a turn that failed carry besides, so that filters find them."""
 
     def read_only(self, wanted: str, where: str | None) -> ReadOnlyError:
         """Code that may only look asked for `wanted`."""
@@ -42,6 +41,12 @@ class Dialect:
     def refused(self, call: str, instead: str, where: str) -> Exception:
         """Code made a call that no replay could repeat."""
         return DeterminismError(call, instead=instead, where=where)
+
+    def log_failed_turn(
+        self, log: logging.Logger, message: str, error: BaseException | None, run: RunInfo, extra: Mapping[str, object]
+    ) -> None:
+        """A turn has failed, or the run cannot be rebuilt: it is parked and tried again."""
+        log.error(message, exc_info=error, extra=extra)
 
     def unknown_handler(self, kind: str, name: str, known: Sequence[str]) -> Exception:
         """Nothing answers signals, queries or updates (`kind`) of this name."""

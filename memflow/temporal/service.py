@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, Final
 
-from memflow import __version__
 from memflow.client import Client as EngineClient
 from memflow.client.codecs import AnyCodec
 from memflow.store.base import Store
@@ -37,6 +37,15 @@ __all__ = [
     "TLSConfig",
     "__version__",
 ]
+
+def _version() -> str:
+    try:
+        return version("memflow")
+    except PackageNotFoundError:                 # run from its source
+        return "unknown"
+
+
+__version__: Final = _version()
 
 LONG_HISTORY: Final = 4096
 """Events of a history from which on `info().is_continue_as_new_suggested()` says so, as on Temporal's servers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -29,6 +30,7 @@ from memflow.temporal.client import (
     ScheduleUpdateInput,
 )
 from memflow.temporal.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from memflow.temporal.service import RPCError
 from memflow.temporal.testing import WorkflowEnvironment
 from memflow.temporal.worker import Worker
 from tests.polling import until
@@ -89,7 +91,9 @@ async def test_a_schedule_is_created_described_changed_and_deleted(client: Clien
         search_attributes=TypedSearchAttributes([SearchAttributePair(OWNER, "ann")]),
     )
     found = await handle.describe()
-    assert found.id == "whole" and found.schedule.spec == spec
+    sundays = ScheduleCalendarSpec(hour=(ScheduleRange(4),), day_of_week=(ScheduleRange(0),))
+    assert found.id == "whole"
+    assert found.schedule.spec == replace(spec, calendars=[*spec.calendars, sundays], cron_expressions=[])
     assert found.schedule.policy == SchedulePolicy(ScheduleOverlapPolicy.BUFFER_ONE, timedelta(minutes=5), False)
     assert found.schedule.state == ScheduleState("quiet", True, True, 30)
     action = found.schedule.action
@@ -251,3 +255,74 @@ async def test_a_schedule_that_is_not_there_says_so(client: Client) -> None:
         with pytest.raises(RPCError, match="temporal-sys-scheduler:nobody") as missing:
             await call()
         assert missing.value.status is RPCStatusCode.NOT_FOUND and missing.value.__cause__ is None
+
+
+async def test_cron_lines_become_calendars_and_ranges_stay_as_written(client: Client, queue: str) -> None:
+    written = ScheduleCalendarSpec(hour=(ScheduleRange(4, 5, 6),))
+    spec = ScheduleSpec(
+        calendars=[written],
+        cron_expressions=["30 */6 1 JAN,JUL ? 2040-2042 # taxes", "@hourly", "@every 1h30m/10m"],
+    )
+    handle = await client.create_schedule("lines", of(queue, spec, state=ScheduleState(paused=True)))
+    found = (await handle.describe()).schedule.spec
+    assert found.calendars == [
+        written,
+        ScheduleCalendarSpec(
+            minute=(ScheduleRange(30),),
+            hour=(ScheduleRange(0, 18, 6),),
+            day_of_month=(ScheduleRange(1),),
+            month=(ScheduleRange(1, 7, 6),),
+            year=(ScheduleRange(2040, 2042),),
+            comment="taxes",
+        ),
+        ScheduleCalendarSpec(hour=(ScheduleRange(0, 23),)),
+    ]
+    assert found.intervals == [ScheduleIntervalSpec(timedelta(minutes=90), timedelta(minutes=10))]
+    assert not found.cron_expressions
+
+
+async def test_limits_without_actions_are_refused(client: Client, queue: str) -> None:
+    for state, said in (
+        (ScheduleState(limited_actions=True), "are no remaining actions set"),
+        (ScheduleState(remaining_actions=3), "are remaining actions set"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            await client.create_schedule("limits", of(queue, ScheduleSpec(), state=state))
+
+
+async def test_a_trigger_shows_in_the_next_description(client: Client, queue: str) -> None:
+    async with Worker(client, task_queue=queue, workflows=[Report]):
+        handle = await client.create_schedule(
+            "soon", of(queue, ScheduleSpec(), state=ScheduleState(paused=True)), trigger_immediately=True
+        )
+        assert (await handle.describe()).info.num_actions == 1
+
+
+async def test_schedules_are_listed_by_what_they_are(client: Client, queue: str) -> None:
+    for name, paused in (("ann", True), ("bob", False)):
+        await client.create_schedule(
+            f"of-{name}",
+            of(queue, ScheduleSpec(), state=ScheduleState(paused=paused)),
+            search_attributes=TypedSearchAttributes([SearchAttributePair(OWNER, name)]),
+        )
+
+    async def ids(query: str) -> list[str]:
+        return sorted([each.id async for each in await client.list_schedules(query)])
+
+    assert await ids("Owner = 'ann'") == ["of-ann"]
+    assert await ids("Owner in ('ann', 'bob') and not TemporalSchedulePaused = true") == ["of-bob"]
+    assert await ids("Owner starts_with 'b' or (ScheduleId = 'of-ann' and Owner is not null)") == ["of-ann", "of-bob"]
+    with pytest.raises(RPCError, match="expected a value"):
+        await ids("Owner = ann")
+
+
+async def test_untyped_and_typed_attributes_of_an_action_both_count(client: Client, queue: str) -> None:
+    schedule = of(queue, ScheduleSpec(), state=ScheduleState(paused=True))
+    action = schedule.action
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    action.typed_search_attributes = TypedSearchAttributes([SearchAttributePair(OWNER, "ann")])
+    action.untyped_search_attributes = {"Region": ["eu"]}
+    handle = await client.create_schedule("both", schedule)
+    found = (await handle.describe()).schedule.action
+    assert isinstance(found, ScheduleActionStartWorkflow)
+    assert {pair.key.name: pair.value for pair in found.typed_search_attributes} == {"Owner": "ann", "Region": "eu"}

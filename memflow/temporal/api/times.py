@@ -35,7 +35,7 @@ class Timestamp(datetime):
 
     def ToMicroseconds(self) -> int:
         """Microseconds since 1970."""
-        return (self - EPOCH) // _MICROSECOND
+        return (self.ToDatetime(UTC) - EPOCH) // _MICROSECOND
 
     def ToNanoseconds(self) -> int:
         """Nanoseconds since 1970."""

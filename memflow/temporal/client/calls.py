@@ -13,6 +13,7 @@ from uuid import uuid4
 from memflow import errors
 from memflow.client import Client as EngineClient
 from memflow.client import Handle
+from memflow.client.updates import UpdateHandle
 from memflow.core.definition import CRON_HEADER
 from memflow.runs import Status
 from memflow.temporal.client.activities import AsyncActivityCalls
@@ -55,12 +56,13 @@ from memflow.temporal.client.inputs import (
     StartWorkflowUpdateInput,
     StartWorkflowUpdateWithStartInput,
     TerminateWorkflowInput,
+    UpdateWithStartUpdateWorkflowInput,
 )
 from memflow.temporal.client.listing import WorkflowExecutionAsyncIterator, WorkflowExecutionCount, counted
 from memflow.temporal.client.outbound import OutboundInterceptor
 from memflow.temporal.client.schedule_handle import ScheduleCalls
 from memflow.temporal.client.standalone import ActivityCalls
-from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage, update_timeouts
+from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage, known_update, update_timeouts
 from memflow.temporal.common import (
     QueryRejectCondition,
     WorkflowIDConflictPolicy,
@@ -214,6 +216,7 @@ class Root(ScheduleCalls):
             input.static_summary,
             input.static_details,
             input.priority.priority_key,
+            start_delay=input.start_delay,
         )
         conflict = _CONFLICT[input.id_conflict_policy]
         if input.id_reuse_policy is WorkflowIDReusePolicy.TERMINATE_IF_RUNNING:
@@ -350,16 +353,8 @@ class Root(ScheduleCalls):
         with as_rpc_errors():
             try:
                 engine = await client.engine()
-                with _taken(start.workflow):
-                    handle, sent = await engine.workflow.start_with_update(
-                        start.workflow,
-                        [client.codec.write_arguments(start.args, start.headers)],
-                        await self._options(engine, start),
-                        update=update.update,
-                        update_arguments=[client.codec.write_arguments(update.args, update.headers)],
-                        update_id=update_id,
-                        result_type=Raw,
-                    )
+                known = None if update.update_id is None else await known_update(engine, start.id, update_id)
+                handle, sent = known or await self._start_with_update(engine, start, update, update_id)
             except BaseException as error:
                 input.on_start_error(error)
                 raise
@@ -369,6 +364,21 @@ class Root(ScheduleCalls):
         return WorkflowUpdateHandle(
             client, update_id, start.id, workflow_run_id=handle.run_id, result_type=update.ret_type, sent=True
         )
+
+    async def _start_with_update(
+        self, engine: EngineClient, start: StartWorkflowInput, update: UpdateWithStartUpdateWorkflowInput, update_id: str
+    ) -> tuple[Handle[Any], UpdateHandle[Any]]:
+        codec = self._client.codec
+        with _taken(start.workflow):
+            return await engine.workflow.start_with_update(
+                start.workflow,
+                [codec.write_arguments(start.args, start.headers)],
+                await self._options(engine, start),
+                update=update.update,
+                update_arguments=[codec.write_arguments(update.args, update.headers)],
+                update_id=update_id,
+                result_type=Raw,
+            )
 
     async def heartbeat_async_activity(self, input: HeartbeatAsyncActivityInput) -> None:
         await self._activities.heartbeat(input)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
@@ -59,6 +59,9 @@ _ARRIVALS: tuple[type[Any], ...] = (
 )
 
 
+_LOCAL_ACTIVITY: Final = "core_local_activity"
+"""The name of the markers of local activities."""
+
 _ASKED = interrupts.ScheduleActivity | interrupts.StartTimer
 _TAKEN_BACK = interrupts.CancelActivity | interrupts.CancelTimer
 
@@ -82,6 +85,7 @@ class _Writer:
         self._codec = codec
         self._events: list[HistoryEvent] = []
         self._scheduled: dict[int, int] = {}     # op -> the event that asked
+        self._local: dict[int, interrupts.ScheduleActivity] = {}
         self._children: set[int] = set()         # ops of children whose start has been told
         self._accepted: dict[str, int] = {}      # update id -> the event that accepted it
 
@@ -89,12 +93,16 @@ class _Writer:
         for _, turn in groupby(journal, key=lambda each: each.turn):
             entries = list(turn)
             arrived = [each for each in entries if isinstance(each.entry, _ARRIVALS)]
+            local = [each for each in arrived if getattr(each.entry, "op", None) in self._local]
             for each in arrived:
-                self._arrival(each)
+                if each not in local:
+                    self._arrival(each)
             if any(isinstance(each.entry, _OVERHEAD) for each in arrived) or not entries[0].seq:
                 continue
             for kind in _TASK:
                 self._add(kind, entries[0].at)
+            for each in local:
+                self._local_answer(each)
             unsent = _unsent(entries)
             for each in entries:
                 if isinstance(each.entry, _ARRIVALS):
@@ -161,6 +169,11 @@ class _Writer:
                     attempt=self._run.attempt,
                     workflow_id=self._run.id,
                     cron_schedule=startup.cron_schedule,
+                    workflow_execution_timeout=startup.execution_timeout,
+                    workflow_run_timeout=startup.run_timeout or startup.execution_timeout,
+                    workflow_task_timeout=startup.task_timeout or self._run.task_timeout or timedelta(seconds=10),
+                    first_workflow_task_backoff=startup.start_delay,
+                    continued_execution_run_id=self._run.continued_run_id,
                     parent_workflow_execution=_parent(self._run),
                 )
             case arrivals.SignalReceived(name=name, payload=payload):
@@ -250,6 +263,23 @@ class _Writer:
             case _:
                 self._marker(each)
 
+    def _local_answer(self, each: HistoryEntry) -> None:
+        """A local activity has ended, which Temporal's workers record as a marker."""
+        asked = self._local[getattr(each.entry, "op", 0)]
+        data = {"activity_id": asked.options.activity_id or str(asked.op), "activity_type": asked.name}
+        failure: Failure | None = getattr(each.entry, "failure", None)
+        details = {"data": Payloads(payloads=[self._codec.payloads.to_payloads([data])[0]])}
+        if isinstance(each.entry, arrivals.ActivityCompleted):
+            details["result"] = self._result(each.entry.result)
+        self._add(
+            T.EVENT_TYPE_MARKER_RECORDED,
+            each.at,
+            each,
+            marker_name=_LOCAL_ACTIVITY,
+            details=details,
+            failure=None if failure is None else message_of(failure.cause or failure),
+        )
+
     def _child_begun(self, op: int, at: datetime, entry: HistoryEntry | None = None) -> None:
         """A child's start, once: memflow journals it only where the code waits for it."""
         if op not in self._children:
@@ -272,6 +302,9 @@ class _Writer:
     def _interrupt(self, each: HistoryEntry) -> None:
         at = each.at
         match each.entry:
+            case interrupts.ScheduleActivity() as asked if asked.options.is_local:
+                self._local[asked.op] = asked    # a marker tells of it when it has ended
+                self._keep(len(self._events), each)
             case interrupts.ScheduleActivity() as asked:
                 self._scheduled[asked.op] = self._add(
                     T.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,

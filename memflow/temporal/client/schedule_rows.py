@@ -18,6 +18,7 @@ from memflow.schedule_spec import ScheduleInterval
 from memflow.schedule_spec import ScheduleSpec as EngineSpec
 from memflow.store.schedule_values import ScheduleRow
 from memflow.temporal.api.common.v1 import Payload
+from memflow.temporal.client.schedule_lines import line_of
 from memflow.temporal.client.schedules import (
     Schedule,
     ScheduleActionExecutionStartWorkflow,
@@ -48,10 +49,10 @@ from memflow.temporal.common import (
     policy_of,
 )
 from memflow.temporal.converter import DataConverter
-from memflow.temporal.search_attributes import fields_of, typed_from, untyped_from
+from memflow.temporal.search_attributes import TYPES_FIELD, fields_of, typed_from, untyped_from
 from memflow.temporal.startup import Startup
 from memflow.temporal.stored import ConvertingCodec, loaded_arguments
-from memflow.temporal.workflow.facts import plain_fields
+from memflow.temporal.workflow.facts import filled, plain_fields
 
 HEADER: Final = "temporal-schedule"
 
@@ -77,12 +78,25 @@ def engine_spec(spec: ScheduleSpec) -> EngineSpec:
     if not (spec.intervals or spec.calendars or spec.cron_expressions):
         return EngineSpec(intervals=[_NEVER], start_at=NEVER)
     jitter: Duration = spec.jitter or timedelta()
+    intervals = [ScheduleInterval(each.every, each.offset or timedelta()) for each in spec.intervals]
+    calendars = [_calendar(each) for each in spec.calendars]
+    lines: list[str] = []
+    zone = spec.time_zone_name
+    for text in spec.cron_expressions:
+        line = line_of(text)
+        if line is None:
+            lines.append(text)
+        elif isinstance(line.meaning, ScheduleCalendar):
+            calendars.append(line.meaning)
+        else:
+            intervals.append(line.meaning)
+        zone = (line.zone if line is not None else None) or zone
     return EngineSpec(
-        list(spec.cron_expressions),
-        intervals=[ScheduleInterval(each.every, each.offset or timedelta()) for each in spec.intervals],
-        calendars=[_calendar(each) for each in spec.calendars],
+        lines,
+        intervals=intervals,
+        calendars=calendars,
         skip=[_calendar(each) for each in spec.skip],
-        zone=spec.time_zone_name or "UTC",
+        zone=zone or "UTC",
         start_at=None if spec.start_at is None else in_utc(spec.start_at),
         end_at=None if spec.end_at is None else in_utc(spec.end_at),
         jitter=jitter,
@@ -118,6 +132,8 @@ def options_of(schedule: Schedule, codec: ConvertingCodec, memo: Mapping[str, An
         "id": action.id,
         "memo": plain_fields(memo, codec.payloads) if memo else {},
         "attributes": fields_of(attributes),
+        "calendars": _spelled(schedule.spec.calendars),
+        "skip": _spelled(schedule.spec.skip),
     }
     startup = Startup(
         execution_timeout=action.execution_timeout,
@@ -128,7 +144,6 @@ def options_of(schedule: Schedule, codec: ConvertingCodec, memo: Mapping[str, An
         static_details=_text(action.static_details, codec),
         priority_key=action.priority.priority_key,
     )
-    searched = action.typed_search_attributes or action.untyped_search_attributes
     return {
         "spec": engine_spec(schedule.spec),
         "overlap": OVERLAPS[policy.overlap],
@@ -142,10 +157,43 @@ def options_of(schedule: Schedule, codec: ConvertingCodec, memo: Mapping[str, An
         "run_timeout": action.run_timeout,
         "retry": engine_policy(action.retry_policy),
         "memo": _memo(action, codec),
-        "search": fields_of(searched) or None,
+        "search": _searched(action) or None,
         "headers": {**startup.headers(), HEADER: json.dumps(own, separators=(",", ":"))},
         "priority": engine_priority(action.priority),
     }
+
+
+def _searched(action: ScheduleActionStartWorkflow) -> dict[str, Any]:
+    """The action's search attributes: those with types and those without."""
+    typed, untyped = fields_of(action.typed_search_attributes), fields_of(action.untyped_search_attributes)
+    types = {**untyped.get(TYPES_FIELD, {}), **typed.get(TYPES_FIELD, {})}
+    return {**untyped, **typed, **({TYPES_FIELD: types} if types else {})}
+
+
+_PARTS: Final = ("second", "minute", "hour", "day_of_month", "month", "year", "day_of_week")
+
+
+def _spelled(calendars: Sequence[ScheduleCalendarSpec]) -> dict[str, Any]:
+    """Ranges as they were written, by the calendar's place, where the numbers that they mean would be written otherwise."""
+    spelled: dict[str, Any] = {}
+    for at, calendar in enumerate(calendars):
+        plain = _calendar_of(_calendar(calendar))
+        parts = {part: getattr(calendar, part) for part in _PARTS if tuple(getattr(calendar, part)) != getattr(plain, part)}
+        if parts:
+            spelled[str(at)] = {name: [[each.start, each.end, each.step] for each in given] for name, given in parts.items()}
+    return spelled
+
+
+def _as_spelled(calendars: Sequence[ScheduleCalendarSpec], spelled: Mapping[str, Any]) -> list[ScheduleCalendarSpec]:
+    """Calendars with their ranges as they were written, if they still mean the same."""
+    found = list(calendars)
+    for at, parts in spelled.items():
+        if int(at) < len(found):
+            given: dict[str, Any] = {name: tuple(ScheduleRange(*numbers) for numbers in ranges) for name, ranges in parts.items()}
+            written = replace(found[int(at)], **given)
+            if _calendar(written) == _calendar(found[int(at)]):
+                found[int(at)] = written
+    return found
 
 
 def _start(schedule: Schedule) -> ScheduleActionStartWorkflow:
@@ -208,20 +256,28 @@ def schedule_of(row: ScheduleRow, codec: ConvertingCodec) -> Schedule:
             execution_timeout=action.execution_timeout,
             run_timeout=action.run_timeout,
             task_timeout=startup.task_timeout,
-            retry_policy=policy_of(action.retry),
+            retry_policy=filled(policy_of(action.retry)),
             memo=None if action.memo is None else _payloads(codec.decode(action.memo), codec),
             typed_search_attributes=typed_from(record),
             static_summary=_payload(startup.static_summary, codec),
             static_details=_payload(startup.static_details, codec),
             priority=Priority(startup.priority_key),
         ),
-        spec_of(row.spec),
+        _spec_as_spelled(spec_of(row.spec), own),
         SchedulePolicy(
             ScheduleOverlapPolicy[Overlap(row.policy.overlap).value.upper()],
             row.policy.catchup,
             row.policy.pause_on_failure,
         ),
         ScheduleState(state.note, state.paused, state.remaining is not None, state.remaining or 0),
+    )
+
+
+def _spec_as_spelled(spec: ScheduleSpec, own: Mapping[str, Any]) -> ScheduleSpec:
+    return replace(
+        spec,
+        calendars=_as_spelled(spec.calendars, own.get("calendars", {})),
+        skip=_as_spelled(spec.skip, own.get("skip", {})),
     )
 
 

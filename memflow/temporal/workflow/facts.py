@@ -13,9 +13,11 @@ from zlib import crc32
 
 from memflow.core.record import copied
 from memflow.temporal.api.common.v1 import Payload
+from memflow.temporal.arguments import is_list
 from memflow.temporal.common import (
     Priority,
     RetryPolicy,
+    SearchAttributePair,
     SearchAttributes,
     SearchAttributeUpdate,
     TypedSearchAttributes,
@@ -129,15 +131,25 @@ def make_info(running: Running) -> Info:
         retry_policy=filled(startup.retry_policy),
         run_id=facts.run_id,
         run_timeout=startup.execution_timeout if startup.run_timeout is None else startup.run_timeout,
-        search_attributes=untyped_from(record),
+        search_attributes={**untyped_from(record), **running.sent_attributes},
         start_time=facts.started_at,
         task_queue=facts.task_queue,
         task_timeout=startup.task_timeout or timedelta(seconds=10),
-        typed_search_attributes=typed_from(record),
+        typed_search_attributes=_as_sent(typed_from(record), running.sent_attributes),
         workflow_id=facts.workflow_id,
         workflow_start_time=facts.started_at,
         workflow_type=facts.workflow,
     )
+
+
+def _as_sent(attributes: TypedSearchAttributes, sent: Mapping[str, Any]) -> TypedSearchAttributes:
+    """The same values, but those that this run has set just as it wrote them: instants in their zones."""
+
+    def value(pair: SearchAttributePair[Any]) -> SearchAttributePair[Any]:
+        written: Sequence[Any] = sent.get(pair.key.name, ())
+        return SearchAttributePair(pair.key, written[0]) if list(written) == [pair.value] else pair
+
+    return TypedSearchAttributes([value(pair) for pair in attributes]) if sent else attributes
 
 
 def filled(policy: RetryPolicy | None) -> RetryPolicy | None:
@@ -174,7 +186,7 @@ def now() -> datetime:
 
 def time() -> float:
     """`now()` as seconds since 1970."""
-    return current().replay.now.timestamp()
+    return time_ns() / 1e9
 
 
 def time_ns() -> int:
@@ -292,6 +304,12 @@ def upsert_search_attributes(
     running.check_writable("add command")
     running.info = None
     records.upsert_search_attributes(changes_of(attributes, running.replay.record))
+    if isinstance(attributes, Mapping):
+        running.sent_attributes.update(attributes)
+    else:
+        for update in attributes:
+            value: Any = update.value
+            running.sent_attributes[update.key.name] = [] if value is None else list(value) if is_list(value) else [value]
 
 
 def metric_meter() -> MetricMeter:

@@ -91,6 +91,8 @@ class Running:
         self.headers = headers_in(input)
         self.info: Info | None = None
         self.details = ""
+        self.sent_attributes: dict[str, Any] = {}
+        """Search attributes that this run has set, as it wrote them."""
         self.seed_callbacks: list[Callable[[int], None]] = []
         self._answered_in = 0                    # the last turn in which an activity answered
         self._begun = self._begun_before = 0     # activities that have answered, and those that had before that turn

@@ -60,6 +60,8 @@ class Attributes(SimpleNamespace):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if name.endswith(_SPANS):
+            return Duration()
         return Attributes({}) if name in _MESSAGES else ""
 
     def __bool__(self) -> bool:
@@ -77,6 +79,9 @@ def _nested(value: Any) -> Any:
         case _:
             return value
 
+
+_SPANS = ("_timeout", "_backoff", "_interval")
+"""How the names of fields end that hold spans of time."""
 
 _MESSAGES = frozenset(
     {"activity_type", "workflow_type", "workflow_execution", "task_queue", "input", "result", "failure", "header", "memo"}

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Final, cast
 
+from memflow.temporal.arguments import is_list
+
 __all__ = [
     "EnhancedStackTrace",
     "StackTrace",
@@ -98,8 +100,8 @@ def as_json(value: Any) -> Any:
     match value:
         case Mapping():
             return {name: as_json(each) for name, each in cast("Mapping[str, Any]", value).items()}
-        case list():
-            return [as_json(each) for each in cast("list[Any]", value)]
+        case _ if is_list(value):
+            return [as_json(each) for each in value]
         case _:
             return value
 
