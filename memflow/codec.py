@@ -79,6 +79,11 @@ class JsonCodec:
         """Arguments as one JSON array. Arguments beyond the hints are taken as without a hint."""
         if not arguments:
             return NO_ARGUMENTS
+        if len(arguments) == 1 and hints:
+            try:
+                return self._sized(b"[" + self._dump(arguments[0], hints[0], "$[0]") + b"]")
+            except _HalfSurrogate:
+                pass
         pairs = [(value, hints[at] if at < len(hints) else Any, f"$[{at}]") for at, value in enumerate(arguments)]
         try:
             return self._sized(b"[" + b",".join([self._dump(*pair) for pair in pairs]) + b"]")
@@ -94,7 +99,10 @@ class JsonCodec:
         if not required <= len(values) <= len(hints):
             wanted = str(required) if required == len(hints) else f"{required} to {len(hints)}"
             raise PayloadError(f"{wanted} argument{'' if wanted == '1' else 's'} expected, {len(values)} given")
-        if all(hint is Any or (hint in _SCALARS and type(value) is hint) for value, hint in _zip(values, hints)):
+        for value, hint in _zip(values, hints):
+            if hint is not Any and not (hint in _SCALARS and type(value) is hint):
+                break
+        else:
             return values
         if payload.encoding is None:
             return list(self._adapters.load(data, tuple(hints[: len(values)]), many=True))

@@ -155,7 +155,7 @@ def performing(
     replay = context.current(verb)
     if replay.outbound is not None:
         return _intercepted(replay.outbound, call, arguments, types, result_type)
-    return perform(call, replay.codec.encode_arguments(arguments, types), result_type)
+    return _perform(replay, call, replay.codec.encode_arguments(arguments, types), result_type)
 
 
 async def _intercepted(
@@ -174,22 +174,10 @@ class Scheduled:
         call = ActivityCall(
             check_name(asked.activity, what="activity name"), asked.options, text_headers(asked.headers), asked.throw_on_error
         )
-        self._awaited = replay, _ask(replay, call, input), call, asked.result_type
+        self._awaited = replay, call, _ask(replay, call, input), asked.result_type
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return _outcome(*self._awaited).__await__()
-
-
-async def perform(call: ActivityCall, input: Payload, result_type: Any) -> Any:
-    """Schedule an activity and give its result.
-
-    Raises:
-        ActivityError: it failed for good; with `throw_on_error=False` the error is the result instead.
-        asyncio.CancelledError: this task was cancelled; what becomes of the activity tells `cancellation_type`.
-        PayloadError: the result does not fit `result_type`.
-    """
-    replay = context.current("an activity")
-    return await _outcome(replay, _ask(replay, call, input), call, result_type)
+        return _perform(*self._awaited).__await__()
 
 
 def _ask(replay: Replay, call: ActivityCall, input: Payload) -> int:
@@ -201,7 +189,15 @@ def _ask(replay: Replay, call: ActivityCall, input: Payload) -> int:
     return op
 
 
-async def _outcome(replay: Replay, op: int, call: ActivityCall, result_type: Any) -> Any:
+async def _perform(replay: Replay, call: ActivityCall, asked_as: Payload | int, result_type: Any) -> Any:
+    """Schedule an activity with its input, unless it has been as an op, and give its result.
+
+    Raises:
+        ActivityError: it failed for good; with `throw_on_error=False` the error is the result instead.
+        asyncio.CancelledError: this task was cancelled; what becomes of the activity tells `cancellation_type`.
+        PayloadError: the result does not fit `result_type`.
+    """
+    op = asked_as if isinstance(asked_as, int) else _ask(replay, call, asked_as)
     how = call.options.cancellation_type
     asked = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 from memflow.errors import ConfigurationError, DeterminismError, ReadOnlyError
 from memflow.run_info import RunInfo
@@ -14,11 +14,35 @@ class UnknownHandler(ConfigurationError):
     """No handler has that name; the message lists those there are."""
 
 
+class Sandbox(Protocol):
+    """What a run's own modules are kept from besides what every run is kept from."""
+
+    def enter(self) -> None:
+        """A turn begins in this thread."""
+        ...
+
+    def leave(self) -> None:
+        """It ends."""
+        ...
+
+    def holds(self, module: dict[str, Any]) -> bool:
+        """Whether these are the globals of one of the run's own modules."""
+        ...
+
+    def check(self, name: str) -> None:
+        """Raise what is to be raised when one of these modules uses what has this name, such as `time.time.__call__`."""
+        ...
+
+    def frees(self, name: str) -> bool:
+        """Whether the program has said that these modules may use what they could not by default."""
+        ...
+
+
 class Dialect:
     """memflow's own words."""
 
-    restricted_module: str | None = None
-    """Calls of clocks and chance that stand in this module are refused; None: the run answers them, wherever they stand."""
+    sandbox: Sandbox | None = None
+    """What code in the workflow's own modules may not do; None: clocks and chance are answered by the run everywhere."""
     guarded: bool = True
     """Whether calls that no replay could repeat are refused."""
     loop_tells_the_time: ClassVar[bool] = False

@@ -166,7 +166,7 @@ class Handlers:
     @property
     def updating(self) -> bool:
         """Whether an accepted update is not answered yet."""
-        return any(each.update_id is not None for each in self.running.values())
+        return bool(self.running) and any(each.update_id is not None for each in self.running.values())
 
 
 async def run_signal(
@@ -207,11 +207,11 @@ def warn_unfinished(unfinished: Sequence[Running], info: RunInfo, dialect: Diale
                 warnings.warn(text, category, stacklevel=2)
 
 
-def journaled(arrivals: Sequence[Arrival], asked: Sequence[Interrupt]) -> tuple[list[Arrival], list[Interrupt]]:
+def journaled(arrivals: Sequence[Arrival], asked: Sequence[Interrupt]) -> tuple[Sequence[Arrival], Sequence[Interrupt]]:
     """A turn without what leaves no trace in the journal: updates that were rejected."""
-    rejected = {each.update_id for each in asked if isinstance(each, AnswerUpdate) and each.outcome == "rejected"}
+    rejected = [each.update_id for each in asked if type(each) is AnswerUpdate and each.outcome == "rejected"]
     if not rejected:
-        return list(arrivals), list(asked)
+        return arrivals, asked
     return (
         [each for each in arrivals if not (isinstance(each, UpdateReceived) and each.update_id in rejected)],
         [each for each in asked if not (isinstance(each, AnswerUpdate) and each.update_id in rejected)],

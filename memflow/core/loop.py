@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
 
 from memflow.core.chain import continuation_in
+from memflow.core.dialect import Sandbox
 from memflow.core.noio import LoopWithoutIO
 from memflow.core.ordering import WorkflowFuture, WorkflowTask, called_by_plain_as_completed, first_order
 from memflow.core.places import calling_place, raised_at
@@ -116,6 +117,7 @@ class TurnLoop(LoopWithoutIO):
     """The loop of one run. It runs only inside a turn, on the thread that brings the turn."""
 
     counts_for_memflow = True
+    sandbox: Sandbox | None = None
 
     def __init__(self, host: Host, run_id: str, context: Context) -> None:
         self.host = host
@@ -141,11 +143,15 @@ class TurnLoop(LoopWithoutIO):
         hooks = sys.get_asyncgen_hooks()
         asyncio._set_running_loop(self)
         sys.set_asyncgen_hooks(None, self._drop_generator)
+        if self.sandbox is not None:
+            self.sandbox.enter()
         return outer, task, hooks
 
     def leave(self, before: tuple[Any, Any, Any]) -> None:
         """Give the thread back to the loop and task that had it."""
         outer, task, hooks = before
+        if self.sandbox is not None:
+            self.sandbox.leave()
         sys.set_asyncgen_hooks(*hooks)
         asyncio._set_running_loop(outer)
         if task is not None:

@@ -100,7 +100,9 @@ class OpenOps:
 
     def is_open(self, op: int) -> bool:
         """Whether an answer to `op` may still come."""
-        return any(op in opened for opened in (self.activities, self.timers, self.children, self.hooks, self.messages))
+        return (
+            op in self.activities or op in self.timers or op in self.children or op in self.hooks or op in self.messages
+        )
 
     def forget(self, op: int) -> None:
         """Nobody waits for `op` any more: drop its answer. A child stays open, its handle may ask again."""

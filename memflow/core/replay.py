@@ -87,12 +87,19 @@ CURRENT: ContextVar[Replay | None] = ContextVar("memflow_replay", default=None)
 class Replay(Asking):
     """The engine of one run. `advance` it turn by turn, and `close` it when it leaves memory."""
 
+    __slots__ = (
+        "__weakref__", "_admitted", "_arguments", "_cancel", "_closed", "_held", "_hooks", "_left", "_main", "arrived",
+        "finished", "handlers", "inbound", "instance", "querying", "unanswered",
+    )
+
     def __init__(self, definition: Definition, info: RunInfo, codec: Codec) -> None:
         super().__init__(definition, info, codec)
         self.finished = False
         self.unanswered: list[str] = []                      # updates that were accepted, and under way when the run ended
         self._left: list[SignalReceived] = []                # signals that no code had taken when the run ended
         self._context.run(CURRENT.set, self)
+        if definition.dialect.sandbox is not None:
+            self._loop.sandbox = definition.dialect.sandbox
         self._main: asyncio.Task[Any] | None = None
         self._cancel: CancelRequested | None = None
         self._closed = False
@@ -132,7 +139,7 @@ class Replay(Asking):
                 self.turn_number, self.now = number, now
             if self.finished:
                 self._drop_the_rest()
-            if not self.replaying:
+            if self._witness is None:
                 self.record_payload()                        # here a value that cannot be stored fails the turn, not the worker
                 self.memo_payload()
         except (KeyboardInterrupt, SystemExit) as error:  # in our own code: it is meant for the process
@@ -269,11 +276,12 @@ class Replay(Asking):
         if self._closed:
             return
         self._closed = self.silent = True
-        before = self._loop.enter()
-        try:
-            self._unwind(Evicted)
-        finally:
-            self._loop.leave(before)
+        if not self.finished or self._loop.tasks:            # else its end has left nothing to take out
+            before = self._loop.enter()
+            try:
+                self._unwind(Evicted)
+            finally:
+                self._loop.leave(before)
         # Contexts of suspended tasks outlive us until the garbage collector comes. A run that has ended has none, and
         # without the cycles it needs no collector: at thousands of runs a second that counts.
         self._context.run(CURRENT.set, None)
@@ -293,10 +301,10 @@ class Replay(Asking):
         messages: list[SignalReceived | WaitCancelled | UpdateReceived] = []
         others: list[Arrival] = []
         for arrival in arrivals:
-            if isinstance(arrival, SignalReceived | WaitCancelled | UpdateReceived):
-                messages.append(arrival)
-            elif isinstance(arrival, RunStarted):
+            if isinstance(arrival, RunStarted):
                 others.insert(0, arrival)
+            elif isinstance(arrival, (SignalReceived, WaitCancelled, UpdateReceived)):  # a union would be made anew each time
+                messages.append(arrival)
             else:
                 others.append(arrival)
         if others and isinstance(others[0], RunStarted) and not self._make(others[0]):
@@ -373,6 +381,8 @@ class Replay(Asking):
     def _apply(self, arrival: Arrival) -> None:
         opened = self._opened
         match arrival:
+            case RunStarted():
+                self._start()
             case ActivityCompleted() | ActivityFailed() | ActivityTimedOut() | ActivityCancelled():
                 if opened.activities.pop(arrival.op, None) is not None:
                     self._answers.give(arrival.op, arrival)
@@ -397,8 +407,6 @@ class Replay(Asking):
                     self._answers.give(arrival.op, arrival)
             case HookReceived():
                 self.hooks.receive(arrival)
-            case RunStarted():
-                self._start()
             case CancelRequested():
                 if self._cancel is None and self._main is not None:
                     self._cancel = arrival
@@ -596,8 +604,9 @@ class Replay(Asking):
 
     def _drop_the_rest(self) -> None:
         """The run has ended; what its code left running ends with it."""
-        self.unanswered = [each.update_id for each in self.handlers.running.values() if each.update_id is not None]
-        unfinished = self.handlers.unfinished()
+        running = self.handlers.running
+        self.unanswered = [each.update_id for each in running.values() if each.update_id is not None] if running else []
+        unfinished = self.handlers.unfinished() if running else []
         if unfinished and not self.silent:
             log.warning(
                 "the workflow ended while handlers were running; await workflow.wait_condition(workflow.all_handlers_finished)"
@@ -615,7 +624,7 @@ class Replay(Asking):
                 "the workflow ended while hooks were running; they end with it. Wait for a hook's result with exec_hook",
                 extra={"workflow_id": self.info.workflow_id, "run_id": self.info.run_id, "hooks": hooks},
             )
-        left = [
+        left = self._loop.tasks and [
             task.get_name()
             for task in self._loop.tasks
             if not (
@@ -636,13 +645,14 @@ class Replay(Asking):
     def _unwind(self, first: Callable[[], BaseException]) -> None:
         loop = self._loop
         loop.halt()
-        undead = unwind(loop, loop.tasks, first)
-        if undead:
-            log.warning(
-                "workflow code catches BaseException in a loop and cannot be taken out of memory cleanly",
-                extra={"workflow_id": self.info.workflow_id, "run_id": self.info.run_id, "places": undead},
-            )
-        loop.tasks.clear()
+        if loop.tasks:
+            undead = unwind(loop, loop.tasks, first)
+            if undead:
+                log.warning(
+                    "workflow code catches BaseException in a loop and cannot be taken out of memory cleanly",
+                    extra={"workflow_id": self.info.workflow_id, "run_id": self.info.run_id, "places": undead},
+                )
+            loop.tasks.clear()
         loop.failed.clear()
         self._answers.clear()
         self._left = self._signals.unread()

@@ -32,7 +32,7 @@ from memflow.failure import Failure, encode_failure
 from memflow.payload import Payload
 from memflow.store.database import Database, Record
 from memflow.store.faults import Fault, fault_of
-from memflow.store.rows import JOURNAL_NUMBERS, columns, data_of, encoding_of, headers_text, journal_row, retry_text
+from memflow.store.rows import JOURNAL_WORDS, columns, data_of, encoding_of, headers_text, journal_row, retry_text
 from memflow.store.runs import PARENT_CLOSED, terminated
 from memflow.store.steps import commit_steps, is_step
 from memflow.store.turns import Committed, NextRun, TurnCommit
@@ -130,8 +130,8 @@ def _became(turn: TurnCommit, worker: int, row: Record | None) -> Committed | No
 
 # ------------------------------------------------------------------------------------------------- columns
 
-_MEMBER_NUMBERS = frozenset({0, 2, 3, 4, 5, 7, 13, 14, 15})
-"""Run, length, consumed, release, sticky, closing, retries, how many entries, turn."""
+_MEMBER_WORDS = frozenset({0, 2, 3, 4, 5, 7, 8, 13, 14, 15})
+"""Run, length, consumed, release, sticky, closing, status, retries, how many entries, turn."""
 
 
 @dataclass(slots=True)
@@ -151,8 +151,8 @@ def _columns(turns: Sequence[TurnCommit]) -> list[Any]:
     for member, turn in enumerate(turns, start=1):
         _add(rows, member, turn)
     return [
-        *columns(rows.members, _MEMBER, _MEMBER_NUMBERS),
-        *columns(rows.journal, _JOURNAL, JOURNAL_NUMBERS),
+        *columns(rows.members, _MEMBER, _MEMBER_WORDS),
+        *columns(rows.journal, _JOURNAL, JOURNAL_WORDS),
         *_part(rows.activities, _ACTIVITY),
         *_part(rows.cancels, _CANCEL),
         _CANCELLED,
@@ -169,7 +169,7 @@ def _add(rows: _Rows, member: int, turn: TurnCommit) -> None:
     entries = turn.entries
     last = entries[-1] if entries else None
     result = turn.result
-    closing = not turn.status.is_open
+    status = turn.status
     rows.members.append(
         (
             turn.run,
@@ -179,8 +179,8 @@ def _add(rows: _Rows, member: int, turn: TurnCommit) -> None:
             turn.release,
             turn.sticky,
             turn.wake_at,
-            closing,
-            turn.status.value,
+            not status.is_open,
+            status.value,
             None if result is None else result.data,
             None if result is None else result.encoding,
             turn.waiting_at,
@@ -195,8 +195,10 @@ def _add(rows: _Rows, member: int, turn: TurnCommit) -> None:
         rows.journal.append((member, *journal_row(each)))
     if turn.activities:
         rows.activities.extend(_activity_rows(member, turn))
-    rows.cancels.extend((member, op, False) for op in turn.cancelled_activities)
-    rows.cancels.extend((member, op, True) for op in turn.dropped_activities)
+    if turn.cancelled_activities:
+        rows.cancels.extend((member, op, False) for op in turn.cancelled_activities)
+    if turn.dropped_activities:
+        rows.cancels.extend((member, op, True) for op in turn.dropped_activities)
     for arrival in turn.mail:
         row = to_row(arrival)
         rows.effects.append((member, "mail", row.op, row.kind, None, None, row.attributes, row.encoding, row.data))

@@ -73,8 +73,8 @@ def arrival_of(kind: str, op: int | None, attributes: str | None, encoding: str 
     return entry  # type: ignore[return-value]  # an inbox holds arrivals alone
 
 
-JOURNAL_NUMBERS = frozenset({0, 1, 2, 5})
-"""Of a member's journal rows: member, seq, turn and op."""
+JOURNAL_WORDS = frozenset({0, 1, 2, 4, 5})
+"""Of a member's journal rows: member, seq, turn, kind and op."""
 
 
 def journal_row(each: JournalEntry) -> tuple[Any, ...]:
@@ -86,20 +86,20 @@ def journal_row(each: JournalEntry) -> tuple[Any, ...]:
 
 
 def columns(
-    rows: Iterable[tuple[Any, ...]], width: int, numbers: Collection[int] = ()
+    rows: Iterable[tuple[Any, ...]], width: int, words: Collection[int] = ()
 ) -> list[list[Any] | str | None]:
     """Rows as columns, for `unnest`; `width` lists also where there is no row.
 
     A column of nothing but nulls is one null, which `unnest` fills up: asyncpg looks at each element of an array twice, at
-    some 0.3 us each. So the columns that `numbers` tells, of integers and booleans, are the text of an array, whose parameter is
-    cast from text.
+    some 0.3 us each. So the columns that `words` tells, of integers, booleans and names of ours, are the text of an array, whose
+    parameter is cast from text.
     """
     found = list(zip(*rows, strict=True))
     if not found:
-        return ["{}" if n in numbers else [] for n in range(width)]
+        return ["{}" if n in words else [] for n in range(width)]
     size = len(found[0])
     return [
-        None if column.count(None) == size else text_of(column) if n in numbers else list(column)
+        None if column.count(None) == size else text_of(column) if n in words else list(column)
         for n, column in enumerate(found)
     ]
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from memflow.runs import Status
 from memflow.store.database import Database
-from memflow.store.rows import JOURNAL_NUMBERS, columns, journal_row, text_of
+from memflow.store.rows import JOURNAL_WORDS, columns, journal_row, text_of
 from memflow.store.turns import Committed, TurnCommit
 
-_MEMBER_NUMBERS = frozenset({0, 2, 3, 4, 5})
+_MEMBER_WORDS = frozenset({0, 2, 3, 4, 5})
 """Run, length, consumed, how many entries, turn."""
 
 
@@ -52,8 +52,8 @@ async def commit_steps(database: Database, worker: int, turns: Sequence[TurnComm
     answer = await database.row(
         "commit_steps",
         worker,
-        *columns(members, 7, _MEMBER_NUMBERS),
-        *columns(journal, 9, JOURNAL_NUMBERS),
+        *columns(members, 7, _MEMBER_WORDS),
+        *columns(journal, 9, JOURNAL_WORDS),
         repeat=False,
     )
     assert answer is not None, "the function always gives one row"

@@ -116,8 +116,10 @@ def unanswered(replay: Replay, following: NextRun | None) -> list[AnswerUpdate]:
 
 def _delay(claim: Claim, closing: Closing | RunTimedOut, replay: Replay, now: datetime) -> timedelta | None:
     """How long the next attempt waits; None if there is none: a run that was asked to cancel itself is not tried again."""
+    if claim.retry is None:
+        return None
     failure = _failure_of(closing)
-    if claim.retry is None or failure is None or replay.cancelling:
+    if failure is None or replay.cancelling:
         return None
     delay = claim.retry.delay(claim.attempt, failure)
     if delay is not None and claim.execution_deadline is not None and now + delay >= claim.execution_deadline:

@@ -89,8 +89,9 @@ class Claims:
         if refused:
             await self._store.commit_turns(worker, refused)
         # Nobody is marked before it knows all that it needs for its turn.
-        await self._check_starts([claim.run for claim in claims])
-        await self._take_up_locals([claim.run for claim in claims if claim.length])
+        known = [claim.run for claim in claims if claim.length]
+        await self._check_starts(known)
+        await self._take_up_locals(known)
         await self.read_mail([claim.run for claim in claims if claim.arrived > claim.consumed])
         for claim in claims:
             if claim.arrived <= claim.consumed and claim.run in self._residents:

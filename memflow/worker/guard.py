@@ -15,7 +15,6 @@ import ctypes
 import datetime as datetimes
 import functools
 import gc
-import inspect
 import logging
 import os
 import platform
@@ -25,24 +24,26 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
-from types import FrameType, ModuleType
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NoReturn
 
 from memflow.core import chance
 from memflow.core.dialect import DIALECT
 from memflow.core.places import place_of
 from memflow.core.replay import CURRENT, Replay
+from memflow.worker.callers import (
+    INFRASTRUCTURE,
+    UNGUARDED,
+    WRAPPERS,
+    below_infrastructure,
+    callers,
+    check,
+    current_sandbox,
+    own_caller,
+)
 
 log = logging.getLogger(__name__)
-
-INFRASTRUCTURE = frozenset(
-    {"logging", "warnings", "linecache", "traceback", "loguru", "structlog", "opentelemetry", "sentry_sdk"}
-    | {"importlib", "_frozen_importlib", "_frozen_importlib_external", "zipimport"}
-    | {"bdb", "pdb", "pydevd", "debugpy", "coverage", "_pytest"}
-)
-"""Top-level modules that may use clocks, files and sockets below workflow code: what they learn does not return to it."""
 
 _NOW = "use workflow.now()"
 _TIME = "use workflow.time()"
@@ -51,10 +52,13 @@ _UUID = "use workflow.uuid4()"
 _ACTIVITY = "do it in an activity"
 _THREAD = ("starting a thread", f"{_ACTIVITY}, or use asyncio tasks")
 _SLEEP = ("time.sleep", "use: await workflow.sleep_for(...)")
-UNGUARDED: ContextVar[bool] = ContextVar("memflow_unguarded", default=False)
-"""Set where workflow code takes it upon itself that what it calls changes nothing: it meets the real world there."""
+WATCHED: frozenset[tuple[type, str]] = frozenset(
+    {(datetimes.date, "today"), (datetimes.datetime, "today"), (datetimes.datetime, "now"), (datetimes.datetime, "utcnow")}
+)
+"""Methods that the guard itself has changed, so that a sandbox need not."""
 
-_LOOP_FRAME = "run_until_blocked"                    # below it lies the worker, not the workflow
+
+WRAPPERS.add(id(globals()))
 
 
 def install() -> None:
@@ -80,52 +84,24 @@ def _guarded(call: str | None = None) -> Replay | None:
     replay = CURRENT.get()
     if replay is None or UNGUARDED.get():
         return None
-    if call is not None and _restricted(replay):
-        _refuse(call, "it differs from one replay to the next")
-    return None if _below_infrastructure() else replay
+    if call is not None:
+        check(call)
+    return None if below_infrastructure() else replay
 
 
-def _refused_here() -> bool:
+def _refused_here(call: str) -> bool:
     """Whether workflow code makes this call, which no replay could repeat, and is to be kept from it."""
     replay = CURRENT.get()
     if replay is None or UNGUARDED.get() or not replay.definition.dialect.guarded:
         return False
-    return not _below_infrastructure()
-
-
-def _restricted(replay: Replay) -> bool:
-    """Whether the very line that calls lies in a module in which such calls are refused."""
-    module = replay.definition.dialect.restricted_module
-    if module is None:
+    sandbox = replay.definition.dialect.sandbox
+    if sandbox is not None and sandbox.frees(call):
         return False
-    caller = next(_callers(), None)
-    return caller is not None and caller[0].f_globals.get("__name__") == module
-
-
-def _below_infrastructure() -> bool:
-    """Whether logging, an import or the like is among the callers, or this library is the first that is not Python's own."""
-    undecided = True
-    for _, module in _callers():
-        if module in INFRASTRUCTURE:
-            return True
-        if undecided and module not in sys.stdlib_module_names:
-            if module == "memflow":
-                return True
-            undecided = False
-    return False
-
-
-def _callers() -> Iterator[tuple[FrameType, str]]:
-    """The frames of the workflow without those of this file, from the innermost outwards, each with its top-level module."""
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_code.co_name != _LOOP_FRAME:
-        if frame.f_globals is not globals():             # a wrapper of this file may also lie between two of Python's own
-            yield frame, str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        frame = frame.f_back
+    return not below_infrastructure()
 
 
 def _refuse(call: str, instead: str) -> NoReturn:
-    users = (frame for frame, module in _callers() if module not in sys.stdlib_module_names and module != "memflow")
+    users = (frame for frame, module in callers() if module not in sys.stdlib_module_names and module != "memflow")
     frame = next(users, None)
     replay = CURRENT.get()
     dialect = DIALECT if replay is None else replay.definition.dialect
@@ -148,25 +124,13 @@ def _answering(real: Callable[..., Any], answer: Callable[[Replay], Any], call: 
     return guarded
 
 
-def _refusing(real: Callable[..., Any], call: str, instead: str) -> Callable[..., Any]:
-    """`real`, except that workflow code is refused."""
+def _refusing(real: Callable[..., Any], call: str, instead: str, *, frees: str = "") -> Callable[..., Any]:
+    """`real`, except that workflow code is refused. `frees`: the name by which a sandbox may free it, if not `call`."""
 
     @functools.wraps(real)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        if CURRENT.get() is not None and _refused_here():
+        if CURRENT.get() is not None and _refused_here(frees or call):
             _refuse(call, instead)
-        return real(*args, **kwargs)
-
-    return guarded
-
-
-def _restricting(real: Callable[..., Any], call: str) -> Callable[..., Any]:
-    """`real`, except in a module of workflows in which the run's dialect restricts it."""
-
-    @functools.wraps(real)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
-        if CURRENT.get() is not None:
-            _guarded(call)
         return real(*args, **kwargs)
 
     return guarded
@@ -177,7 +141,7 @@ def _local(real: Callable[..., Any], call: str, *, given: int) -> Callable[..., 
 
     @functools.wraps(real)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        if CURRENT.get() is not None and len(args) < given and _refused_here():
+        if CURRENT.get() is not None and len(args) < given and _refused_here(call):
             _refuse(f"{call}()", _NOW)
         return real(*args, **kwargs)
 
@@ -236,33 +200,15 @@ def _wrap_modules() -> dict[int, Any]:
     for name in ("uuid1", "uuid6", "uuid7"):
         put(uuid, name, _refusing, f"uuid.{name}", _UUID)
     put(os, "urandom", _refusing, "os.urandom", f"{_CHANCE}, or {_ACTIVITY} if it is to be a secret")
-    put(threading.Thread, "start", _refusing, *_THREAD)         # this and sleep are not announced to audit hooks by Python 3.11
-    put(time, "sleep", _refusing, *_SLEEP)
+    put(threading.Thread, "start", _refusing, *_THREAD, frees="threading.Thread")
+    put(time, "sleep", _refusing, *_SLEEP)           # Python 3.11 announces neither this nor threads to audit hooks
     put(os, "getrandom", _refusing, "os.getrandom", f"{_CHANCE}, or {_ACTIVITY} if it is to be a secret")
     for name in ("token_bytes", "token_hex", "token_urlsafe", "randbelow", "randbits", "choice"):
         put(secrets, name, _refusing, f"secrets.{name}", "make secrets in an activity: a workflow's chance can be foretold")
     for name in ("random", "getrandbits"):
         put(random.SystemRandom, name, _refusing, f"random.SystemRandom.{name}", _CHANCE)
-    for path in _RESTRICTED:
-        found, _, name = path.rpartition(".")
-        module = sys.modules.get(found)              # a module that nobody has imported is called by nobody
-        if module is None:
-            continue
-        kind = getattr(module, name, None)
-        if isinstance(kind, type):
-            kind.__init__ = _restricting(kind.__init__, f"{path}.__call__")  # type: ignore[misc]  # in place, for `isinstance`
-        else:
-            put(module, name, _restricting, f"{path}.__call__")
     return replaced
 
-
-_RESTRICTED = (
-    *("os.getcwd", "os.listdir", "os.scandir", "os.getenv", "os.getpid", "os.cpu_count", "glob.glob", "glob.iglob"),
-    *("os.path.abspath", "os.path.exists", "os.path.isfile", "os.path.isdir", "os.path.getsize", "os.path.realpath"),
-    *("subprocess.run", "urllib.request.urlopen", "http.client.HTTPConnection", "tempfile.mkdtemp", "tempfile.mkstemp"),
-    *("threading.current_thread", "threading.Thread", "threading.Event", "concurrent.futures.ThreadPoolExecutor"),
-)
-"""What a dialect with a restricted module refuses besides clocks and chance. Elsewhere it does as it always did."""
 
 _kept: list[Any] = []
 _DRAWS = (
@@ -334,7 +280,7 @@ def _now(real: Any, zone_free: str) -> Callable[..., Any]:
     def now(cls: type[datetimes.datetime], tz: datetimes.tzinfo | None = None) -> datetimes.datetime:
         """The current time; in a workflow, the time of its turn."""
         if CURRENT.get() is not None and (replay := _guarded("datetime.datetime.now.__call__")) is not None:
-            if tz is None and replay.definition.dialect.guarded:
+            if tz is None and _refused_here("datetime.datetime.now"):
                 _refuse("datetime.now() without a zone", f"that is {zone_free}")
             if tz is None:
                 return real(cls, tz)  # type: ignore[no-any-return]  # it is the method that we replaced
@@ -357,8 +303,15 @@ def _utcnow(real: Any, zone_free: str) -> Callable[..., Any]:
 def _today(real: Any, zone_free: str) -> Callable[..., Any]:
     def today(cls: type[datetimes.date]) -> datetimes.date:
         """The current local date or time; refused in a workflow."""
-        if CURRENT.get() is not None and _guarded(f"datetime.{cls.__name__}.today.__call__") is not None and _refused_here():
-            _refuse(f"{cls.__name__}.today()", f"that is {zone_free}")
+        if CURRENT.get() is not None:
+            name = f"datetime.{'datetime' if issubclass(cls, datetimes.datetime) else 'date'}.today"
+            if _guarded(f"{name}.__call__") is not None and _refused_here(name):
+                _refuse(f"{cls.__name__}.today()", f"that is {zone_free}")
+            token = UNGUARDED.set(True)              # written in C, it asks time.time
+            try:
+                return real(cls)  # type: ignore[no-any-return]  # it is the method that we replaced
+            finally:
+                UNGUARDED.reset(token)
         return real(cls)  # type: ignore[no-any-return]  # it is the method that we replaced
 
     return today
@@ -382,18 +335,30 @@ _REFUSED: dict[str, tuple[str, str]] = {
     "webbrowser.open": ("webbrowser.open", _ACTIVITY),
     "pty.spawn": ("pty.spawn", _ACTIVITY),
 }
+_NAMES = {
+    "builtins.input": "__builtins__.input",
+    "_thread.start_new_thread": "threading.Thread",
+    "_thread.start_joinable_thread": "threading.Thread",
+}
+"""How a sandbox names what these events tell of."""
+
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
     if event == "open":
-        path, _, flags = args
-        replay = CURRENT.get()
-        if replay is None or UNGUARDED.get():
+        if CURRENT.get() is None:
             return
-        if _restricted(replay):
-            _refuse("__builtins__.open", _ACTIVITY)
-        if flags & _WRITING and _refused_here():
+        path, _, flags = args
+        sandbox = current_sandbox()
+        if sandbox is not None and (frame := own_caller(sandbox)) is not None and "open" in frame.f_code.co_names:
+            sandbox.check("__builtins__.open")           # and not what is written in C, such as zoneinfo
+        if flags & _WRITING and _refused_here("__builtins__.open"):
             _refuse(f"opening {path!r} for writing", _ACTIVITY)
-    elif event in _REFUSED and CURRENT.get() is not None and _refused_here():
-        _refuse(*_REFUSED[event])
+    elif event in _REFUSED and CURRENT.get() is not None:
+        if event == "builtins.input":
+            check("__builtins__.input")
+        if _refused_here(_NAMES.get(event, event)):
+            _refuse(*_REFUSED[event])
+    elif event == "builtins.breakpoint" and CURRENT.get() is not None:
+        check("__builtins__.breakpoint")

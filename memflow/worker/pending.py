@@ -73,6 +73,11 @@ class Finished(Protocol):
 class Pending:
     """Activities of one run that were asked for and not answered."""
 
+    __slots__ = (
+        "_becoming", "_claim", "_close_by", "_in_flight", "_places", "_replay", "_returned", "_rows", "_start_by",
+        "aborted", "cautious", "locals", "memory", "scheduled_at",
+    )
+
     def __init__(self, claim: Claim, replay: Replay, places: Places, scheduled_at: dict[int, datetime]) -> None:
         self.scheduled_at = scheduled_at
         self.memory: dict[int, Job] = {}             # run, or wait for a slot, in memory alone
@@ -278,6 +283,11 @@ class Pending:
     def deadlines(self) -> Iterable[datetime]:
         """Every deadline minded."""
         return (*self._close_by.values(), *self._start_by.values(), *self.locals.due())
+
+    @property
+    def minds_time(self) -> bool:
+        """Whether an activity has a deadline that `overdue` would look at; most runs have none."""
+        return bool(self._close_by) or self.locals.used
 
     def overdue(self, now: datetime) -> list[int]:
         """Durable activities whose time to end is up."""

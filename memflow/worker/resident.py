@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -59,7 +58,7 @@ from memflow.worker.jobs import Ending, HandBack, Job, Opened, Settled, TryAgain
 from memflow.worker.locals import lost as lost_local
 from memflow.worker.locals import unknown as unknown_local
 from memflow.worker.pending import Pending, Places
-from memflow.worker.unsaved import Unsaved, empty
+from memflow.worker.unsaved import NO_MARKS, Unsaved
 
 TURN_LIMIT = 500
 """Arrivals in one turn: a flood for one run must not starve its neighbours."""
@@ -80,20 +79,28 @@ class Hands(Places, Protocol):
         ...
 
 
-@dataclass(slots=True)
 class Acts:
     """What a won commit allows: start these, stop those, report, look again when rows fall due, tell the tracing sink."""
 
-    start: list[Job] = field(default_factory=empty)
-    stop: list[int] = field(default_factory=empty)
-    report: list[tuple[Job, Ending]] = field(default_factory=empty)
-    due: list[datetime] = field(default_factory=empty)
-    traces: list[Trace] = field(default_factory=empty)
-    abort: list[Job] = field(default_factory=empty)
+    __slots__ = ("abort", "due", "report", "start", "stop", "traces")
+
+    def __init__(self, start: list[Job] | None = None) -> None:
+        self.start: list[Job] = [] if start is None else start
+        self.stop: list[int] = []
+        self.report: list[tuple[Job, Ending]] = []
+        self.due: list[datetime] = []
+        self.traces: list[Trace] = []
+        self.abort: list[Job] = []
 
 
 class Resident:
     """A run that this worker owns, its replay, and what it waits for here."""
+
+    __slots__ = (
+        "_acts", "_answers", "_closing", "_hands", "_marks", "_taken_before", "_unsaved", "_version", "arrivals",
+        "claim", "committing", "detail", "due_timer", "ending", "flush", "last_at", "leaving", "length", "marked",
+        "pending", "questions", "read", "replay", "run", "taken", "turn", "unreadable", "wake_at",
+    )
 
     def __init__(
         self,
@@ -119,7 +126,6 @@ class Resident:
         self.arrivals: deque[tuple[int | None, Arrival]] = deque()
         self.pending = Pending(claim, replay, hands, scheduled_at)
         self.committing = self.marked = self.flush = False
-        self.flush_timer: asyncio.TimerHandle | None = None
         self.due_timer: asyncio.TimerHandle | None = None
         self.wake_at: datetime | None = None         # as of the last commit that asked for release
         self.leaving: str | None = None              # why it is released without keeping its replay
@@ -130,7 +136,7 @@ class Resident:
         self.ending = claim.ending                   # its end met unread mail: the next turn takes all there is
         self._hands = hands
         self._unsaved = Unsaved()
-        self._marks = self._unsaved.marks()          # where the last turn began
+        self._marks = NO_MARKS                       # where the last turn began
         self._taken_before = self.taken
         self._answers: list[Arrival] = []            # what the last turn knew from here, not from the inbox
         self._closing: Closing | RunTimedOut | None = None
@@ -184,8 +190,12 @@ class Resident:
             # The start's own time is durable already, so a crash before the first commit repeats this turn exactly.
             at = self.claim.last_at
         asked = self.replay.advance(Turn(at, arrivals))
-        self._refuse_unknown_locals(asked)
-        self._unsaved.effects.extend(each for each in asked if isinstance(each, AnswerUpdate))
+        for each in asked:
+            if isinstance(each, ScheduleActivity):
+                if each.options.is_local and self._hands.knows(each.name) is None:
+                    raise TurnFailed from ConfigurationError(unknown_local(each))
+            elif isinstance(each, AnswerUpdate):
+                self._unsaved.effects.append(each)
         kept, said = journaled(arrivals, asked)
         if kept or said:
             self.turn += 1
@@ -204,12 +214,7 @@ class Resident:
                 return
         self.pending.take_up_locals(rows)
 
-    def _refuse_unknown_locals(self, asked: list[Interrupt]) -> None:
-        for each in asked:
-            if isinstance(each, ScheduleActivity) and each.options.is_local and self._hands.knows(each.name) is None:
-                raise TurnFailed from ConfigurationError(unknown_local(each))
-
-    def _keep(self, arrivals: list[Arrival], asked: list[Interrupt]) -> None:
+    def _keep(self, arrivals: Sequence[Arrival], asked: Sequence[Interrupt]) -> None:
         entries, turn, at = self._unsaved.entries, self.turn, self.last_at
         seq = self.length + len(entries)
         for arrival in arrivals:
@@ -229,7 +234,7 @@ class Resident:
             if position is not None:
                 self.taken = position
             if isinstance(arrival, Answer):
-                if self.pending.locals.forget(arrival.op):
+                if self.pending.locals.used and self.pending.locals.forget(arrival.op):
                     self._unsaved.dropped.append(arrival.op)
                 if arrival.op in answered or not self.replay.expects(arrival):
                     continue                             # it comes late: another answer was faster
@@ -242,7 +247,8 @@ class Resident:
         if timers and not (self.arrivals and self.replay.asks_people):
             fired = sorted((at, op) for op, at in timers.items() if at <= now and op not in answered)
             due.extend(TimerFired(op) for _, op in fired)
-        due.extend(self._late(op, "schedule_to_close") for op in self.pending.overdue(now) if op not in answered)
+        if self.pending.minds_time:
+            due.extend([self._late(op, "schedule_to_close") for op in self.pending.overdue(now) if op not in answered])
         return due
 
     def _late(self, op: int, kind: str) -> ActivityTimedOut:
@@ -315,7 +321,7 @@ class Resident:
             or unsaved.cancelled
             or self.last_at != self.claim.last_at
             or self.taken != self.claim.first_arrivals
-            or any(not isinstance(effect, Emit) for effect in unsaved.effects)
+            or (unsaved.effects and any(not isinstance(effect, Emit) for effect in unsaved.effects))
         ):
             return []
         jobs = [self.pending.memory_job(asked, at, self) for asked, at in unsaved.scheduled]
@@ -465,12 +471,16 @@ class Resident:
             self.length += len(self._unsaved.entries)
             self._version = None
             self.ending = False
+        acts = self._acts
+        acts.due, acts.report = self.pending.sent()
+        if self._closing is not None:
+            self._unsaved.entries = []                   # it is forgotten next: nothing but this is asked of it before
+            return acts
         self._unsaved = Unsaved()
-        self._marks = self._unsaved.marks()
+        self._marks = NO_MARKS
         self._taken_before = self.taken
         self._answers = []
-        acts, self._acts = self._acts, Acts()
-        acts.due, acts.report = self.pending.sent()
+        self._acts = Acts()
         return acts
 
     def pause(self) -> None:

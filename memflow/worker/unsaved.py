@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import ScheduleActivity, Trace
@@ -14,26 +13,32 @@ from memflow.store.turns import Effect
 Marks = tuple[int, ...]
 
 
-def empty() -> list[Any]:
-    """The default of a list made once or more per commit: calling `list[Trace]` costs ten times a `list`."""
-    return []
+NO_MARKS: Final[Marks] = (0,) * 8
+"""Where the lists end while all are empty."""
 
 
-@dataclass(slots=True)
 class Unsaved:
-    """Grows turn by turn, is emptied by a won commit, and can be cut back to where a turn began."""
+    """Grows turn by turn, is emptied by a won commit, and can be cut back to where a turn began.
 
-    entries: list[JournalEntry] = field(default_factory=empty)
-    effects: list[Effect] = field(default_factory=empty)
-    scheduled: list[tuple[ScheduleActivity, datetime]] = field(default_factory=empty)
-    cancelled: list[int] = field(default_factory=empty)
-    dropped: list[int] = field(default_factory=empty)
-    traces: list[Trace] = field(default_factory=empty)
-    records: list[Payload | None] = field(default_factory=empty)  # as each turn that wrote left it
-    memos: list[Payload | None] = field(default_factory=empty)
+    Not a dataclass: one is made with each commit, and the factories of eight lists would cost three times the lists.
+    """
+
+    __slots__ = ("cancelled", "dropped", "effects", "entries", "memos", "records", "scheduled", "traces")
+
+    def __init__(self) -> None:
+        self.entries: list[JournalEntry] = []
+        self.effects: list[Effect] = []
+        self.scheduled: list[tuple[ScheduleActivity, datetime]] = []
+        self.cancelled: list[int] = []
+        self.dropped: list[int] = []
+        self.traces: list[Trace] = []
+        self.records: list[Payload | None] = []              # as each turn that wrote left it
+        self.memos: list[Payload | None] = []
 
     def marks(self) -> Marks:
         """Where each list ends now."""
+        if not (self.entries or self.effects or self.dropped):
+            return NO_MARKS                                  # the others never hold anything without an entry
         # Spelled out: this runs once a turn.
         return (
             len(self.entries),

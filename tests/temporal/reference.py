@@ -28,8 +28,8 @@ ACCEPTED = """
 
 These exist so that programs run unedited: `TLSConfig`, `RetryConfig`, `KeepAliveConfig`, `HttpConnectProxyConfig`,
 `DnsLoadBalancingConfig`, `GrpcCompression`, `PayloadLimitsConfig`, `api_key` and `rpc_metadata` (a Postgres URL says how to
-connect); `SandboxRestrictions`, `SandboxMatcher`, `workflow.unsafe.imports_passed_through` (memflow's guard refuses single
-calls and imports nothing anew); poller behaviours, `CustomSlotSupplier`, eager start and eager activities (one statement claims
+connect); `SandboxRestrictions.disable_lazy_sys_module_passthrough`, `SandboxedWorkflowRunner.runner_class` (no module is
+imported anew); poller behaviours, `CustomSlotSupplier`, eager start and eager activities (one statement claims
 for all); `static_summary` of timers and activities, `versioning_intent`, `event_groups` (for Temporal's own display);
 `PrometheusConfig.bind_address` (serve an endpoint of your own from a `MetricBuffer`).
 """

@@ -35,8 +35,7 @@ class Growing:
 
     @workflow.signal
     def grow(self, timers: int) -> None:
-        for _ in range(timers):
-            asyncio.create_task(asyncio.sleep(3600))
+        self.timers = [asyncio.create_task(asyncio.sleep(3600)) for _ in range(timers)]
 
     @workflow.signal
     async def ask(self) -> None:

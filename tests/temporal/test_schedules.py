@@ -30,7 +30,6 @@ from memflow.temporal.client import (
     ScheduleUpdateInput,
 )
 from memflow.temporal.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
-from memflow.temporal.service import RPCError
 from memflow.temporal.testing import WorkflowEnvironment
 from memflow.temporal.worker import Worker
 from tests.polling import until

@@ -69,9 +69,9 @@ select outcomes, arrived, released
   from memflow.commit_turns(
     $1::bigint, $2::text,
     $3::text::bigint[], $4::uuid[], $5::text::bigint[], $6::text::bigint[], $7::text::boolean[], $8::text::boolean[],
-    $9::timestamptz[], $10::text::boolean[], $11::text[], $12::bytea[], $13::text[], $14::text[], $15::text[],
+    $9::timestamptz[], $10::text::boolean[], $11::text::text[], $12::bytea[], $13::text[], $14::text[], $15::text[],
     $16::text::int[], $17::text::int[], $18::text::int[], $19::timestamptz[],
-    $20::text::int[], $21::text::bigint[], $22::text::int[], $23::timestamptz[], $24::text[], $25::text::int[], $26::text[],
+    $20::text::int[], $21::text::bigint[], $22::text::int[], $23::timestamptz[], $24::text::text[], $25::text::int[], $26::text[],
     $27::text[], $28::bytea[],
     $29::int[], $30::int[], $31::text[], $32::text[], $33::timestamptz[], $34::uuid[], $35::int[], $36::timestamptz[],
     $37::timestamptz[], $38::text[], $39::text[], $40::bytea[], $41::text[], $42::bytea[], $43::text[], $44::bytea[],
@@ -92,7 +92,7 @@ select arrived
 select members, arrived
   from memflow.commit_steps(
     $1::bigint, $2::text::bigint[], $3::uuid[], $4::text::bigint[], $5::text::bigint[], $6::text::int[], $7::text::int[],
-    $8::timestamptz[], $9::text::int[], $10::text::bigint[], $11::text::int[], $12::timestamptz[], $13::text[],
+    $8::timestamptz[], $9::text::int[], $10::text::bigint[], $11::text::int[], $12::timestamptz[], $13::text::text[],
     $14::text::int[], $15::text[], $16::text[], $17::bytea[]);
 
 -- name: committed :many

@@ -182,7 +182,7 @@ class JSONProtoPayloadConverter(EncodingPayloadConverter):
         return "json/protobuf"
 
     def to_payload(self, value: Any) -> Payload | None:
-        own = NAMES.get(cast("type[Any]", type(value)))
+        own = NAMES.get(value.__class__)
         if own is not None:
             text = json.dumps(as_json(value), separators=(",", ":"), sort_keys=True)
             return Payload(metadata={"encoding": b"json/protobuf", "messageType": own.encode()}, data=text.encode())

@@ -103,6 +103,7 @@ class Replayer:
             build_id=config["build_id"] or "",
             runner=config["workflow_runner"],
             unsandboxed_runner=config["unsandboxed_workflow_runner"],
+            debug_mode=config["debug_mode"],
         )
         self._definitions = workflow_definitions(config["workflows"], settings)
         self._codec = ConvertingCodec(config["data_converter"])

@@ -14,9 +14,13 @@ class WorkflowRunner(ABC):  # noqa: B024 - as Temporal's
     def set_worker_level_failure_exception_types(self, types: Sequence[type[BaseException]]) -> None:  # noqa: B027
         """Accepted: the worker knows them itself."""
 
-    def dialect(self, module: str) -> TemporalDialect:
-        """What workflows of this module are kept from, and how they are told."""
+    def dialect(self, cls: type) -> TemporalDialect:
+        """What workflows of this class are kept from, and how they are told."""
         return TemporalDialect(None, guarded=False)
+
+    def for_debugging(self) -> WorkflowRunner:
+        """The same, with `breakpoint()` let through."""
+        return self
 
 
 class UnsandboxedWorkflowRunner(WorkflowRunner):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from memflow.temporal.worker.runners import WorkflowRunner
 from memflow.temporal.workflow.builtin_queries import BUILTIN_QUERIES
 from memflow.temporal.workflow.define import WorkflowDefinition
 from memflow.temporal.workflow.running import Running, Settings, engine_handler
+from memflow.temporal.workflow.words import RestrictedWorkflowAccessError
 
 _VERSIONING = {
     VersioningBehavior.UNSPECIFIED: None,
@@ -38,6 +40,7 @@ def settings_of(
     build_id: str,
     runner: WorkflowRunner,
     unsandboxed_runner: WorkflowRunner,
+    debug_mode: bool = False,
     activities: frozenset[str | None] | None = None,
     deployment: WorkerDeploymentVersion | None = None,
     long_history: int = LONG_HISTORY,
@@ -56,7 +59,7 @@ def settings_of(
         disable_eager_activity_execution,
         meter,
         build_id,
-        runner.dialect,
+        (runner.for_debugging() if debug_mode or os.environ.get("TEMPORAL_DEBUG") else runner).dialect,
         unsandboxed_runner.dialect,
         activities,
         deployment,
@@ -65,7 +68,11 @@ def settings_of(
 
 
 def workflow_definition(definition: WorkflowDefinition, settings: Settings) -> Definition:
-    """A workflow as memflow's worker knows it."""
+    """A workflow as memflow's worker knows it.
+
+    Raises:
+        RuntimeError: its module imports what its sandbox forbids.
+    """
 
     def make(input: Stored) -> Running:
         return Running(definition, settings, input)
@@ -73,6 +80,10 @@ def workflow_definition(definition: WorkflowDefinition, settings: Settings) -> D
     def run(running: Running, input: Stored) -> Any:
         return running.run()
 
+    try:
+        dialect = (settings.dialect if definition.sandboxed else settings.unsandboxed_dialect)(definition.cls)
+    except RestrictedWorkflowAccessError as error:
+        raise RuntimeError(f"Failed validating workflow {definition.name}") from error
     return Definition(
         name=DYNAMIC if definition.name is None else check_name(definition.name, what="workflow name"),
         run=run,
@@ -83,7 +94,7 @@ def workflow_definition(definition: WorkflowDefinition, settings: Settings) -> D
         make=make,
         handlers=(*BUILTIN_QUERIES, *(engine_handler(each) for each in definition.handlers.values())),
         versioning=_VERSIONING[definition.versioning_behavior],
-        dialect=(settings.dialect if definition.sandboxed else settings.unsandboxed_dialect)(definition.cls.__module__),
+        dialect=dialect,
     )
 
 

@@ -171,6 +171,7 @@ class Worker:
         self._started = False
         self._stopped = False
         self._stop = asyncio.Event()
+        self._serving = ExitStack()
 
     def _check(self) -> None:
         config = self._config
@@ -258,6 +259,7 @@ class Worker:
             runner=config["workflow_runner"],
             unsandboxed_runner=config["unsandboxed_workflow_runner"],
             long_history=self._client.service_client.long_history,
+            debug_mode=config["debug_mode"],
         )
         return list(workflow_definitions(config["workflows"], settings).values())
 
@@ -338,16 +340,14 @@ class Worker:
             raise RuntimeError("Already started")
         self._started = True
         engine = self._engine = await self._make_engine()
-        served = ExitStack()
+        self._serve()
         try:
             async with engine:
-                if self._definitions:
-                    served.enter_context(self._client.service_client.serving(self.task_queue))
                 stopped = asyncio.ensure_future(self._stop.wait())
                 try:
                     await stopped
                 finally:
-                    served.close()
+                    self._serving.close()
                     stopped.cancel()
                     self._performers.shutdown.set()
         except BaseException as error:
@@ -397,12 +397,20 @@ class Worker:
     async def __aenter__(self) -> Self:
         if self._started or self._running is not None:
             raise RuntimeError("Already started")
+        self._serve()
         self._body = asyncio.current_task()
         self._running = asyncio.create_task(self.run(), name=f"memflow.temporal worker {self.task_queue}")
         self._running.add_done_callback(self._ended)
         return self
 
+    def _serve(self) -> None:
+        """Let starts of this client know of this worker, from now on until it stops."""
+        self._serving.close()
+        if self._definitions:
+            self._serving.enter_context(self._client.service_client.serving(self.task_queue))
+
     def _ended(self, running: asyncio.Task[None]) -> None:
+        self._serving.close()
         if not running.cancelled() and running.exception() is not None and self._body is not None:
             self._body.cancel()                  # the body must not wait for a dead worker
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from memflow.core.dialect import Dialect
+from memflow.core.dialect import Dialect, Sandbox
 from memflow.errors import ReadOnlyError
 from memflow.run_info import RunInfo
 from memflow.temporal.workflow.words import ReadOnlyContextError, RestrictedWorkflowAccessError
@@ -40,7 +40,7 @@ _ACTIONS = {
 
 
 class TemporalDialect(Dialect):
-    """Temporal's words. In a sandbox, clocks and chance in the workflow's own module are refused; without one, nothing is."""
+    """Temporal's words. In a sandbox, its restrictions hold in the workflow's own modules; without one, nothing is refused."""
 
     loop_tells_the_time: ClassVar[bool] = True
     retries_know_the_failure: ClassVar[bool] = True
@@ -48,8 +48,8 @@ class TemporalDialect(Dialect):
     answers_updates_at_end: ClassVar[bool] = True
     update_left: ClassVar[str] = "Workflow Update failed because the Workflow completed before the Update completed."
 
-    def __init__(self, restricted_module: str | None, *, guarded: bool) -> None:
-        self.restricted_module = restricted_module
+    def __init__(self, sandbox: Sandbox | None, *, guarded: bool) -> None:
+        self.sandbox = sandbox
         self.guarded = guarded
 
     def read_only(self, wanted: str, where: str | None) -> ReadOnlyError:

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 _ANSWERS: Final = (ActivityCompleted, ActivityFailed, ActivityTimedOut, ActivityCancelled)
 
 
-def _unguarded(module: str) -> TemporalDialect:
+def _unguarded(cls: type) -> TemporalDialect:
     return TemporalDialect(None, guarded=False)
 
 
@@ -55,8 +55,8 @@ class Settings:
     disable_eager_activity_execution: bool = False
     meter: MetricMeter = MetricMeter.noop
     build_id: str = ""
-    dialect: Callable[[str], TemporalDialect] = _unguarded
-    unsandboxed_dialect: Callable[[str], TemporalDialect] = _unguarded
+    dialect: Callable[[type], TemporalDialect] = _unguarded
+    unsandboxed_dialect: Callable[[type], TemporalDialect] = _unguarded
     activities: frozenset[str | None] | None = None
     """Names of the worker's activities, None among them for one that takes any; None: not known, in a replay."""
     deployment: WorkerDeploymentVersion | None = None

@@ -1,4 +1,4 @@
-"""What Temporal's programs say to its sandbox. There is none: memflow's guard refuses single calls and imports nothing anew."""
+"""What Temporal's programs say to its sandbox. Here it imports nothing anew: it refuses single accesses and calls."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from contextvars import ContextVar
 
 from memflow.temporal.workflow.running import current, current_or_none
 from memflow.temporal.workflow.words import SandboxImportNotificationPolicy
-from memflow.worker.guard import UNGUARDED
+from memflow.worker.callers import UNGUARDED
 
+_policy: ContextVar[SandboxImportNotificationPolicy | None] = ContextVar("memflow_temporal_import_policy", default=None)
 _passed_through: ContextVar[bool] = ContextVar("memflow_temporal_passed_through", default=False)
 
 
@@ -74,11 +75,15 @@ class unsafe:
 
     @staticmethod
     def current_import_notification_policy_override() -> SandboxImportNotificationPolicy | None:
-        """None: there is nothing to notify of."""
-        return None
+        """What is said of imports here, in place of what the sandbox says; None: nothing else."""
+        return _policy.get()
 
     @staticmethod
     @contextmanager
     def sandbox_import_notification_policy(policy: SandboxImportNotificationPolicy) -> Generator[None]:
-        """Accepted: there is nothing to notify of."""
-        yield
+        """Inside, this is said of imports, in place of what the sandbox says."""
+        token = _policy.set(policy)
+        try:
+            yield
+        finally:
+            _policy.reset(token)

@@ -156,7 +156,7 @@ class EventGroup:
 
 
 class SandboxImportNotificationPolicy(Flag):
-    """What a sandbox says of imports. Accepted: there are no imports to tell of."""
+    """What a sandbox says of imports that code makes while its workflow runs."""
 
     SILENT = auto()
     WARN_ON_DYNAMIC_IMPORT = auto()
