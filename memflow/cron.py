@@ -9,9 +9,11 @@ elapsed time.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +70,9 @@ class Cron:
 
     def next_wall(self, wall: datetime) -> datetime | None:
         """The next matching time after `wall` on a clock that never jumps."""
+        times = _times(self.fields)
+        if times is not None:
+            return _next_of(times, wall)
         # Imported here and below: it takes 90 ms, and most programs that import a client have no cron line.
         from croniter import CroniterBadDateError
 
@@ -91,6 +96,33 @@ def _read(fields: str) -> croniter:
     from croniter import croniter
 
     return croniter(fields, _START)
+
+
+@lru_cache(maxsize=1000)
+def _times(fields: str) -> Sequence[tuple[int, int]] | None:
+    """The times (hour, minute) at which a line is due that is due every day, in order. None: not every day is alike."""
+    if fields.split()[2:] != ["*", "*", "*"]:
+        return None
+    minutes, hours, *_ = _read(fields).expanded
+    return [(hour, minute) for hour in _numbers(hours, 24) for minute in _numbers(minutes, 60)]
+
+
+def _numbers(field: Sequence[int | str], count: int) -> Sequence[int]:
+    return range(count) if field == ["*"] else sorted(int(each) for each in field)
+
+
+def _next_of(times: Sequence[tuple[int, int]], wall: datetime) -> datetime | None:
+    """As croniter finds it, in a thirtieth of the time: most lines there are say times, and no days."""
+    n = bisect_right(times, (wall.hour, wall.minute))
+    try:
+        day = wall if n < len(times) else wall + _DAY
+    except OverflowError:
+        return None
+    hour, minute = times[n % len(times)]
+    return day.replace(hour=hour, minute=minute, second=0, microsecond=0)
+
+
+_DAY = timedelta(days=1)
 
 
 @lru_cache(maxsize=10_000)

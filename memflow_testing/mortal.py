@@ -17,8 +17,10 @@ from typing import Any, cast
 
 from memflow.errors import MemflowError
 from memflow.store.base import Store
+from memflow.store.schedule_values import Served, Taker
 from memflow.store.turns import (
     ActivityClaims,
+    Claim,
     Claims,
     Committed,
     Retry,
@@ -137,10 +139,18 @@ class MortalStore:
         found: Claims = await self._sent(
             self._store.claim_runs, worker, task_queues=task_queues, limit=limit, version=version, since=since
         )
-        for claim in sorted(found.claims, key=lambda each: each.run):
-            self._fate.names.learn(claim.run, claim.run_id, claim.workflow_id, claim.workflow)
-        self._strike("after", [self._fate.moment("claim", each.run, each.length) for each in found.claims])
+        self._claimed(found.claims)
         return found
+
+    def _claimed(self, claims: Sequence[Claim]) -> None:
+        for claim in sorted(claims, key=lambda each: each.run):
+            self._fate.names.learn(claim.run, claim.run_id, claim.workflow_id, claim.workflow)
+        self._strike("after", [self._fate.moment("claim", each.run, each.length) for each in claims])
+
+    async def serve_schedules(self, *, limit: int, taker: Taker | None = None) -> Served:
+        served: Served = await self._sent(self._store.serve_schedules, limit=limit, taker=taker)
+        self._claimed(served.claims)
+        return served
 
     async def claim_activities(self, worker: int, *, task_queues: Sequence[str], limit: int) -> ActivityClaims:
         found: ActivityClaims = await self._sent(

@@ -23,8 +23,10 @@ from memflow import embedded
 from memflow.errors import DatabaseError
 from memflow.store.base import Store
 from memflow.store.postgres import PostgresStore
+from memflow.store.schedule_serving import FEW
 from memflow.store.sql import Statements
 from memflow_testing.clock import Clockwork, Look
+from memflow_testing.glances import GlancingStore
 
 DSN_VARIABLE = "MEMFLOW_TEST_DSN"
 
@@ -95,15 +97,15 @@ class PostgresGround:
 
     clockwork: Clockwork | None
 
-    def __init__(self, store: Store, lease: Any, schema: str, dsn: str, *, skipping: bool, drop: str | None) -> None:
-        self.store = store
+    def __init__(self, store: GlancingStore, lease: Any, schema: str, dsn: str, *, skipping: bool, drop: str | None) -> None:
+        self.store: Store = store
         self.schema = schema
         self.dsn = dsn
         self.place = f"schema {schema}"
         self._kept = False
         self._lease = lease
         self._drop = drop                                # where to go to drop our own database
-        self.clockwork = PostgresClockwork(lease, schema) if skipping else None
+        self.clockwork = PostgresClockwork(lease, schema, store) if skipping else None
 
     @classmethod
     async def take(cls, dsn: str | None = None, *, skipping: bool = True, own_database: bool = False) -> PostgresGround:
@@ -120,7 +122,7 @@ class PostgresGround:
         try:
             schema = await _lend(lease, found)
             await lease.execute(Statements(schema).with_schema("select memflow.test_wipe()"))
-            store = await PostgresStore.connect(found, schema=schema)
+            store = await GlancingStore.connect(found, schema=schema)
         except BaseException:
             lease.terminate()
             raise
@@ -190,12 +192,15 @@ async def _make(lease: Any, dsn: str, schema: str) -> None:
 class PostgresClockwork:
     """The clock of a schema: what it calls lies in `sql/clock.sql`. One statement at a time, on a connection of its own."""
 
-    def __init__(self, connection: Any, schema: str) -> None:
+    def __init__(self, connection: Any, schema: str, store: GlancingStore) -> None:
         self._connection = connection
+        self._store = store
         self._alone = asyncio.Lock()
         with_schema = Statements(schema).with_schema
         self._now = with_schema("select memflow.now()")
-        self._skip = with_schema("select * from memflow.test_skip($1::bigint[], $2::timestamptz, $3::bigint[])")
+        self._skip = with_schema(
+            "select * from memflow.test_skip_and_look($1::bigint[], $2::timestamptz, $3::bigint[], $4::text, $5::int)"
+        )
         self._advance = with_schema("select memflow.test_advance($1::double precision, $2::bigint[])")
         self._settled = with_schema("select memflow.test_settled()")
 
@@ -205,8 +210,11 @@ class PostgresClockwork:
 
     async def skip(self, *, awaited: Sequence[int], until: datetime | None, told: Sequence[int]) -> Look:
         async with self._alone:
-            row = await self._connection.fetchrow(self._skip, list(awaited), until, list(told))
-        return Look(row["state"], row["at"], int(row["progress"] or 0), row["kinds"])
+            rows = await self._connection.fetch(self._skip, list(awaited), until, list(told), self._store.namespace, FEW + 1)
+        skipped, *glance = rows
+        if glance:
+            self._store.leave(glance)
+        return Look(skipped["became"], skipped["at"], int(skipped["progress"] or 0), skipped["kinds"])
 
     async def advance(self, by: timedelta, *, told: Sequence[int]) -> datetime:
         now: datetime = await self._ask(self._advance, by.total_seconds(), list(told))

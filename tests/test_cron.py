@@ -174,3 +174,25 @@ def test_a_line_that_was_asked_before_says_the_same(asked: list[tuple[str, int]]
         wall = datetime(2020, 1, 1) + timedelta(seconds=seconds)
         assert parse(line).next_wall(wall) == croniter(line, wall).get_next(datetime)
         assert next_after(line, wall.replace(tzinfo=UTC)) == parse(line).next_after(wall.replace(tzinfo=UTC))
+
+
+@given(
+    st.sampled_from(["*", "0", "*/7", "59/15", "3,41", "5-9"]),
+    st.sampled_from(["*", "6", "*/5", "22-2", "0,23"]),
+    st.integers(0, 10**15),
+)
+@settings(max_examples=300, deadline=None)
+def test_a_line_of_times_alone_is_due_when_croniter_says(minute: str, hour: str, microseconds: int) -> None:
+    """No days: counted by ourselves, without a search."""
+    wall = datetime(2020, 1, 1) + timedelta(microseconds=microseconds)
+    line = f"{minute} {hour} * * *"
+    for _ in range(3):
+        found = parse(line).next_wall(wall)
+        assert found == croniter(line, wall).get_next(datetime)
+        assert found is not None
+        wall = found
+
+
+def test_a_line_of_times_alone_never_comes_after_the_last_day() -> None:
+    assert parse("0 6 * * *").next_wall(datetime(9999, 12, 31, 5)) == datetime(9999, 12, 31, 6)
+    assert parse("0 6 * * *").next_wall(datetime(9999, 12, 31, 6)) is None

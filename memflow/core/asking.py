@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
-from contextvars import Context
+from contextvars import Context, ContextVar
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
@@ -55,6 +55,9 @@ class TurnFailed(Exception):
     with mended code.
     """
 
+
+TIMER_SUMMARY: ContextVar[str | None] = ContextVar("memflow_timer_summary", default=None)
+"""The line for people that timers of asyncio get which begin in this context."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -314,7 +317,7 @@ class Asking(ABC):
     def start_timer(self, timer: Timer, due: datetime) -> None:
         """asyncio wants a callback later: a durable timer."""
         op = self.next_op()
-        self.ask(StartTimer(op, due))
+        self.ask(StartTimer(op, due, TIMER_SUMMARY.get()))
         if not self._loop.halted:
             timer.op = op
             self._timers[op] = timer

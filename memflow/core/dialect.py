@@ -57,6 +57,8 @@ class Dialect:
         "the run that accepted the update ended before its handler did, and goes on as a new run; send it again"
     )
     """What an update hears then, and where the run goes on as another one."""
+    warnings_may_fail_turns: ClassVar[bool] = False
+    """Whether a warning of the engine fails the turn where warnings are errors; else the log alone tells of it there."""
 
     def read_only(self, wanted: str, where: str | None) -> ReadOnlyError:
         """Code that may only look asked for `wanted`."""
@@ -77,6 +79,10 @@ class Dialect:
         listed = ", ".join(known) or "none"
         verb = {"query": "queries", "update": "updates"}.get(kind, f"{kind}s")
         return UnknownHandler(f"{kind} handler for {name!r} expected but not found, known {verb}: [{listed}]")
+
+    def undead(self, run_id: str) -> str:
+        """Code of this run cannot be taken out of memory."""
+        return "workflow code catches BaseException in a loop and cannot be taken out of memory cleanly"
 
     def unfinished(self, kind: str, handlers: Sequence[tuple[str, str | None]], workflow: str, workflow_id: str) -> str:
         """The run ended while these handlers of signals or updates ran: name and, of an update, its id."""

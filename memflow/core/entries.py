@@ -170,6 +170,10 @@ _activity_texts: dict[tuple[str, ActivityOptions], str] = {}
 _activity_facts: dict[str, tuple[str, ActivityOptions]] = {}
 
 
+def _summary(text: str | None) -> str:
+    return "" if text is None else f',"summary":{json.dumps(text)}'
+
+
 def _write_schedule(entry: ScheduleActivity) -> Row:
     payload = entry.input
     if entry.headers:
@@ -367,7 +371,7 @@ _WRITE: dict[type[Entry], Callable[[Any], Row]] = {
     RunTimedOut: lambda e: Row("run_timed_out", None, _json({"kind": e.kind}), None, None),
     ScheduleActivity: _write_schedule,
     CancelActivity: lambda e: Row("cancel_activity", e.op, None, None, None),
-    StartTimer: lambda e: Row("start_timer", e.op, f'{{"due":"{e.due.isoformat()}"}}', None, None),
+    StartTimer: lambda e: Row("start_timer", e.op, f'{{"due":"{e.due.isoformat()}"{_summary(e.summary)}}}', None, None),
     CancelTimer: lambda e: Row("cancel_timer", e.op, None, None, None),
     AwaitSignal: _write_wait,
     CancelWait: _write_cancel_wait,
@@ -528,7 +532,7 @@ _READ: dict[str, Callable[[Row, Attributes], Entry]] = {
     "run_timed_out": lambda r, a: RunTimedOut(a.get("kind", "run")),
     "schedule_activity": _read_schedule,
     "cancel_activity": lambda r, a: CancelActivity(_op(r)),
-    "start_timer": lambda r, a: StartTimer(_op(r), datetime.fromisoformat(a["due"])),
+    "start_timer": lambda r, a: StartTimer(_op(r), datetime.fromisoformat(a["due"]), a.get("summary")),
     "cancel_timer": lambda r, a: CancelTimer(_op(r)),
     "await_signal": _read_wait,
     "cancel_wait": lambda r, a: CancelWait(

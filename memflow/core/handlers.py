@@ -11,7 +11,6 @@ import inspect
 import logging
 import warnings
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from types import MethodType
@@ -198,13 +197,20 @@ def in_words(running: Running) -> str:
 
 
 def warn_unfinished(unfinished: Sequence[Running], info: RunInfo, dialect: Dialect) -> None:
-    """A Python warning per kind of handler, for tests that turn warnings into errors. Never raises into the worker."""
+    """A Python warning per kind of handler, for tests that turn warnings into errors.
+
+    Raises:
+        RuntimeWarning: warnings are errors, and the dialect has such a turn fail.
+    """
     for kind, category in (("signal", UnfinishedSignalHandlersWarning), ("update", UnfinishedUpdateHandlersWarning)):
         named = [(each.name, each.update_id) for each in unfinished if (each.update_id is None) == (kind == "signal")]
         if named:
             text = dialect.unfinished(kind, named, info.workflow, info.workflow_id)
-            with suppress(RuntimeWarning):               # where warnings are errors: the log has told of it
+            try:
                 warnings.warn(text, category, stacklevel=2)
+            except RuntimeWarning:                       # where warnings are errors: the log has told of it
+                if dialect.warnings_may_fail_turns:
+                    raise
 
 
 def journaled(arrivals: Sequence[Arrival], asked: Sequence[Interrupt]) -> tuple[Sequence[Arrival], Sequence[Interrupt]]:

@@ -44,10 +44,11 @@ class CancelActivity:
 @quick
 @dataclass(frozen=True, slots=True)
 class StartTimer:
-    """Wake this run at `due`, by the database's clock."""
+    """Wake this run at `due`, by the database's clock. `summary` is a line for people."""
 
     op: int
     due: datetime
+    summary: str | None = None
 
 
 @quick

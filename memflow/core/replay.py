@@ -89,7 +89,7 @@ class Replay(Asking):
 
     __slots__ = (
         "__weakref__", "_admitted", "_arguments", "_cancel", "_closed", "_held", "_hooks", "_left", "_main", "arrived",
-        "finished", "handlers", "inbound", "instance", "querying", "unanswered",
+        "finished", "handlers", "inbound", "instance", "querying", "single_batch", "unanswered",
     )
 
     def __init__(self, definition: Definition, info: RunInfo, codec: Codec) -> None:
@@ -109,6 +109,7 @@ class Replay(Asking):
         self._hooks: Hooks | None = None                     # made when there is one: most runs have none
         self.instance: object | None = None                  # of a class workflow, once the start has arrived
         self._arguments: Sequence[Any] = ()
+        self.single_batch = False                            # whether all that a turn brings is applied before code runs
         self._held: list[UpdateReceived] | None = None       # updates for handlers that the code of this turn may still set
         self._admitted = 0                                   # updates accepted so far
         self.arrived: Sequence[Arrival] = ()                 # what the last turn brought
@@ -349,6 +350,8 @@ class Replay(Asking):
                 self._signals.cancelled(message)
             else:
                 self._loop.call_soon(self._admit, message, context=self._context.copy())
+        if self.single_batch:
+            return True
         self._loop.run_until_blocked()
         if signalled or self._admitted > admitted:
             self._settle()
@@ -649,7 +652,7 @@ class Replay(Asking):
             undead = unwind(loop, loop.tasks, first)
             if undead:
                 log.warning(
-                    "workflow code catches BaseException in a loop and cannot be taken out of memory cleanly",
+                    self.definition.dialect.undead(self.info.run_id),
                     extra={"workflow_id": self.info.workflow_id, "run_id": self.info.run_id, "places": undead},
                 )
             loop.tasks.clear()

@@ -19,7 +19,7 @@ from memflow.filters import Filter
 from memflow.firing import Action, ScheduleState
 from memflow.payload import Payload
 from memflow.store.escalations import EscalationRows
-from memflow.store.schedule_values import ScheduleRow, Served
+from memflow.store.schedule_values import ScheduleRow, Served, Taker
 from memflow.store.turns import (
     ActivityClaims,
     ActivityKey,
@@ -150,8 +150,11 @@ class Store(Protocol):
         """Those of a schedule's runs that are open."""
         ...
 
-    async def serve_schedules(self, *, limit: int) -> Served:
-        """Look at up to `limit` schedules that are due or had a run end, and do what is to be done: one transaction."""
+    async def serve_schedules(self, *, limit: int, taker: Taker | None = None) -> Served:
+        """Look at up to `limit` schedules that are due or had a run end, and do what is to be done: one transaction.
+
+        Of what is started the taker may own some at once, as if it had claimed it.
+        """
         ...
 
     # -- workers

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from memflow.core.arrivals import Arrival
@@ -38,7 +38,7 @@ from memflow.store import signals as signal_rows
 from memflow.store.database import Database
 from memflow.store.escalations import EscalationRows
 from memflow.store.notify import Listener
-from memflow.store.schedule_values import ScheduleRow, Served
+from memflow.store.schedule_values import ScheduleRow, Served, Taker
 from memflow.store.sql import Statements
 from memflow.store.turns import (
     ActivityClaims,
@@ -95,7 +95,7 @@ class PostgresStore:
         namespace: str = "default",
         schema: str = "memflow",
         listen_dsn: str | None = None,
-    ) -> PostgresStore:
+    ) -> Self:
         """Open a store over a DSN, or over an asyncpg pool of the caller's, which stays open when the store is closed.
 
         `listen_dsn` is a direct connection for notices, where `dsn` leads through a pooler. `?pgbouncer=1` in a DSN says
@@ -239,8 +239,10 @@ class PostgresStore:
     async def running_of(self, state: ScheduleState) -> list[Action]:
         return await schedules.running_now(self._database, self.namespace, state)
 
-    async def serve_schedules(self, *, limit: int) -> Served:
-        return await schedule_serving.serve_schedules(self._database, self.namespace, limit=limit)
+    async def serve_schedules(
+        self, *, limit: int, taker: Taker | None = None, look: schedule_serving.Look | None = None
+    ) -> Served:
+        return await schedule_serving.serve_schedules(self._database, self.namespace, limit=limit, taker=taker, look=look)
 
     # -- workers
 

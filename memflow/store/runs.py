@@ -127,6 +127,56 @@ async def claim_runs(
     return Claims([_claim(row, token) for row in claimed], first["started_at"], first["last_at"])
 
 
+async def claimed_again(database: Database, worker: int, namespace: str, token: UUID) -> Claims:
+    """What is owned under a token whose call was not answered; should that call still come, it takes nothing."""
+    first, *claimed = await database.fetch("claim_runs", worker, namespace, [], 0, token, None, None, True)
+    return Claims([_claim(row, token) for row in claimed], first["started_at"], first["last_at"])
+
+
+def claim_of_new(
+    run: NewRun, id: int, token: UUID, *, at: datetime, deadline: datetime | None, execution_deadline: datetime | None
+) -> Claim:
+    """The claim of a run that was started at `at` and taken there and then: what a claim reads of it is known."""
+    kind = None if deadline is None else "run" if _is_shorter(run) else "execution"
+    return Claim(
+        run=id,
+        token=token,
+        workflow_id=run.workflow_id,
+        run_id=run.run_id,
+        workflow=run.workflow,
+        task_queue=run.task_queue,
+        length=0,
+        arrived=0,
+        consumed=0,
+        turn=0,
+        started_at=at,
+        last_at=at,
+        first_arrivals=0,
+        crashes=0,
+        retries=0,
+        input=run.input,
+        headers=run.headers,
+        attempt=1,
+        first_run_id=run.run_id,
+        parent_workflow_id=None,
+        parent_run_id=None,
+        deadline=deadline,
+        deadline_kind=kind,
+        memo=run.memo,
+        record=run.search,
+        retry=run.retry,
+        execution_deadline=execution_deadline,
+        task_timeout=run.task_timeout,
+    )
+
+
+def _is_shorter(run: NewRun) -> bool:
+    """Whether its own time is up no later than its chain's."""
+    if run.run_timeout is None or run.execution_timeout is None:
+        return run.run_timeout is not None
+    return run.run_timeout <= run.execution_timeout
+
+
 def _claim(row: Record, token: UUID) -> Claim:
     # In the order of the statement: looking each of them up by name would take three times as long, once per run.
     (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -10,6 +10,7 @@ from memflow.firing import Policy, ScheduleState
 from memflow.payload import NO_ARGUMENTS, Payload
 from memflow.retry import RetryPolicy
 from memflow.schedule_spec import ScheduleSpec
+from memflow.store.turns import Claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,15 @@ class ScheduleRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Taker:
+    """A worker, of no version, that takes up to `room` runs for these queues as they are started."""
+
+    worker: int
+    task_queues: Sequence[str]
+    room: int
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
     """What one look at the schedules did, the database's time then, and when the next of them is due (None: none is)."""
 
@@ -54,3 +64,4 @@ class Served:
     started: int
     now: datetime
     next_look: datetime | None
+    claims: Sequence[Claim] = ()       # of what was started, what the taker owns

@@ -31,7 +31,7 @@ from memflow.store import sealing, sealing_rows
 from memflow.store.base import Store
 from memflow.store.escalations import EscalationRows
 from memflow.store.questions import NO_HEADERS
-from memflow.store.schedule_values import ScheduleRow, Served
+from memflow.store.schedule_values import ScheduleRow, Served, Taker
 from memflow.store.sealed_escalations import SealedEscalations, Through
 from memflow.store.sealing import Ids, Visit, activity_place, maybe
 from memflow.store.turns import (
@@ -393,9 +393,10 @@ class SealedStore:
     async def running_of(self, state: ScheduleState) -> list[Action]:
         return await self._store.running_of(state)
 
-    async def serve_schedules(self, *, limit: int) -> Served:
+    async def serve_schedules(self, *, limit: int, taker: Taker | None = None) -> Served:
         # Starts runs with what lies in the schedules' rows, which is sealed.
-        return await self._store.serve_schedules(limit=limit)
+        served = await self._store.serve_schedules(limit=limit, taker=taker)
+        return replace(served, claims=await self._claims(served.claims)) if served.claims else served
 
     # -- workers
 
@@ -420,8 +421,10 @@ class SealedStore:
         since: datetime | None = None,
     ) -> Claims:
         found = await self._store.claim_runs(worker, task_queues=task_queues, limit=limit, version=version, since=since)
-        opened = await self._opened(lambda visit: [self._claim(visit, each) for each in found.claims])
-        return replace(found, claims=opened)
+        return replace(found, claims=await self._claims(found.claims))
+
+    async def _claims(self, found: Sequence[Claim]) -> list[Claim]:
+        return await self._opened(lambda visit: [self._claim(visit, each) for each in found])
 
     def _claim(self, visit: Visit, claim: Claim) -> Claim:
         ids = self._learn(

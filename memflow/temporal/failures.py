@@ -13,6 +13,7 @@ from memflow.payload import Payload as Stored
 from memflow.temporal import exceptions
 from memflow.temporal.api.common.v1 import Payload
 from memflow.temporal.api.failure.v1 import Failure as Message
+from memflow.temporal.attempt import ATTEMPT
 from memflow.temporal.converter import DataConverter, DefaultFailureConverter
 
 log = logging.getLogger(__name__)
@@ -149,14 +150,19 @@ def _fact(facts: Mapping[str, str | int | None], name: str) -> str:
 
 
 def described_by(converter: DataConverter, error: BaseException) -> Failure | None:
-    """What the program's failure converter makes of an error, or None if it fails at that. Never raises."""
+    """What the program's failure converter makes of an error. Never raises.
+
+    If it fails at that, its own error is an activity's in the place of the first one; others are described without it (None).
+    """
     message = Message()
     try:
         converter.failure_converter.to_failure(error, converter.payload_converter, message)
         return failure_in(message)
-    except Exception:
+    except Exception as problem:
         log.exception("the failure converter could not describe a %s; it is described without", type(error).__name__)
-        return None
+        if ATTEMPT.get(None) is None:
+            return None
+        return Failure("application", f"Failed building exception result: {problem}")
 
 
 def made_by(converter: DataConverter, failure: Failure) -> errors.FailureError | None:

@@ -84,6 +84,19 @@ def priority_in(headers: Mapping[str, str]) -> int | None:
     return None if found is None else int(found)
 
 
+_SUMMARY: Final = "temporal-summary"
+
+
+def summary_headers(text: str | None) -> dict[str, str]:
+    """What people are told of an activity, kept with it."""
+    return {} if text is None else {_SUMMARY: text}
+
+
+def summary_in(headers: Mapping[str, str]) -> str | None:
+    """What people are told of an activity."""
+    return headers.get(_SUMMARY)
+
+
 def _seconds(duration: timedelta | None) -> float | None:
     return None if duration is None else duration.total_seconds()
 

@@ -23,6 +23,7 @@ from memflow.temporal.api.common.v1 import Payload
 from memflow.temporal.arguments import is_list
 from memflow.temporal.common import RawValue
 from memflow.temporal.converter import AdvancedJSONEncoder, DataConverter, DefaultFailureConverter, DefaultPayloadConverter
+from memflow.temporal.converter.transfer import transfer_of
 from memflow.temporal.converter.values import EXACT, value_to_type
 
 ONE: Final = "temporal"
@@ -141,7 +142,7 @@ class ConvertingCodec:
         if hint is Any or (type(value) is hint and hint in EXACT):
             return value
         try:
-            if hint is RawValue:
+            if hint is RawValue or transfer_of(hint) is not None:
                 return self.payloads.from_payloads([_payload_of(value)], [hint])[0]
             return value_to_type(hint, value)
         except Exception as problem:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +20,8 @@ from memflow.codec import Codec
 from memflow.errors import DatabaseError
 from memflow.interceptors import WorkerInterceptor, overrides
 from memflow.store.base import Store
-from memflow.store.turns import Committed
+from memflow.store.schedule_values import Taker
+from memflow.store.turns import Claim, Committed
 from memflow.worker import collector, guard
 from memflow.worker.activities import Runner
 from memflow.worker.bells import Bell
@@ -128,7 +129,7 @@ class Engine:
         self._clock = DatabaseClock(await store.now())
         self._run_bell, self._activity_bell, self._schedule_bell = (Bell(self._clock, settings.poll_interval) for _ in range(3))
         self._mail_bell, self._query_bell = (Bell(self._clock, settings.poll_interval, leaps=False) for _ in range(2))
-        self._schedules = Schedules(store, self._clock, self._schedule_bell)
+        self._schedules = Schedules(store, self._clock, self._schedule_bell, taker=self._taker, take=self._adopt)
         self._reach = Reach(self._clock)
         self._runner = Runner(
             store,
@@ -295,6 +296,16 @@ class Engine:
             await self._claims.adopt(self._worker, found.claims)
         if some:
             await self._run_bell.rest(found.next_due if since is None else self._reach.rest_until(found.next_due, time()))
+
+    def _taker(self) -> Taker | None:
+        """This worker, for runs of schedules that it starts. With versions it is a claim's business who begins a run."""
+        room = self._settings.max_concurrent_workflows - len(self._residents)
+        if not self._registry.workflows or self._settings.version is not None or room <= 0:
+            return None
+        return Taker(self._worker, self._run_queues, room)
+
+    async def _adopt(self, claims: Sequence[Claim]) -> None:
+        await self._claims.adopt(self._worker, claims)
 
     async def _take_activities(self) -> None:
         self._activity_bell.hush()

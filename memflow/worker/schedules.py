@@ -7,9 +7,12 @@ when the next is due, when the doorbell rings (one was changed, or a run of one 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from memflow.store.base import Store
+from memflow.store.schedule_values import Taker
+from memflow.store.turns import Claim
 from memflow.worker.bells import Bell
 from memflow.worker.clock import DatabaseClock
 
@@ -26,18 +29,31 @@ BUSY_SECONDS = 0.2
 class Schedules:
     """One worker's part in serving schedules."""
 
-    def __init__(self, store: Store, clock: DatabaseClock, bell: Bell) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: DatabaseClock,
+        bell: Bell,
+        *,
+        taker: Callable[[], Taker | None],
+        take: Callable[[Sequence[Claim]], Awaitable[None]],
+    ) -> None:
+        """`taker` tells whether this worker would have what it starts, `take` gives it that."""
         self._store = store
         self._clock = clock
         self._bell = bell
+        self._taker = taker
+        self._take = take
         self._next: datetime | None = None
 
     async def step(self) -> None:
         """Look once, do what is to be done, and rest until there may be more."""
         self._bell.hush()
-        served = await self._store.serve_schedules(limit=BATCH)
+        served = await self._store.serve_schedules(limit=BATCH, taker=self._taker())
         self._clock.hear(served.now)
         self._next = served.next_look
+        if served.claims:
+            await self._take(served.claims)
         if not served.schedules and self._is_due():
             # Due, yet not ours: another worker holds it, and its commit may be a moment away.
             self._next = served.now + timedelta(seconds=BUSY_SECONDS)

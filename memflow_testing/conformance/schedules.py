@@ -9,10 +9,11 @@ from typing import Any
 from memflow.core.arrivals import CancelRequested
 from memflow.filters import parse
 from memflow.firing import Overlap, Policy, ScheduleState, Wanted
+from memflow.payload import NO_ARGUMENTS
 from memflow.runs import Status
 from memflow.schedule_spec import ScheduleSpec
 from memflow.store.base import Store
-from memflow.store.schedule_values import ScheduleAction, ScheduleRow
+from memflow.store.schedule_values import ScheduleAction, ScheduleRow, Taker
 from memflow_testing.conformance.making import QUEUE, a_worker, an_end, claim
 
 RARELY = ScheduleSpec(every=timedelta(days=3650), offset=timedelta(days=3649))
@@ -66,6 +67,29 @@ class Schedules:
         assert (run.schedule, run.workflow, run.status) == ("s", "order", Status.RUNNING)
         found = await store.find_schedule("s")
         assert found is not None and [each.run_id for each in await store.running_of(found.state)] == [run.run_id]
+
+    async def test_what_a_look_starts_is_the_takers_or_anybodys_and_never_both(self, store: Store) -> None:
+        """A store need not give the taker anything; what it gives is as a claim has it."""
+        worker, stranger = await a_worker(store), await a_worker(store)
+        for n in range(3):
+            await store.create_schedule(a_schedule(f"s{n}", await store.now(), wanted=1))
+        served = await store.serve_schedules(limit=10, taker=Taker(worker, [QUEUE], 10))
+        assert served.started == 3
+        left = await claim(store, stranger)
+        assert len(served.claims) + len(left) == 3
+        assert len({each.run for each in (*served.claims, *left)}) == 3
+        for owner, claims in ((worker, served.claims), (stranger, left)):
+            assert all(each.input == NO_ARGUMENTS and each.task_queue == QUEUE for each in claims)
+            answers = await store.commit_turns(owner, [an_end(each) for each in claims])
+            assert [each.outcome for each in answers] == ["won"] * len(claims)
+
+    async def test_one_who_is_no_worker_any_more_is_given_nothing(self, store: Store) -> None:
+        worker = await a_worker(store)
+        await store.unregister_worker(worker)
+        await store.create_schedule(a_schedule("s", await store.now(), wanted=1))
+        served = await store.serve_schedules(limit=10, taker=Taker(worker, [QUEUE], 10))
+        assert (served.started, list(served.claims)) == (1, [])
+        assert len(await claim(store, await a_worker(store))) == 1
 
     async def test_the_end_of_a_run_is_told_and_its_result_kept(self, store: Store) -> None:
         worker = await a_worker(store)

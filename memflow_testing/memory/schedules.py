@@ -5,19 +5,23 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from uuid import uuid4
 
 from memflow import firing
 from memflow.core.arrivals import CancelRequested
 from memflow.firing import Action
 from memflow.runs import Status
-from memflow.store.schedule_serving import INSTANTS_PER_LOOK, LEAST_PER_SCHEDULE, REPLACED, run_of
-from memflow.store.schedule_values import ScheduleRow, Served
+from memflow.store.schedule_serving import FEW, INSTANTS_PER_LOOK, LEAST_PER_SCHEDULE, REPLACED, run_of
+from memflow.store.schedule_values import ScheduleRow, Served, Taker
+from memflow.store.turns import Claim
 from memflow.store.values import ToRun
 from memflow_testing.memory.ending import Endings
 from memflow_testing.memory.mail import MailRoom
+from memflow_testing.memory.rows import claim_of
 from memflow_testing.memory.starting import Starts
 from memflow_testing.memory.tables import Run, ScheduleRec, Tables
 
@@ -83,8 +87,8 @@ class Schedules:
 
     # ------------------------------------------------------------------------------------------------- serving
 
-    def serve(self, limit: int) -> Served:
-        """Look at up to `limit` that are due, or had a run end."""
+    def serve(self, limit: int, taker: Taker | None = None) -> Served:
+        """Look at up to `limit` that are due, or had a run end. The taker owns what they start, unless many are due."""
         tables, now = self._tables, self._tables.now()
         due = [each for each in tables.schedules.values() if each.look_at is not None and each.look_at <= now]
         due.sort(key=_place)
@@ -94,11 +98,21 @@ class Schedules:
         due.sort(key=_place)
         served = {each.row.id for each in due}
         tables.schedule_ends = [each for each in tables.schedule_ends if each[0] not in served]
-        started = self._serve(due) if due else 0
+        made = self._serve(due) if due else []
+        claims = self._taken(made, taker) if taker is not None and len(due) <= FEW else []
         next_look = min((each.look_at for each in tables.schedules.values() if each.look_at is not None), default=None)
-        return Served(len(due), started, now, next_look)
+        return Served(len(due), len(made), now, next_look, claims)
 
-    def _serve(self, due: Sequence[ScheduleRec]) -> int:
+    def _taken(self, made: Sequence[Run], taker: Taker) -> Sequence[Claim]:
+        if len(made) > taker.room or taker.worker not in self._tables.workers:
+            return []
+        token = uuid4()
+        mine = [(run, run.wake) for run in made if run.wake is not None and run.wake.queue in taker.task_queues]
+        for _, wake in mine:
+            wake.owner, wake.token, wake.wake_at = taker.worker, token, None
+        return [claim_of(run, wake) for run, wake in mine]
+
+    def _serve(self, due: Sequence[ScheduleRec]) -> Sequence[Run]:
         now = self._tables.now()
         ended = self._ended([action for each in due for action in each.row.state.running])
         most = max(LEAST_PER_SCHEDULE, INSTANTS_PER_LOOK // len(due))
@@ -111,18 +125,20 @@ class Schedules:
         ]
         for decision in decisions:
             self._stop(decision)
-        made = 0
+        made: deque[Run] = deque()                       # `list` is a method here
         for n, each in enumerate(due):
             row = _with_outcome(replace(each.row, state=decisions[n].state, now=now), each.row.state.running, ended)
             decisions[n] = replace(decisions[n], state=row.state)
             for one in decisions[n].start:
-                action = self._start(row, one.at)
-                made += action is not None
+                run = self._start(row, one.at)
+                action = None if run is None else Action(one.at, row.now, run.workflow_id, run.run_id)
+                if run is not None:
+                    made.append(run)
                 decisions[n] = firing.started(decisions[n], one, action)
             each.row, each.look_at = replace(row, state=decisions[n].state), decisions[n].look_at
         return made
 
-    def _start(self, row: ScheduleRow, at: datetime) -> Action | None:
+    def _start(self, row: ScheduleRow, at: datetime) -> Run | None:
         run = run_of(self._tables.namespace, row, at)
         [answer] = self._starts.start([run])
         if not answer.created or answer.run_id != run.run_id:
@@ -130,7 +146,7 @@ class Schedules:
             return None
         made = self._tables.runs[answer.run]
         made.schedule, made.scheduled_at = row.id, at
-        return Action(at, row.now, run.workflow_id, run.run_id)
+        return made
 
     def _stop(self, decision: firing.Decision) -> None:
         for each in decision.terminate:

@@ -22,7 +22,7 @@ from memflow.firing import Action, ScheduleState
 from memflow.payload import Payload
 from memflow.store.escalations import EscalationRows
 from memflow.store.questions import NO_HEADERS
-from memflow.store.schedule_values import ScheduleRow, Served
+from memflow.store.schedule_values import ScheduleRow, Served, Taker
 from memflow.store.turns import (
     ActivityClaims,
     ActivityKey,
@@ -285,9 +285,9 @@ class MemoryStore:
         await self._turn()
         return list(self._schedules.running_of(state.running))
 
-    async def serve_schedules(self, *, limit: int) -> Served:
+    async def serve_schedules(self, *, limit: int, taker: Taker | None = None) -> Served:
         await self._turn()
-        return self._schedules.serve(limit)
+        return self._schedules.serve(limit, taker)
 
     # -- workers
 

@@ -170,6 +170,36 @@ begin
 end
 $body$;
 
+-- test_skip, and, if it has made schedules due, what a worker would see who looked at them now: the next round trip, spared.
+-- The first row is what test_skip says, the others are those of look_at_schedules.
+drop function if exists memflow.test_skip_and_look(bigint[], timestamptz, bigint[], text, int);
+create function memflow.test_skip_and_look(p_awaited bigint[], p_until timestamptz, p_told bigint[], p_namespace text, p_limit int)
+returns table (
+  became text, at timestamptz, progress bigint, kinds text[],
+  id text, plan text, policy text, start text, state text, paused boolean, next_at timestamptz, last_at timestamptz,
+  result bytea, result_encoding text, failure bytea, failure_encoding text, created_at timestamptz, updated_at timestamptz,
+  version text, now timestamptz, look_at timestamptz, ends bigint[],
+  ended_runs text[], ended_status text[], ended_at timestamptz[], ended_result bytea[], ended_encoding text[]
+)
+language plpgsql
+as $body$
+#variable_conflict use_column
+declare
+  v_skip record;
+begin
+  v_skip := memflow.test_skip(p_awaited, p_until, p_told);
+  became := v_skip.state;
+  at := v_skip.at;
+  progress := v_skip.progress;
+  kinds := v_skip.kinds;
+  return next;
+  if 'schedules' = any(kinds) then
+    return query
+    select null::text, null::timestamptz, null::bigint, null::text[], l.* from memflow.look_at_schedules(p_namespace, p_limit, false) l;
+  end if;
+end
+$body$;
+
 -- Whether everything that is due has been taken up, and no run is in a worker's hands. Activities may be running.
 create or replace function memflow.test_settled() returns boolean
 language sql

@@ -14,14 +14,18 @@ import pytest
 
 from memflow.errors import MemflowError
 from memflow.firing import Overlap, Policy, ScheduleState, Wanted
+from memflow.payload import Payload
+from memflow.retry import RetryPolicy
 from memflow.runs import Status
 from memflow.schedule_spec import ScheduleSpec
+from memflow.store import runs as run_rows
 from memflow.store import schedule_serving
 from memflow.store.postgres import PostgresStore
 from memflow.store.schedule_serving import FEW
-from memflow.store.schedule_values import ScheduleAction, ScheduleRow
+from memflow.store.schedule_values import ScheduleAction, ScheduleRow, Taker
 from memflow.store.sql import Statements
 from memflow_testing.conformance.making import a_run, a_worker, an_end, claim
+from tests.polling import until
 from tests.store.wire import Break, Wire
 
 NEVER_SOON = ScheduleSpec(every=timedelta(days=3650), offset=timedelta(days=3649))
@@ -298,3 +302,119 @@ async def test_rows_written_by_the_first_release_are_upgraded(dsn: str, schema: 
             await store.close()
     finally:
         await connection.close()
+
+
+# ------------------------------------------------------------------------------------------------- who takes what is started
+
+TIMES: list[dict[str, Any]] = [
+    {},
+    {"run_timeout": timedelta(hours=1)},
+    {"execution_timeout": timedelta(days=1)},
+    {"run_timeout": timedelta(hours=1), "execution_timeout": timedelta(hours=1)},
+    {"run_timeout": timedelta(days=40), "execution_timeout": timedelta(days=30)},
+]
+
+
+@pytest.mark.parametrize("times", TIMES)
+async def test_what_a_taker_is_given_is_what_a_claim_tells(store: PostgresStore, sql: Any, times: dict[str, Any]) -> None:
+    now = await store.now()
+    action = ScheduleAction(
+        "order", "q", Payload(b'["x"]'), headers={"trace": "é"}, memo=Payload(b'{"m":1}'), search=Payload(b'{"a":2}'),
+        priority=3, expire=timedelta(days=2), retry=RetryPolicy(maximum_attempts=3, initial_interval="2 seconds"), **times,
+    )  # fmt: skip
+    await store.create_schedule(replace(a_schedule(now=now, wanted=2, overlap=Overlap.ALLOW_ALL), action=action))
+    worker = await a_worker(store)
+    served = await store.serve_schedules(limit=5, taker=Taker(worker, ["q"], 9))
+    assert (served.started, len(served.claims)) == (2, 2)
+    told = await run_rows.claimed_again(store._database, worker, "default", served.claims[0].token)
+    assert sorted(served.claims, key=lambda each: each.run) == sorted(told.claims, key=lambda each: each.run)
+    assert await claim(store, await a_worker(store)) == [], "they are somebody's"
+    answers = await store.commit_turns(worker, [an_end(each) for each in served.claims])
+    assert [each.outcome for each in answers] == ["won", "won"]
+    assert await sql.fetchval("select array_agg(distinct doc::text) from records") == ['{"a": 2}']
+
+
+@pytest.mark.parametrize("why", ["gone", "void", "queue", "room", "many"])
+async def test_what_a_taker_cannot_have_is_everybodys(store: PostgresStore, sql: Any, why: str) -> None:
+    now = await store.now()
+    schedules = FEW + 1 if why == "many" else 2
+    for n in range(schedules):
+        await store.create_schedule(a_schedule(f"s{n}", now=now, wanted=1))
+    worker = await a_worker(store)
+    taker = Taker(worker, ["other"] if why == "queue" else ["q"], 1 if why == "room" else 9)
+    if why == "gone":
+        await store.unregister_worker(worker)
+    rung: list[None] = []
+    await store.listen("queue:q", lambda: rung.append(None))
+    rung.clear()
+    if why == "void":
+        # As a call does that was asked about in vain, and comes after all.
+        look = await schedule_serving._look(store._database, "default", 5, hold=False)
+        real = schedule_serving.uuid4
+        token = real()
+        await run_rows.claimed_again(store._database, worker, "default", token)
+        try:
+            schedule_serving.uuid4 = lambda: token
+            served = await schedule_serving._serve(store._database, "default", look, taker=taker)
+        finally:
+            schedule_serving.uuid4 = real
+        assert served is not None
+    else:
+        served = await store.serve_schedules(limit=9, taker=taker)
+    assert (served.started, list(served.claims)) == (schedules, [])
+    assert len(await claim(store, await a_worker(store))) == schedules
+
+    async def told() -> bool:
+        return bool(rung)
+
+    await until(told)
+
+
+@pytest.mark.parametrize("what", ["lose_request", "lose_answer", "leave"])
+async def test_a_taker_whose_connection_breaks_loses_no_run(
+    dsn: str, schema: str, store: PostgresStore, sql: Any, what: Break
+) -> None:
+    """What was started is its own and it knows it, or anybody may take it. Nothing is owned by one who does not know."""
+    now = await store.now()
+    async with broken(dsn, schema) as (mine, plan):
+        worker = await a_worker(store)
+        owned: list[int] = []
+        for n in range(8):
+            await store.create_schedule(a_schedule(f"s{n}", now=now, wanted=1))
+            plan.what, plan.trip = what, n % 4
+            for _ in range(2):
+                served = await mine.serve_schedules(limit=10, taker=Taker(worker, ["q"], 9))
+                owned += [each.run for each in served.claims]
+            plan.what = None
+    assert plan.done >= 4
+
+    async def all_started() -> bool:                     # where a statement that nobody heard of was still under way
+        await store.serve_schedules(limit=10)
+        return bool(await sql.fetchval("select count(*) from runs") == 8)
+
+    await until(all_started)
+    free = [each.run for each in await claim(store, await a_worker(store))]
+    assert sorted(owned + free) == [row["id"] for row in await sql.fetch("select id from runs order by id")]
+
+
+async def test_workers_that_race_for_schedules_own_each_run_once(
+    store: PostgresStore, other: PostgresStore, sql: Any
+) -> None:
+    now = await store.now()
+    for n in range(30):
+        await store.create_schedule(a_schedule(f"s{n}", now=now, wanted=5, overlap=Overlap.ALLOW_ALL))
+    owned: list[int] = []
+
+    async def work(one: PostgresStore, limit: int) -> None:
+        worker = await a_worker(one)
+        for _ in range(40):
+            claims = list((await one.serve_schedules(limit=limit, taker=Taker(worker, ["q"], 9))).claims)
+            claims += await claim(one, worker, limit=5)
+            owned.extend(each.run for each in claims)
+            if claims:
+                answers = await one.commit_turns(worker, [an_end(each) for each in claims])
+                assert {each.outcome for each in answers} == {"won"}
+
+    await asyncio.gather(work(store, 2), work(other, 3), work(store, 1), work(other, 20), work(store, 4))
+    assert len(owned) == len(set(owned)) == 150
+    assert await sql.fetchval("select count(distinct (schedule, scheduled_at)) from runs where status = 'completed'") == 150

@@ -30,7 +30,7 @@ These exist so that programs run unedited: `TLSConfig`, `RetryConfig`, `KeepAliv
 `DnsLoadBalancingConfig`, `GrpcCompression`, `PayloadLimitsConfig`, `api_key` and `rpc_metadata` (a Postgres URL says how to
 connect); `SandboxRestrictions.disable_lazy_sys_module_passthrough`, `SandboxedWorkflowRunner.runner_class` (no module is
 imported anew); poller behaviours, `CustomSlotSupplier`, eager start and eager activities (one statement claims
-for all); `static_summary` of timers and activities, `versioning_intent`, `event_groups` (for Temporal's own display);
+for all); `versioning_intent`, `event_groups` (for Temporal's own display);
 `PrometheusConfig.bind_address` (serve an endpoint of your own from a `MetricBuffer`).
 """
 

@@ -32,6 +32,9 @@ from memflow.temporal.converter import (
     JSONPlainPayloadConverter,
     JSONTypeConverter,
     PayloadCodec,
+    TransferTypeConverter,
+    create_payload_validation_error,
+    transfer_type_convertible,
     value_to_type,
 )
 from memflow.temporal.exceptions import ActivityError, ApplicationError, FailureError
@@ -371,3 +374,60 @@ def test_what_json_cannot_write_is_refused() -> None:
     with pytest.raises(TypeError):
         DataConverter.default.payload_converter.to_payloads([{"bytes": object()}])
     assert Plain.A.value == "a"
+
+
+# ------------------------------------------------------------------------------------------------- transfer types
+
+
+class Degrees:
+    """What JSON does not know."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Degrees) and other.value == self.value
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class _AsNumber(TransferTypeConverter[Degrees, float]):
+    transfer_type = float
+
+    def to_transfer_type(self, value: Degrees) -> float:
+        return value.value
+
+    def from_transfer_type(self, value: float, type_hint: type[Degrees]) -> Degrees:
+        return type_hint(value)
+
+
+transfer_type_convertible(_AsNumber)(Degrees)
+
+
+@activity.defn
+async def warm_up(by: Degrees) -> Degrees:
+    return Degrees(by.value + 1)
+
+
+@workflow.defn
+class WarmsUp:
+    @workflow.run
+    async def run(self, start: Degrees) -> Degrees:
+        return await workflow.execute_activity(warm_up, start, start_to_close_timeout=SOON)
+
+
+async def test_a_class_may_travel_as_another(client: Client, queue: str) -> None:
+    [payload] = await DataConverter.default.encode([Degrees(20.5)])
+    assert (payload.data, payload.metadata) == (b"20.5", {"encoding": b"json/plain"})
+    assert await DataConverter.default.decode([payload], [Degrees]) == [Degrees(20.5)]
+    async with Worker(client, task_queue=queue, workflows=[WarmsUp], activities=[warm_up]):
+        assert await client.execute_workflow(WarmsUp.run, Degrees(1), id="warm", task_queue=queue) == Degrees(2)
+    with pytest.raises(TypeError, match="already has a transfer type converter"):
+        transfer_type_convertible(_AsNumber)(Degrees)
+
+
+def test_what_is_not_valid_is_not_tried_again() -> None:
+    error = create_payload_validation_error({"path": "a.b"})
+    assert (error.message, error.type, error.non_retryable) == ("Payload validation failed", "PayloadValidationError", True)
+    assert list(error.details) == [{"path": "a.b"}]
+    assert list(create_payload_validation_error(None).details) == []

@@ -36,14 +36,12 @@ ONCE = RetryPolicy(maximum_attempts=1)
 # ------------------------------------------------------------------------------------------------- what may only look
 
 
-@workflow.defn
 class Looking:
     @workflow.run
     async def run(self) -> None:
         workflow.set_current_details("where it stands")
         await workflow.wait_condition(lambda: False)
 
-    @workflow.query(description="does what it may not")
     async def bad(self, how: str) -> str:
         match how:
             case "wait condition":
@@ -83,6 +81,11 @@ class Looking:
     @workflow.update(description="changes it")
     def change(self) -> None:
         """Changes nothing."""
+
+
+with pytest.warns(DeprecationWarning):                   # of an async query: it is what may wait
+    workflow.query(description="does what it may not")(Looking.bad)
+workflow.defn(Looking)
 
 
 async def test_queries_are_refused_what_changes_the_run_in_temporals_words(client: Client, queue: str) -> None:
@@ -275,13 +278,16 @@ class Handling:
         await workflow.wait_condition(lambda: "end" in self.seen)
         return self.seen
 
-    @workflow.signal(dynamic=True)
-    def any_signal(self, name: str, *args: Any) -> None:
-        self.seen += [name, *args]
+    with warnings.catch_warnings():                      # the older way, which goes on working
+        warnings.simplefilter("ignore", DeprecationWarning)
 
-    @workflow.query(dynamic=True)
-    def any_query(self, name: str, *args: Any) -> list[Any]:
-        return [name, *args]
+        @workflow.signal(dynamic=True)
+        def any_signal(self, name: str, *args: Any) -> None:
+            self.seen += [name, *args]
+
+        @workflow.query(dynamic=True)
+        def any_query(self, name: str, *args: Any) -> list[Any]:
+            return [name, *args]
 
     @workflow.update
     async def cancelled_within(self) -> None:

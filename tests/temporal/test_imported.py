@@ -397,3 +397,34 @@ async def test_what_a_payload_codec_has_encoded_is_decoded_first() -> None:
         WorkflowHistory.from_json("told", told.json()), raise_on_replay_failure=False
     )
     assert plainly.replay_failure is not None, "the codec cannot read what it has not written"
+
+
+@workflow.defn
+class WaitsAround:
+    """A signal's handler that waits for what is already so, beside `run`."""
+
+    @workflow.run
+    async def run(self) -> None:
+        SEEN.append("run")
+
+    @workflow.signal
+    async def put(self, text: str) -> None:
+        SEEN.append(f"first {text}")
+        await workflow.wait_condition(lambda: True)
+        SEEN.append(f"then {text}")
+
+
+def waits_around(*flags: int) -> Told:
+    told = Told("WaitsAround")
+    for text in ("a", "b"):
+        told.add("WORKFLOW_EXECUTION_SIGNALED", signalName="put", input=payloads(text))
+    told.task(flags)
+    told.completed()
+    return told
+
+
+async def test_a_history_says_whether_its_tasks_came_in_one_batch() -> None:
+    await replay(WaitsAround, waits_around())
+    assert SEEN == ["first a", "first b", "then a", "then b", "run"]
+    await replay(WaitsAround, waits_around(2))
+    assert SEEN == ["first a", "first b", "run", "then a", "then b"]

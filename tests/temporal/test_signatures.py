@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from memflow.temporal import workflow
 from memflow.temporal.client import Client, WorkflowUpdateFailedError
+from memflow.temporal.common import RawValue
 from memflow.temporal.worker import Worker
 
 
@@ -50,16 +53,54 @@ class Parted:
         """Takes something else."""
 
 
+class Updated:
+    @workflow.run
+    async def run(self) -> None:
+        """Waits for nothing."""
+
+    @workflow.update
+    def set(self, value: int = 1) -> None:
+        """Has a default."""
+
+    @set.validator  # type: ignore[arg-type]  # as it is said to be refused by defn
+    def strict(self, value: int) -> None:
+        """Has none."""
+
+    @workflow.query(dynamic=True)
+    def one(self, name: str, args: Sequence[RawValue]) -> None:
+        """Takes any."""
+
+    @workflow.query(dynamic=True)
+    def two(self, name: str, args: Sequence[RawValue]) -> None:
+        """Takes any, too."""
+
+
 def test_what_parameters_take_does_matter() -> None:
     with pytest.raises(ValueError, match=r"@workflow\.init and @workflow\.run method parameters do not match"):
         workflow.defn(Parted)
 
-    with pytest.raises(ValueError, match="strict parameters do not match update method set"):
-        class Updated:  # pyright: ignore[reportUnusedClass]
-            @workflow.update
-            def set(self, value: int = 1) -> None:
-                """Has a default."""
+    with pytest.raises(ValueError, match="for 2 reasons") as refused:
+        workflow.defn(Updated)
+    assert "Update validator method strict parameters do not match update method set parameters" in str(refused.value)
+    assert "Multiple query methods found for <dynamic> (at least on two and one)" in str(refused.value)
 
-            @set.validator  # type: ignore[arg-type]  # as it is said to be refused
-            def strict(self, value: int) -> None:
-                """Has none."""
+
+class OldWays:
+    async def ask(self) -> int:
+        """A query that could wait, if only it might."""
+        return 1
+
+    def anything(self, name: str, *args: object) -> None:
+        """Takes its arguments as they are."""
+
+
+def test_old_ways_of_handlers_are_warned_of_where_they_stand() -> None:
+    with pytest.warns(DeprecationWarning, match="Queries as async def functions are deprecated") as first:
+        workflow.query(OldWays.ask)
+    with pytest.warns(DeprecationWarning, match="Dynamic signals with vararg third param is deprecated") as second:
+        workflow.signal(dynamic=True)(OldWays.anything)
+    with pytest.warns(DeprecationWarning, match="Dynamic queries with vararg third param is deprecated") as third:
+        workflow.query(dynamic=True)(OldWays.anything)
+    assert {each.list[0].filename for each in (first, second, third)} == {__file__}
+    with pytest.raises(RuntimeError, match="Dynamic updates do not support a vararg third param"):
+        workflow.update(dynamic=True)(OldWays.anything)

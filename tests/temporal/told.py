@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 RUN = "3dd0c2f1-0000-4000-8000-000000000001"
@@ -61,11 +62,16 @@ class Told:
         )
         return number
 
-    def task(self) -> None:
-        """A whole workflow task: what comes next is what its code asked."""
+    def task(self, flags: Sequence[int] = ()) -> None:
+        """A whole workflow task: what comes next is what its code asked. `flags`: of the SDK's logic, used in it."""
         scheduled = self.add("WORKFLOW_TASK_SCHEDULED")
         started = self.add("WORKFLOW_TASK_STARTED", scheduledEventId=str(scheduled))
-        self._task = self.add("WORKFLOW_TASK_COMPLETED", scheduledEventId=str(scheduled), startedEventId=str(started))
+        self._task = self.add(
+            "WORKFLOW_TASK_COMPLETED",
+            scheduledEventId=str(scheduled),
+            startedEventId=str(started),
+            sdkMetadata={"langUsedFlags": list(flags)} if flags else {},
+        )
 
     def activity(self, name: str, *arguments: Any) -> int:
         """An activity is scheduled."""

@@ -6,7 +6,7 @@ create or replace function memflow.start_runs(
   p_delay interval[], p_run_timeout interval[], p_execution_timeout interval[], p_headers text[],
   p_memo bytea[], p_memo_encoding text[], p_search bytea[], p_search_encoding text[], p_expire interval[], p_priority int[],
   p_signal text[], p_signal_encoding text[], p_signal_data bytea[], p_retry text[], p_failure bytea,
-  p_task_timeout interval[] default null, p_schedule text[] default null, p_scheduled_at timestamptz[] default null
+  p_task_timeout interval[] default null
 ) returns table (ord int, run bigint, run_id text, created boolean, conflict text)
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
@@ -43,21 +43,20 @@ begin
     insert into memflow.runs (
       namespace, workflow_id, run_id, first_run_id, request_id, workflow, task_queue, started_at, last_at, deadline, deadline_kind,
       priority, first_arrivals, arrived, input, input_encoding, memo, memo_encoding, search, search_encoding, headers, expire,
-      run_timeout, execution_deadline, retry, task_timeout, schedule, scheduled_at)
+      run_timeout, execution_deadline, retry, task_timeout)
     select u.namespace, u.workflow_id, u.run_id, u.run_id, u.request_id, u.workflow, u.queue, memflow.now(),
            memflow.now() + coalesce(u.delay, '0'),
            memflow.now() + coalesce(u.delay, '0') + least(u.run_timeout, u.execution_timeout),
            case when least(u.run_timeout, u.execution_timeout) = u.run_timeout then 'run' when u.execution_timeout is not null then 'execution' end,
            u.priority, (u.signal is not null)::int, (u.signal is not null)::int, u.input, u.input_encoding,
            u.memo, u.memo_encoding, u.search, u.search_encoding, u.headers, u.expire,
-           u.run_timeout, memflow.now() + coalesce(u.delay, '0') + u.execution_timeout, u.retry, u.task_timeout,
-           u.schedule, u.scheduled_at
+           u.run_timeout, memflow.now() + coalesce(u.delay, '0') + u.execution_timeout, u.retry, u.task_timeout
       from unnest(p_namespace, p_workflow_id, p_run_id, p_workflow, p_queue, p_input, p_input_encoding, p_request_id, p_delay,
                   p_run_timeout, p_execution_timeout, p_headers, p_memo, p_memo_encoding, p_search, p_search_encoding,
-                  p_expire, p_priority, p_signal, p_retry, p_task_timeout, p_schedule, p_scheduled_at) with ordinality
+                  p_expire, p_priority, p_signal, p_retry, p_task_timeout) with ordinality
            u(namespace, workflow_id, run_id, workflow, queue, input, input_encoding, request_id, delay,
              run_timeout, execution_timeout, headers, memo, memo_encoding, search, search_encoding, expire, priority, signal,
-             retry, task_timeout, schedule, scheduled_at, ord)
+             retry, task_timeout, ord)
      order by u.namespace, u.workflow_id, u.ord
         on conflict do nothing
     returning id, namespace, run_id, task_queue, priority, last_at
@@ -133,8 +132,7 @@ begin
           insert into memflow.runs (
             namespace, workflow_id, run_id, first_run_id, request_id, workflow, task_queue, started_at, last_at, deadline,
             deadline_kind, priority, first_arrivals, arrived, input, input_encoding, memo, memo_encoding,
-            search, search_encoding, headers, expire, run_timeout, execution_deadline, retry, task_timeout,
-            schedule, scheduled_at)
+            search, search_encoding, headers, expire, run_timeout, execution_deadline, retry, task_timeout)
           values (
             p_namespace[i], p_workflow_id[i], p_run_id[i], p_run_id[i], p_request_id[i], p_workflow[i], p_queue[i], memflow.now(),
             memflow.now() + coalesce(p_delay[i], '0'),
@@ -143,8 +141,7 @@ begin
                  when p_execution_timeout[i] is not null then 'execution' end,
             p_priority[i], (p_signal[i] is not null)::int, (p_signal[i] is not null)::int, p_input[i], p_input_encoding[i],
             p_memo[i], p_memo_encoding[i], p_search[i], p_search_encoding[i], p_headers[i], p_expire[i],
-            p_run_timeout[i], memflow.now() + coalesce(p_delay[i], '0') + p_execution_timeout[i], p_retry[i], p_task_timeout[i],
-            p_schedule[i], p_scheduled_at[i])
+            p_run_timeout[i], memflow.now() + coalesce(p_delay[i], '0') + p_execution_timeout[i], p_retry[i], p_task_timeout[i])
               on conflict do nothing
           returning id, namespace, run_id, task_queue, priority, last_at
         ), due as (

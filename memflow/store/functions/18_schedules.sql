@@ -92,6 +92,11 @@ $body$;
 -- With the time, and when the next schedule is due.
 --
 -- An instant has one run however often this is called: its row's version is good for one call, and its run's id is taken once.
+--
+-- p_worker, if it serves their queues (p_queues), owns at once what is started here, under a token that the caller made up, as if
+-- it had claimed them: a row less to rewrite, and a statement less to wait for. `runs` are those, in the order of `p_run_id`, with
+-- null for one that waits for whoever claims it, and with their deadlines. If the answer was lost, claim_runs with p_again finds
+-- them by the token.
 create or replace function memflow.serve_schedules(
   p_namespace text,
   p_id text[], p_version text[], p_state text[], p_paused boolean[], p_next_at timestamptz[], p_last_at timestamptz[],
@@ -99,13 +104,13 @@ create or replace function memflow.serve_schedules(
   p_ends bigint[],
   p_terminate text[], p_terminate_attributes text, p_terminated bytea, p_terminated_children bytea,
   p_cancel text[], p_cancel_attributes text,
-  p_namespaces text[], p_workflow_id text[], p_run_id text[], p_workflow text[], p_queue text[],
-  p_input bytea[], p_input_encoding text[], p_on_conflict text[], p_reuse text[], p_request_id text[],
-  p_delay interval[], p_run_timeout interval[], p_execution_timeout interval[], p_headers text[],
+  p_worker bigint, p_queues text[], p_token uuid,
+  p_workflow_id text[], p_run_id text[], p_workflow text[], p_queue text[], p_input bytea[], p_input_encoding text[],
+  p_run_timeout interval[], p_execution_timeout interval[], p_headers text[],
   p_memo bytea[], p_memo_encoding text[], p_search bytea[], p_search_encoding text[], p_expire interval[], p_priority int[],
-  p_signal text[], p_signal_encoding text[], p_signal_data bytea[], p_retry text[], p_replaced bytea, p_task_timeout interval[],
-  p_schedule text[], p_scheduled_at timestamptz[],
-  out outcome text, out taken text[], out now timestamptz, out look_at timestamptz
+  p_retry text[], p_task_timeout interval[], p_schedule text[], p_scheduled_at timestamptz[],
+  out outcome text, out taken text[], out now timestamptz, out look_at timestamptz,
+  out runs bigint[], out deadlines timestamptz[], out execution_deadlines timestamptz[]
 )
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
@@ -114,7 +119,7 @@ as $body$
 #variable_conflict use_column
 declare
   v_held int;
-  v_created boolean;
+  v_ears text[];
   i int;
 begin
   now := memflow.now();
@@ -131,7 +136,8 @@ begin
     return;
   end if;
 
-  if p_workflow_id is not null then
+  -- Of several some may have had theirs. Of one the insert tells, before anything else is done.
+  if cardinality(p_workflow_id) > 1 then
     select array_agg(u.workflow_id) into taken
       from unnest(p_workflow_id) u(workflow_id)
      cross join lateral (
@@ -145,6 +151,59 @@ begin
     end if;
   end if;
 
+  if p_workflow_id is not null then
+    -- As start_runs does for those that meet nobody, which are all of these. In the order of their keys, as there. `me` as in
+    -- take_runs: who was taken for dead may hold nothing, and what was asked about in vain must not come late.
+    with me as materialized (
+      select k.id from memflow.workers k where k.id = p_worker and k.void_token is distinct from p_token for share
+    ), made as (
+      insert into memflow.runs (
+        namespace, workflow_id, run_id, first_run_id, workflow, task_queue, started_at, last_at, deadline, deadline_kind, priority,
+        input, input_encoding, memo, memo_encoding, search, search_encoding, headers, expire, run_timeout, execution_deadline, retry,
+        task_timeout, schedule, scheduled_at)
+      select p_namespace, u.workflow_id, u.run_id, u.run_id, u.workflow, u.queue, now, now,
+             now + least(u.run_timeout, u.execution_timeout),
+             case when least(u.run_timeout, u.execution_timeout) = u.run_timeout then 'run'
+                  when u.execution_timeout is not null then 'execution' end,
+             u.priority, u.input, u.input_encoding, u.memo, u.memo_encoding, u.search, u.search_encoding, u.headers, u.expire,
+             u.run_timeout, now + u.execution_timeout, u.retry, u.task_timeout, u.schedule, u.scheduled_at
+        from unnest(p_workflow_id, p_run_id, p_workflow, p_queue, p_input, p_input_encoding, p_run_timeout, p_execution_timeout,
+                    p_headers, p_memo, p_memo_encoding, p_search, p_search_encoding, p_expire, p_priority, p_retry, p_task_timeout,
+                    p_schedule, p_scheduled_at)
+             u(workflow_id, run_id, workflow, queue, input, input_encoding, run_timeout, execution_timeout, headers, memo,
+               memo_encoding, search, search_encoding, expire, priority, retry, task_timeout, schedule, scheduled_at)
+       order by u.workflow_id
+          on conflict do nothing
+      returning id, run_id, task_queue, priority, search, search_encoding, deadline, execution_deadline,
+                case when task_queue = any(p_queues) then (select me.id from me) end as owner
+    ), due as (
+      insert into memflow.wakes (run, namespace, queue, priority, wake_at, owner, token)
+      select m.id, p_namespace, m.task_queue, m.priority, case when m.owner is null then now end, m.owner,
+             case when m.owner is not null then p_token end
+        from made m
+    )
+    select array_agg(case when m.owner is not null then m.id end order by m.n), array_agg(m.deadline order by m.n),
+           array_agg(m.execution_deadline order by m.n), array_agg('queue:' || m.task_queue) filter (where m.owner is null)
+      into runs, deadlines, execution_deadlines, v_ears
+      from (select m.*, array_position(p_run_id, m.run_id) as n from made m) m;
+    if coalesce(cardinality(runs), 0) < cardinality(p_workflow_id) then
+      if cardinality(p_workflow_id) = 1 then
+        outcome := 'taken';
+        taken := p_workflow_id;
+        return;
+      end if;
+      raise exception 'somebody took the id of a scheduled run this very moment' using errcode = '40001';
+    end if;
+    if p_search is not null then
+      insert into memflow.records (run, namespace, doc)
+      select r.id, p_namespace, memflow.fields_of(r.search, r.search_encoding)
+        from unnest(p_workflow_id) u(workflow_id)
+        join memflow.runs r on r.namespace = p_namespace and r.workflow_id = u.workflow_id and r.slot = 0
+       where memflow.fields_of(r.search, r.search_encoding) is not null;
+    end if;
+    perform memflow.ring(p_namespace, v_ears);
+  end if;
+
   for i in 1 .. coalesce(cardinality(p_terminate), 0) loop
     perform memflow.terminate_run(p_namespace, p_terminate[i], null, p_terminate_attributes, p_terminated, p_terminated_children,
                                   'failure');
@@ -153,27 +212,20 @@ begin
     perform memflow.send(p_namespace, p_cancel, null, array_fill('cancel_requested'::text, array[cardinality(p_cancel)]), null,
                          array_fill(p_cancel_attributes, array[cardinality(p_cancel)]), null, null, null);
   end if;
-  if p_workflow_id is not null then
-    select bool_and(f.created) into v_created
-      from memflow.start_runs(
-        p_namespaces, p_workflow_id, p_run_id, p_workflow, p_queue, p_input, p_input_encoding, p_on_conflict, p_reuse, p_request_id,
-        p_delay, p_run_timeout, p_execution_timeout, p_headers, p_memo, p_memo_encoding, p_search, p_search_encoding, p_expire,
-        p_priority, p_signal, p_signal_encoding, p_signal_data, p_retry, p_replaced, p_task_timeout, p_schedule, p_scheduled_at) f;
-    if not v_created then
-      raise exception 'somebody took the id of a scheduled run this very moment' using errcode = '40001';
-    end if;
-  end if;
 
-  update memflow.schedules s
-     set state = u.state, paused = u.paused, next_at = u.next_at, last_at = u.last_at, look_at = u.look_at,
-         result = u.result, result_encoding = u.result_encoding, failure = u.failure, failure_encoding = u.failure_encoding
-    from unnest(p_id, p_state, p_paused, p_next_at, p_last_at, p_look_at, p_result, p_result_encoding, p_failure, p_failure_encoding)
-         u(id, state, paused, next_at, last_at, look_at, result, result_encoding, failure, failure_encoding)
-   where s.namespace = p_namespace and s.id = u.id;
-  if p_ends is not null then
-    delete from memflow.schedule_ends e where e.id = any(p_ends);
-  end if;
+  with moved as (
+    update memflow.schedules s
+       set state = u.state, paused = u.paused, next_at = u.next_at, last_at = u.last_at, look_at = u.look_at,
+           result = u.result, result_encoding = u.result_encoding, failure = u.failure, failure_encoding = u.failure_encoding
+      from unnest(p_id, p_state, p_paused, p_next_at, p_last_at, p_look_at, p_result, p_result_encoding, p_failure, p_failure_encoding)
+           u(id, state, paused, next_at, last_at, look_at, result, result_encoding, failure, failure_encoding)
+     where s.namespace = p_namespace and s.id = u.id
+  ), gone as (
+    delete from memflow.schedule_ends e where e.id = any(p_ends)
+  )
+  select least(min(s.look_at), (select min(u.at) from unnest(p_look_at) u(at))) into look_at
+    from memflow.schedules s
+   where s.namespace = p_namespace and s.look_at is not null and s.id <> all(p_id);
   outcome := 'served';
-  select min(s.look_at) into look_at from memflow.schedules s where s.namespace = p_namespace and s.look_at is not null;
 end
 $body$;

@@ -95,6 +95,13 @@ select members, arrived
     $8::timestamptz[], $9::text::int[], $10::text::bigint[], $11::text::int[], $12::timestamptz[], $13::text::text[],
     $14::text::int[], $15::text[], $16::text[], $17::bytea[]);
 
+-- name: commit_end :one
+-- Make one turn durable that ends its run and leaves nothing behind; see functions/35_commit_ends.sql.
+select done
+  from memflow.commit_end(
+    $1::bigint, $2::text, $3::bigint, $4::uuid, $5::bigint, $6::bigint, $7::text, $8::bytea, $9::text, $10::int, $11::timestamptz,
+    $12::text::int[], $13::timestamptz[], $14::text::text[], $15::text::int[], $16::text[], $17::text[], $18::bytea[]);
+
 -- name: committed :many
 -- What became of a commit whose answer was lost: where each run stands, and whose entry is the last of its journal.
 -- $1 runs

@@ -64,18 +64,18 @@ select id, plan, policy, start, state, paused, next_at, last_at, result, result_
 
 -- name: serve_schedules :one
 -- Do what was decided; see functions/18_schedules.sql. $1 namespace, $2 to $12 the schedules, $13 ends, $14 to $19 whom to stop,
--- $20 to $47 runs as for start_runs, with the schedule and the instant of each
-select outcome, taken, now, look_at
+-- $20 to $22 who takes what is started, $23 to $39 the runs, $40 and $41 the schedule and the instant of each
+select outcome, taken, now, look_at, runs, deadlines, execution_deadlines
   from memflow.serve_schedules(
     $1::text,
     $2::text[], $3::text[], $4::text[], $5::boolean[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::bytea[],
     $10::text[], $11::bytea[], $12::text[],
     $13::bigint[],
     $14::text[], $15::text, $16::bytea, $17::bytea, $18::text[], $19::text,
-    $20::text[], $21::text[], $22::text[], $23::text[], $24::text[], $25::bytea[], $26::text[], $27::text[], $28::text[], $29::text[],
-    $30::interval[], $31::interval[], $32::interval[], $33::text[], $34::bytea[], $35::text[], $36::bytea[], $37::text[],
-    $38::interval[], $39::int[], $40::text[], $41::text[], $42::bytea[], $43::text[], $44::bytea, $45::interval[],
-    $46::text[], $47::timestamptz[]);
+    $20::bigint, $21::text[], $22::uuid,
+    $23::text[], $24::text[], $25::text[], $26::text[], $27::bytea[], $28::text[], $29::interval[], $30::interval[], $31::text[],
+    $32::bytea[], $33::text[], $34::bytea[], $35::text[], $36::interval[], $37::int[], $38::text[], $39::interval[],
+    $40::text[], $41::timestamptz[]);
 
 -- name: open_runs_of :many
 -- Those runs of a schedule that are open, each by the last run of its chain. $1 namespace, $2 workflow ids, $3 run ids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -12,13 +13,14 @@ from memflow.core import arrivals, interrupts
 from memflow.core.entries import JournalEntry, kind_of
 from memflow.failure import Failure
 from memflow.payload import Payload as Stored
-from memflow.temporal.api.common.v1 import Payloads
+from memflow.temporal.api.common.v1 import Payload, Payloads
 from memflow.temporal.api.enums.v1 import EventType
 from memflow.temporal.api.history.v1 import HistoryEvent
+from memflow.temporal.api.sdk.v1 import UserMetadata
 from memflow.temporal.api.times import Timestamp
 from memflow.temporal.client.task_failures import task_failure
 from memflow.temporal.failures import message_of
-from memflow.temporal.startup import Startup
+from memflow.temporal.startup import Startup, priority_in, summary_in
 from memflow.temporal.stored import ConvertingCodec, loaded, loaded_arguments, loaded_signal
 
 T = EventType
@@ -141,13 +143,20 @@ class _Writer:
         event = self._events[number - 1]
         event.entries = (*event.entries, JournalEntry(each.seq, each.turn, each.at, each.entry))
 
-    def _add(self, kind: EventType, at: datetime, entry: HistoryEntry | None = None, **attributes: Any) -> int:
+    def _add(
+        self,
+        kind: EventType,
+        at: datetime,
+        entry: HistoryEntry | None = None,
+        said: UserMetadata | None = None,
+        **attributes: Any,
+    ) -> int:
         number = len(self._events) + 1
         held: Sequence[JournalEntry] = ()
         if entry is not None and entry.seq:
             held = (JournalEntry(entry.seq, entry.turn, entry.at, entry.entry),)
         known = {name: value for name, value in attributes.items() if value is not None}
-        self._events.append(HistoryEvent(number, kind, Timestamp.of(at), known, held))
+        self._events.append(HistoryEvent(number, kind, Timestamp.of(at), known, held, said or UserMetadata()))
         return number
 
     # ------------------------------------------------------------------------------------------------- arrivals
@@ -161,6 +170,7 @@ class _Writer:
                     T.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
                     at,
                     each,
+                    _said(startup.static_summary, startup.static_details),
                     workflow_type={"name": self._run.type},
                     task_queue={"name": self._run.task_queue},
                     input=self._arguments(input),
@@ -174,6 +184,7 @@ class _Writer:
                     workflow_task_timeout=startup.task_timeout or self._run.task_timeout or timedelta(seconds=10),
                     first_workflow_task_backoff=startup.start_delay,
                     continued_execution_run_id=self._run.continued_run_id,
+                    priority=_priority(startup.priority_key),
                     parent_workflow_execution=_parent(self._run),
                 )
             case arrivals.SignalReceived(name=name, payload=payload):
@@ -310,6 +321,7 @@ class _Writer:
                     T.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
                     at,
                     each,
+                    _said(summary_in(asked.headers)),
                     activity_id=str(asked.op),
                     activity_type={"name": asked.name},
                     task_queue={"name": asked.options.task_queue or self._run.task_queue},
@@ -317,28 +329,37 @@ class _Writer:
                     start_to_close_timeout=asked.options.start_to_close_timeout,
                     schedule_to_close_timeout=asked.options.schedule_to_close_timeout,
                     heartbeat_timeout=asked.options.heartbeat_timeout,
+                    priority=_priority(priority_in(asked.headers)),
                 )
             case interrupts.CancelActivity(op=op):
                 self._add(
                     T.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED, at, each, scheduled_event_id=self._scheduled.get(op)
                 )
-            case interrupts.StartTimer(op=op, due=due):
+            case interrupts.StartTimer(op=op, due=due, summary=summary):
                 self._scheduled[op] = self._add(
-                    T.EVENT_TYPE_TIMER_STARTED, at, each, timer_id=str(op), start_to_fire_timeout=due - at
+                    T.EVENT_TYPE_TIMER_STARTED,
+                    at,
+                    each,
+                    _said(summary),
+                    timer_id=str(op),
+                    start_to_fire_timeout=due - at,
                 )
             case interrupts.CancelTimer(op=op):
                 self._add(
                     T.EVENT_TYPE_TIMER_CANCELED, at, each, timer_id=str(op), started_event_id=self._scheduled.get(op)
                 )
             case interrupts.StartChild() as child:
+                startup = Startup.of(child.headers)
                 self._scheduled[child.op] = self._add(
                     T.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED,
                     at,
                     each,
+                    _said(startup.static_summary, startup.static_details),
                     workflow_id=child.workflow_id,
                     workflow_type={"name": child.workflow},
                     task_queue={"name": child.options.task_queue or self._run.task_queue},
                     input=self._arguments(child.input),
+                    priority=_priority(startup.priority_key),
                 )
             case interrupts.SendSignal() as signal if signal.workflow_id is not None:
                 self._add(
@@ -416,6 +437,20 @@ class _Writer:
 
     def _result(self, stored: Stored) -> Payloads:
         return Payloads(payloads=[loaded(stored)])
+
+
+def _said(summary: str | None, details: str | None = None) -> UserMetadata | None:
+    if summary is None and details is None:
+        return None
+    return UserMetadata(summary=_text(summary), details=_text(details))
+
+
+def _text(said: str | None) -> Payload | None:
+    return None if said is None else Payload(metadata={"encoding": b"json/plain"}, data=json.dumps(said).encode())
+
+
+def _priority(key: int | None) -> Mapping[str, int] | None:
+    return None if key is None else {"priority_key": key}
 
 
 def _parent(run: RunDescription) -> Mapping[str, str] | None:

@@ -12,6 +12,7 @@ from memflow.temporal.api.common.v1 import Payload, Payloads
 from memflow.temporal.api.enums.v1 import EventType
 from memflow.temporal.api.failure.v1 import Failure
 from memflow.temporal.api.history.v1 import ATTRIBUTES, HistoryEvent
+from memflow.temporal.api.sdk.v1 import UserMetadata
 from memflow.temporal.api.times import Timestamp
 from memflow.temporal.arguments import is_list
 from memflow.temporal.client.failure_json import failure_from_json, failure_to_json, payload_from_json, payload_to_json
@@ -27,6 +28,11 @@ def event_to_json(event: HistoryEvent) -> dict[str, Any]:
     name = ATTRIBUTES.get(event.event_type)
     if name is not None:
         body[_camel(name)] = _plain(event.attributes)
+    if event.HasField("user_metadata"):
+        said = event.user_metadata
+        body["userMetadata"] = {
+            name: _plain(getattr(said, name)) for name in ("summary", "details") if said.HasField(name)
+        }
     if event.entries:
         body["memflow"] = [_entry_to_json(entry) for entry in event.entries]
     return body
@@ -43,6 +49,7 @@ def event_from_json(body: Mapping[str, Any]) -> HistoryEvent:
         Timestamp.of(_read_time(str(body["eventTime"]))),
         attributes,
         tuple(_entry_from_json(entry) for entry in body.get("memflow", ())),
+        UserMetadata(**_read(body.get("userMetadata") or {})),
     )
 
 

@@ -12,6 +12,7 @@ from memflow.temporal.converter.failures import (
     DefaultFailureConverter,
     DefaultFailureConverterWithEncodedAttributes,
     FailureConverter,
+    create_payload_validation_error,
 )
 from memflow.temporal.converter.payloads import (
     AdvancedJSONEncoder,
@@ -25,6 +26,7 @@ from memflow.temporal.converter.payloads import (
     JSONProtoPayloadConverter,
     PayloadConverter,
 )
+from memflow.temporal.converter.transfer import TransferTypeConverter, transfer_type_convertible
 from memflow.temporal.converter.values import JSONTypeConverter, JSONTypeConverterUnhandled, value_to_type
 from memflow.temporal.missing import not_offered
 
@@ -48,9 +50,12 @@ __all__ = [
     "PayloadCodec",
     "PayloadConverter",
     "SerializationContext",
+    "TransferTypeConverter",
     "WithSerializationContext",
     "WorkflowSerializationContext",
+    "create_payload_validation_error",
     "default",
+    "transfer_type_convertible",
     "value_to_type",
 ]
 
@@ -68,11 +73,8 @@ __getattr__ = not_offered(
         "StorageDriverWorkflowInfo": _STORAGE,
         "StorageWarning": _STORAGE,
         "NexusSerializationContext": "there is no Nexus; call the other side's client in an activity",
-        "TransferTypeConverter": "write an EncodingPayloadConverter for the type",
-        "create_payload_validation_error": "raise ApplicationError(..., non_retryable=True)",
         "encode_search_attribute_values": "search attributes are fields of the run's record",
         "encode_typed_search_attribute_value": "search attributes are fields of the run's record",
-        "transfer_type_convertible": "write an EncodingPayloadConverter for the type",
         "encode_search_attributes": "search attributes are fields of the run's record",
         "decode_search_attributes": "search attributes are fields of the run's record",
         "decode_typed_search_attributes": "search attributes are fields of the run's record",

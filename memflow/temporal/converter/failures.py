@@ -15,6 +15,12 @@ from memflow.temporal.api.failure.v1 import Failure
 from memflow.temporal.converter.payloads import PayloadConverter
 
 
+def create_payload_validation_error(details: Any) -> exceptions.ApplicationError:
+    """The error that says that a converted payload is not valid: no retry mends it. `details` of None are left out."""
+    given = () if details is None else (details,)
+    return exceptions.ApplicationError("Payload validation failed", *given, type="PayloadValidationError", non_retryable=True)
+
+
 class FailureConverter(ABC):
     """Errors to failures and back. Does no IO."""
 

@@ -16,6 +16,7 @@ from memflow.temporal.api.sdk.v1 import NAMES, READERS, as_json
 from memflow.temporal.arguments import is_iterable, is_list
 from memflow.temporal.common import RawValue
 from memflow.temporal.converter.contexts import SerializationContext, WithSerializationContext
+from memflow.temporal.converter.transfer import transfer_of
 from memflow.temporal.converter.values import JSONTypeConverter, value_to_type
 
 
@@ -92,6 +93,10 @@ class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
             if isinstance(value, RawValue):
                 payloads.append(value.payload)
                 continue
+            kind: type[Any] = type(value)
+            transfer = transfer_of(kind)
+            if transfer is not None:
+                value = transfer.to_transfer_type(value)
             payload = next((made for each in self.converters.values() if (made := each.to_payload(value)) is not None), None)
             if payload is None:
                 raise RuntimeError(f"Value at index {at} of type {type(value)} has no known converter")
@@ -108,8 +113,13 @@ class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
             converter = self.converters.get(encoding)
             if converter is None:
                 raise KeyError(f"Unknown payload encoding {encoding.decode()}")
+            transfer = transfer_of(hint)
             try:
-                values.append(converter.from_payload(payload, hint))
+                if transfer is None:
+                    values.append(converter.from_payload(payload, hint))
+                else:
+                    travelled = converter.from_payload(payload, transfer.transfer_type)
+                    values.append(transfer.from_transfer_type(travelled, hint))
             except RuntimeError as problem:
                 raise RuntimeError(
                     f"Payload at index {at} with encoding {encoding.decode()} could not be converted"

@@ -29,18 +29,18 @@ EXACT = frozenset({str, int, bool, float, dict, list})
 """Hints that a value of just that type meets as it is."""
 
 
+JSONTypeConverterUnhandled = NewType("JSONTypeConverterUnhandled", object)
+
+
 class JSONTypeConverter(ABC):
     """Makes values of types that JSON does not know."""
 
-    Unhandled = _UNHANDLED
+    Unhandled = JSONTypeConverterUnhandled(_UNHANDLED)
     """Answer this to leave a value to the usual conversion."""
 
     @abstractmethod
-    def to_typed_value(self, hint: type, value: Any) -> Any:
+    def to_typed_value(self, hint: type, value: Any) -> Any | JSONTypeConverterUnhandled | None:
         """The value for a hint, or `JSONTypeConverter.Unhandled`."""
-
-
-JSONTypeConverterUnhandled = NewType("JSONTypeConverterUnhandled", object)
 
 
 def value_to_type(hint: Any, value: Any, custom_converters: Sequence[JSONTypeConverter] = []) -> Any:
@@ -244,7 +244,9 @@ def _of_mapping(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any, 
 
 
 def _key(hint: Any, key: Any, custom: Sequence[JSONTypeConverter]) -> Any:
-    """JSON writes every key as text; some are read back as what they were."""
+    """JSON writes every key as text; some are read back as what they were. `dict[None, ...]`, spelled so, takes any."""
+    if hint is None:
+        return key
     if isinstance(key, str):
         if hint is int:
             return int(key)

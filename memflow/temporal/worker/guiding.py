@@ -70,6 +70,9 @@ _KINDS: Final[dict[T, type]] = {
     T.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: Cancelled,
     T.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: ContinueAsNew,
 }
+SINGLE_BATCH: Final = 2
+"""The flag of newer SDKs that give a task's signals, updates and answers to the code all at once."""
+
 _ASKED: Final = frozenset(_KINDS.values())
 _UPDATES: Final = frozenset(
     {T.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED, T.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED}
@@ -122,6 +125,7 @@ class _Guided:
     def run(self) -> None:
         for task in tasks_of(self._events):
             self._witness.heard.clear()
+            self.replay.single_batch = SINGLE_BATCH in task.flags
             self._bring(task, self._arrivals(task))
             ends = [end for end in map(local_end_in, task.asked) if end is not None]
             for end in ends:

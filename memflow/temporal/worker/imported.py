@@ -86,6 +86,8 @@ class Task:
     at: datetime
     started_id: int
     arrived: list[HistoryEvent]
+    flags: frozenset[int] = frozenset()
+    """Of the SDK's logic, used in this task or before."""
     asked: list[HistoryEvent] = field(default_factory=list[HistoryEvent])
 
 
@@ -94,19 +96,26 @@ def tasks_of(events: Sequence[HistoryEvent]) -> list[Task]:
     tasks: list[Task] = []
     waiting: list[HistoryEvent] = []
     begun: HistoryEvent | None = None
+    flags: frozenset[int] = frozenset()
     for event in events:
         kind = event.event_type
         if kind is T.EVENT_TYPE_WORKFLOW_TASK_STARTED:
             begun = event
         elif kind is T.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
             assert begun is not None, "a workflow task is started before it is completed"
-            tasks.append(Task(begun.event_time, begun.event_id, waiting))
+            flags |= _flags_in(event)
+            tasks.append(Task(begun.event_time, begun.event_id, waiting, flags))
             waiting = []
         elif kind in COMMANDS and tasks:
             tasks[-1].asked.append(event)
         elif kind not in _TASKS and kind not in _UNHEARD:
             waiting.append(event)
     return tasks
+
+
+def _flags_in(completed: HistoryEvent) -> frozenset[int]:
+    metadata: Mapping[str, Any] = completed.attributes.get("sdk_metadata") or {}
+    return frozenset(int(each) for each in metadata.get("lang_used_flags") or ())
 
 
 def patches_of(events: Sequence[HistoryEvent]) -> dict[str, bool]:

@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from memflow.signatures import hints_of, parameters_of
 from memflow.temporal.common import VersioningBehavior
+from memflow.temporal.workflow.old_ways import warn_of_old_ways
 from memflow.temporal.workflow.words import HandlerUnfinishedPolicy
 
 C = TypeVar("C", bound=type[Any])
@@ -338,6 +339,7 @@ def _mark(
     def mark(found: Any) -> Any:
         if dynamic:
             check_dynamic(kind, found, is_method=True)
+        warn_of_old_ways(kind, found, dynamic=bool(dynamic), level=3 if fn is None else 5)
         made = HandlerDefinition(kind, None if dynamic else name or found.__name__, found, unfinished_policy, description)
         setattr(found, _HANDLER, made)
         if kind == "update":
@@ -351,10 +353,6 @@ def _validator_of(update: HandlerDefinition) -> Callable[[Any], Any]:
     def validator(vfunc: Any) -> Any:
         if inspect.iscoroutinefunction(vfunc):
             raise RuntimeError(f"Update validator method {vfunc.__name__} must not be async")
-        if not _same_but_for_names(vfunc, update.fn):
-            raise ValueError(
-                f"Update validator method {vfunc.__name__} parameters do not match update method {update.fn.__name__}"
-            )
         update.validator = vfunc
         return vfunc
 
@@ -443,7 +441,7 @@ def _run_of(cls: type[Any], issues: list[str]) -> Callable[..., Awaitable[Any]] 
     own = [fn for fn in vars(cls).values() if hasattr(fn, _RUN)]
     if len(own) > 1:
         issues.append(
-            f"Multiple @workflow.run methods found (at least on {own[0].__name__} and {own[1].__name__})"
+            f"Multiple @workflow.run methods found (at least on {own[1].__name__} and {own[0].__name__})"
         )
         return None
     if own:
@@ -457,7 +455,7 @@ def _run_of(cls: type[Any], issues: list[str]) -> Callable[..., Awaitable[Any]] 
                     f"@workflow.run defined on {fn.__qualname__} but not on the override {vars(cls)[attribute].__qualname__}"
                 )
             else:
-                issues.append(f"@workflow.run method {fn.__qualname__} must be defined on {cls.__qualname__}")
+                issues.append(f"@workflow.run method {attribute} must be defined on {cls.__qualname__}")
             return None
     issues.append("Missing @workflow.run method")
     return None
@@ -482,9 +480,15 @@ def _handlers_of(cls: type[Any], issues: list[str]) -> dict[tuple[str, str | Non
             continue
         key = mark.kind, mark.name
         if key in found:
-            known = "dynamic" if mark.name is None else f"name {mark.name!r}"
+            known = "<dynamic>" if mark.name is None else mark.name
             issues.append(
-                f"Multiple {mark.kind} methods found for {known} (at least on {mark.fn.__name__} and {found[key].fn.__name__})"
+                f"Multiple {mark.kind} methods found for {known} (at least on {attribute} and {found[key].fn.__name__})"
+            )
+            continue
+        if mark.validator is not None and not _same_but_for_names(mark.validator, mark.fn):
+            issues.append(
+                f"Update validator method {mark.validator.__name__} parameters do not match update method"
+                f" {mark.fn.__name__} parameters"
             )
             continue
         found[key] = mark

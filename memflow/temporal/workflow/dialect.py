@@ -46,6 +46,7 @@ class TemporalDialect(Dialect):
     retries_know_the_failure: ClassVar[bool] = True
     ends_with_its_turn: ClassVar[bool] = True
     answers_updates_at_end: ClassVar[bool] = True
+    warnings_may_fail_turns: ClassVar[bool] = True
     update_left: ClassVar[str] = "Workflow Update failed because the Workflow completed before the Update completed."
 
     def __init__(self, sandbox: Sandbox | None, *, guarded: bool) -> None:
@@ -72,6 +73,9 @@ class TemporalDialect(Dialect):
             f"{kind.capitalize()} handler for {name!r} expected but not found, and there is no dynamic handler. "
             f"known {kind}s: [{' '.join(known)}]"
         )
+
+    def undead(self, run_id: str) -> str:
+        return f"Timed out running eviction job for run ID {run_id}: {super().undead(run_id)}"
 
     def unfinished(self, kind: str, handlers: Sequence[tuple[str, str | None]], workflow: str, workflow_id: str) -> str:
         if kind == "signal":

@@ -18,7 +18,7 @@ from memflow.retry import DEFAULT_RETRY
 from memflow.temporal.common import engine_policy
 from memflow.temporal.exceptions import ActivityError, CancelledError, RetryState, TimeoutError, TimeoutType
 from memflow.temporal.interception import StartActivityInput, StartLocalActivityInput
-from memflow.temporal.startup import Startup, priority_headers
+from memflow.temporal.startup import Startup, priority_headers, summary_headers
 from memflow.temporal.workflow.running import Running, current
 from memflow.temporal.workflow.words import ACTIVITY_WORDS
 from memflow.workflow.local_activities import DEFAULT_THRESHOLD
@@ -179,7 +179,7 @@ def schedule(running: Running, input: StartActivityInput | StartLocalActivityInp
     if input.activity_id is not None:
         _check_free(running, input.activity_id)
     op = replay.next_op()
-    headers = priority_headers(_priority(running, remote))
+    headers = {**priority_headers(_priority(running, remote)), **summary_headers(input.summary)}
     replay.ask(ScheduleActivity(op, input.activity, payload, options, headers))
     result = Any if input.ret_type is None else input.ret_type
     return Operation(running, op, input.activity, how, result, local=remote is None)

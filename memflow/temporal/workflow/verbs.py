@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NoReturn
 
+from memflow.core.asking import TIMER_SUMMARY
 from memflow.core.chain import ContinueAsNewError, continuation_in
 from memflow.core.handlers import CURRENT_UPDATE
-from memflow.core.interrupts import ContinueAsNew
+from memflow.core.interrupts import CancelTimer, ContinueAsNew, StartTimer
 from memflow.errors import FailureError
 from memflow.names import check_name
 from memflow.temporal.arguments import UNSET, arg_or_args
@@ -32,7 +34,7 @@ from memflow.workflow import patches, recurring
 async def sleep(
     duration: float | timedelta, *, summary: str | None = None, event_groups: Sequence[Any] | None = None
 ) -> None:
-    """Sleep durably. 0 gives way to other tasks once.
+    """Sleep durably. 0 is a timer too, due at once: what follows is a turn of its own, as on Temporal's servers.
 
     Raises:
         RuntimeError: the duration is negative.
@@ -41,7 +43,17 @@ async def sleep(
     seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
     if seconds < 0:
         raise RuntimeError("Attempting to schedule timer with negative delay")
-    await asyncio.sleep(seconds)
+    if seconds == 0:
+        replay = current().replay
+        op = replay.next_op()
+        replay.ask(StartTimer(op, replay.now, summary))
+        await replay.answer(op, on_cancel=lambda: CancelTimer(op))
+        return
+    if summary is None:
+        await asyncio.sleep(seconds)
+        return
+    with _told(summary):
+        await asyncio.sleep(seconds)
 
 
 async def wait_condition(
@@ -63,7 +75,21 @@ async def wait_condition(
         await replay.condition(fn)
         return
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    await asyncio.wait_for(replay.condition(fn), seconds)
+    if timeout_summary is None:
+        await asyncio.wait_for(replay.condition(fn), seconds)
+        return
+    with _told(timeout_summary):
+        await asyncio.wait_for(replay.condition(fn), seconds)
+
+
+@contextmanager
+def _told(summary: str) -> Generator[None]:
+    """Timers that begin inside are shown with this line."""
+    token = TIMER_SUMMARY.set(summary)
+    try:
+        yield
+    finally:
+        TIMER_SUMMARY.reset(token)
 
 
 def patched(id: str, *, event_groups: Sequence[Any] | None = None) -> bool:

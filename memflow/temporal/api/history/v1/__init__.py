@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from memflow.core.entries import JournalEntry
 from memflow.temporal.api.enums.v1 import EventType
+from memflow.temporal.api.sdk.v1.user_metadata_pb2 import UserMetadata
 from memflow.temporal.api.times import Duration, Timestamp
 
 ATTRIBUTES = {
@@ -31,9 +32,12 @@ class HistoryEvent:
     event_time: Timestamp
     attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     entries: Sequence[JournalEntry] = field(default=(), repr=False)
+    user_metadata: UserMetadata = field(default_factory=UserMetadata, repr=False)
 
     def HasField(self, name: str) -> bool:
         """Whether the attributes of that name are this event's."""
+        if name == "user_metadata":
+            return self.user_metadata != UserMetadata()
         return name == ATTRIBUTES.get(self.event_type) or name == "event_time"
 
     def WhichOneof(self, group: str) -> str | None:
@@ -85,5 +89,5 @@ _SPANS = ("_timeout", "_backoff", "_interval")
 
 _MESSAGES = frozenset(
     {"activity_type", "workflow_type", "workflow_execution", "task_queue", "input", "result", "failure", "header", "memo"}
-    | {"details"}
+    | {"details", "priority"}
 )

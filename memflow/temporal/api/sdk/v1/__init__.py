@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Final, cast
 
+from memflow.temporal.api.sdk.v1.user_metadata_pb2 import UserMetadata
 from memflow.temporal.arguments import is_list
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "StackTraceFileLocation",
     "StackTraceFileSlice",
     "StackTraceSDKInfo",
+    "UserMetadata",
     "WorkflowDefinition",
     "WorkflowInteractionDefinition",
     "WorkflowMetadata",

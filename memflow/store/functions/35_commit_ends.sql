@@ -1,0 +1,60 @@
+-- The commit of turns that end their run and leave nothing else behind: no effects, no next run, no relatives, no unread mail.
+-- Most runs end so. Everything else goes through memflow.commit_turns, whose fence and whose order of locks (rows of runs in id
+-- order, then their wakes) these are; whoever is left out here is for that function to judge.
+
+-- One run, as an otherwise idle worker ends them: plain statements, and no array where one value will do. `done` is false if it
+-- was left out.
+create or replace function memflow.commit_end(
+  p_worker bigint, p_namespace text, p_run bigint, p_token uuid, p_length bigint, p_consumed bigint, p_status text, p_result bytea,
+  p_result_encoding text, p_turn int, p_last_at timestamptz,
+  j_turn int[], j_at timestamptz[], j_kind text[], j_op int[], j_attributes text[], j_encoding text[], j_data bytea[],
+  out done boolean
+)
+language plpgsql
+set enable_seqscan = off set plan_cache_mode = force_generic_plan
+as $body$
+#variable_conflict use_column
+declare
+  v_now timestamptz := memflow.now();
+  v_schedule text;
+  v_ears text[] := '{done}';
+  v_more text[];
+begin
+  done := false;
+  select r.schedule into v_schedule
+    from memflow.runs r
+    join memflow.wakes w on w.run = r.id
+   where r.id = p_run and r.length = p_length and r.arrived <= p_consumed and r.status = 'running' and r.parent is null
+     and not r.has_children and w.owner = p_worker and w.token = p_token
+     for no key update of r, w;
+  if not found then
+    return;
+  end if;
+
+  delete from memflow.wakes w where w.run = p_run;
+  update memflow.runs r
+     set length = p_length + cardinality(j_kind), turn = p_turn, last_at = p_last_at, consumed = p_consumed, retries = 0,
+         status = p_status, result = p_result, result_encoding = p_result_encoding, waiting_at = null,
+         detail = null, closed_at = v_now, expires_at = v_now + r.expire
+   where r.id = p_run;
+  insert into memflow.journal (run, seq, at, token, turn, op, kind, attributes, encoding, data)
+  select p_run, p_length + j.n, j.at, p_token, j.turn, j.op, j.kind, j.attributes, j.encoding, j.data
+    from unnest(j_turn, j_at, j_kind, j_op, j_attributes, j_encoding, j_data)
+         with ordinality j(turn, at, kind, op, attributes, encoding, data, n);
+
+  if p_consumed > 0 then
+    delete from memflow.inbox i where i.run = p_run;
+  end if;
+  if p_length > 0 then                                       -- in its only turn it had neither
+    with gone as (delete from memflow.activities a where a.run = p_run returning a.owner)
+    select array_agg(distinct 'worker:' || g.owner) into v_more from gone g where g.owner is not null;
+    v_ears := v_ears || v_more;
+    perform memflow.drop_waits(array[p_run]);
+  end if;
+  if v_schedule is not null then
+    v_ears := v_ears || memflow.tell_schedules(array[p_run]);
+  end if;
+  perform memflow.ring(p_namespace, v_ears);
+  done := true;
+end
+$body$;
