@@ -141,6 +141,15 @@ async def test_a_refused_start_sends_no_update(served: Client, queue: str) -> No
     assert await served.get_workflow_handle("cart").query(Cart.shown) == ["egg", "run one"]
 
 
+async def test_a_result_is_waited_for_beyond_the_timeout_of_single_calls(served: Client, queue: str) -> None:
+    handle = await served.start_workflow(Cart.run, "one", id="cart", task_queue=queue)
+    waiting = asyncio.create_task(handle.result(rpc_timeout=timedelta(milliseconds=1)))
+    assert await handle.query(Cart.shown) == []
+    assert not waiting.done()
+    await handle.signal(Cart.close)
+    await waiting
+
+
 @pytest.mark.parametrize("policy", [WorkflowIDConflictPolicy.FAIL, WorkflowIDConflictPolicy.USE_EXISTING])
 async def test_an_update_that_is_known_is_not_sent_again_with_a_start(
     served: Client, queue: str, policy: WorkflowIDConflictPolicy
@@ -157,8 +166,9 @@ async def test_an_update_that_is_known_is_not_sent_again_with_a_start(
         wait_for_stage=WorkflowUpdateStage.ACCEPTED,
         start_workflow_operation=opened(queue, "cart", WorkflowIDConflictPolicy.USE_EXISTING),
     )
-    await handle.signal(Cart.close)
-    await handle.result()
+    with pytest.warns(RuntimeWarning, match="never"):
+        await handle.signal(Cart.close)
+        await handle.result()
     # One that was answered is known also when its workflow has ended; one that never was begins a new workflow.
     ended = opened(queue, "cart", policy)
     assert await served.execute_update_with_start_workflow(Cart.add, "egg", id="one", start_workflow_operation=ended) == 1

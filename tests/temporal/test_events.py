@@ -84,6 +84,49 @@ async def test_an_activity_makes_three_events(client: Client, queue: str) -> Non
 
 
 @workflow.defn
+class Counting:
+    def __init__(self) -> None:
+        self.lengths: list[int] = []
+
+    @workflow.run
+    async def run(self) -> list[int]:
+        self.note()
+        await workflow.execute_local_activity(greet, "you", start_to_close_timeout=SOON)
+        self.note()
+        await asyncio.sleep(0.01)
+        self.note()
+        await workflow.wait_condition(lambda: len(self.lengths) == 4)
+        await asyncio.sleep(0.01)
+        self.note()
+        return self.lengths
+
+    def note(self) -> None:
+        self.lengths.append(workflow.info().get_current_history_length())
+
+    @workflow.update
+    def once(self) -> None:
+        self.note()
+
+
+async def test_local_activities_and_updates_count_as_events_do(client: Client, queue: str) -> None:
+    async with Worker(client, task_queue=queue, workflows=[Counting], activities=[greet], max_cached_workflows=0):
+        handle = await client.start_workflow(Counting.run, id="counts", task_queue=queue)
+        while T.EVENT_TYPE_TIMER_FIRED not in [each.event_type for each in (await handle.fetch_history()).events]:
+            await asyncio.sleep(0.01)
+        await handle.execute_update(Counting.once)
+        # A task of 3; the marker, and a timer of 2; a task; a task with an update of 2, and a timer of 2; a task.
+        assert await handle.result() == [3, 3, 3 + 1 + 1 + 2 + 2, 9 + 1 + 2, 12 + 1 + 2 + 2 + 2]
+    kinds = [each.event_type for each in (await handle.fetch_history()).events]
+    assert len(kinds) == 19 + 2
+    accepted = kinds.index(T.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED)
+    assert kinds[accepted - 1 : accepted + 2] == [
+        T.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+        T.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
+        T.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED,
+    ]
+
+
+@workflow.defn
 class Wavering:
     @workflow.run
     async def run(self) -> float:

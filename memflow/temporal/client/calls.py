@@ -6,7 +6,6 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import uuid4
 
@@ -132,7 +131,6 @@ class Calls(ABC):
         result_type: Any,
         *,
         follow: bool,
-        timeout: timedelta | None,
         known: Handle[Any] | None = None,
     ) -> Any:
         """A workflow's result. `known` is memflow's handle of that run, where there is one.
@@ -140,12 +138,12 @@ class Calls(ABC):
         Raises:
             WorkflowFailureError: it did not complete.
             WorkflowContinuedAsNewError: it goes on as another run that is not to be followed.
-            RPCError: there is no such workflow, or the time was up.
+            RPCError: there is no such workflow.
         """
         handle: Any = (await self.engine()).get_handle(id, run_id, result_type=Raw) if known is None else known
         with as_rpc_errors():
             try:
-                stored = await handle.result(timeout, follow=follow)
+                stored = await handle.result(follow=follow)
             except errors.WorkflowFailedError as error:
                 if error.status == Status.CONTINUED_AS_NEW:
                     following = (await handle.describe()).next_run_id

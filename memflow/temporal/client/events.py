@@ -96,15 +96,19 @@ class _Writer:
             entries = list(turn)
             arrived = [each for each in entries if isinstance(each.entry, _ARRIVALS)]
             local = [each for each in arrived if getattr(each.entry, "op", None) in self._local]
+            updates = [each for each in arrived if isinstance(each.entry, arrivals.UpdateReceived)]
             for each in arrived:
-                if each not in local:
+                if each not in local and each not in updates:
                     self._arrival(each)
             if any(isinstance(each.entry, _OVERHEAD) for each in arrived) or not entries[0].seq:
                 continue
-            for kind in _TASK:
-                self._add(kind, entries[0].at)
+            if len(local) < len(arrived) or not local:   # what local activities answer comes to the task that asked them
+                for kind in _TASK:
+                    self._add(kind, entries[0].at)
             for each in local:
                 self._local_answer(each)
+            for each in updates:                 # accepted by the task that they came to
+                self._arrival(each)
             unsent = _unsent(entries)
             for each in entries:
                 if isinstance(each.entry, _ARRIVALS):
@@ -122,7 +126,7 @@ class _Writer:
 
         Temporal's servers keep a failed task in the history; here it shows for as long as the run is parked there.
         """
-        failed = None if self._run.detail is None else task_failure(self._run.detail, self._run.type)
+        failed = None if self._run.detail is None else task_failure(self._run.detail, self._run.type, self._run.task_timeout)
         if failed is None and last.seq:
             return
         scheduled = self._add(T.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, last.at)

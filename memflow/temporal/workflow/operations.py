@@ -68,8 +68,7 @@ class Operation:
                 task.uncancel()                  # the cancellation has become the activity's
             cancelled = self._cancelled()
             raise cancelled from cancelled.__cause__     # in place of asyncio's
-        if not self._local:
-            self._running.answered()
+        self._running.answered(local=self._local)
         match answer:
             case ActivityCompleted(result=result):
                 return self._codec.decode(result, self._result)
@@ -181,6 +180,8 @@ def schedule(running: Running, input: StartActivityInput | StartLocalActivityInp
     op = replay.next_op()
     headers = {**priority_headers(_priority(running, remote)), **summary_headers(input.summary)}
     replay.ask(ScheduleActivity(op, input.activity, payload, options, headers))
+    if remote is None:
+        running.local_ops.add(op)
     result = Any if input.ret_type is None else input.ret_type
     return Operation(running, op, input.activity, how, result, local=remote is None)
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_TASK: Final = ("scheduled", "started", "completed")
+"""The events that a task makes."""
 _ANSWERS: Final = (ActivityCompleted, ActivityFailed, ActivityTimedOut, ActivityCancelled)
 
 
@@ -94,8 +96,11 @@ class Running:
         self.sent_attributes: dict[str, Any] = {}
         """Search attributes that this run has set, as it wrote them."""
         self.seed_callbacks: list[Callable[[int], None]] = []
-        self._answered_in = 0                    # the last turn in which an activity answered
-        self._begun = self._begun_before = 0     # activities that have answered, and those that had before that turn
+        self._counted_in = 0                     # the last turn in which something counted otherwise than as an entry
+        self._counted = self._counted_before = 0 # how many events more than entries there are, and were before that turn
+        self._of_locals = 0                      # the same of local activities
+        self._local_turn = 0                     # the last turn in which one answered
+        self.local_ops: set[int] = set()
         self.set_handlers: dict[tuple[str, str | None], HandlerDefinition] = {}
         self.inbound: WorkflowInboundInterceptor | None = None
         self.outbound: WorkflowOutboundInterceptor | None = None
@@ -129,25 +134,45 @@ class Running:
         self.inbound = chain
         chain.init(Outbound(self))
 
-    def answered(self) -> None:
-        """An activity has answered. A history of Temporal has one event more for it than the journal has entries."""
+    def answered(self, *, local: bool) -> None:
+        """An activity has answered: events are counted otherwise than entries.
+
+        Temporal's histories have an event more for an activity that begins. A local one is one marker instead of two
+        entries, and needs no task of its own.
+        """
+        if not local:
+            self._count(1)
+            return
+        self._of_locals -= 1
+        replay = self.replay
+        if self._local_turn != replay.turn_number:
+            self._local_turn = replay.turn_number
+            if all(getattr(each, "op", None) in self.local_ops for each in replay.arrived):
+                self._of_locals -= len(_TASK)
+
+    def updating(self) -> None:
+        """An update was accepted: one event, and two entries."""
+        self._count(-1)
+
+    def _count(self, events: int) -> None:
         turn = self.replay.turn_number
-        if turn != self._answered_in:
-            self._answered_in, self._begun_before = turn, self._begun
-        self._begun += 1
+        if turn != self._counted_in:
+            self._counted_in, self._counted_before = turn, self._counted
+        self._counted += events
 
     def history_length(self) -> int:
-        """The events of this run's history: when this turn began, or for a query, which comes after it, with what it asked.
-
-        That is the entries of the journal, three for each turn but its end, and the beginnings of activities.
-        """
+        """The events of this run's history: when this turn began, or for a query, which comes after it, with what it asked."""
         replay = self.replay
-        of_turns = 3 * replay.turn_number - 1
+        of_turns = len(_TASK) * replay.turn_number - 1 + self._of_locals
         if replay.querying:
-            return replay.length + of_turns + self._begun
-        arrived = [each for each in replay.arrived if not isinstance(each, UpdateReceived)]
+            return replay.length + of_turns + self._counted
+        arrived = [
+            each
+            for each in replay.arrived
+            if not isinstance(each, UpdateReceived) and getattr(each, "op", None) not in self.local_ops
+        ]
         begun = sum(isinstance(each, _ANSWERS) for each in arrived)
-        before = self._begun_before if self._answered_in == replay.turn_number else self._begun
+        before = self._counted_before if self._counted_in == replay.turn_number else self._counted
         return replay.length_before + len(arrived) + of_turns + begun + before
 
     def check_writable(self, action: str) -> None:
@@ -309,6 +334,7 @@ def _answer_query(running: Running, handler: HandlerDefinition, name: str, paylo
 
 
 def _answer_update(running: Running, handler: HandlerDefinition, name: str, payload: Stored) -> Any:
+    running.updating()
     args, headers = running.values(handler, name, payload)
     if running.inbound is not None:
         answer: Any = running.inbound.handle_update_handler(HandleUpdateInput(_update_id(), name, args, headers))
