@@ -231,6 +231,7 @@ LOOKED_AT = [
     ("os.environ['HOME']", "os.environ.HOME"),
     ("os.environ.get('HOME')", "os.environ.get"),
     ("environ.copy()", "os.environ.copy"),
+    ("vars(os)['name']", "os.__dict__.name"),
     ("open('somewhere')", "__builtins__.open"),
     ("input()", "__builtins__.input"),
     ("breakpoint()", "__builtins__.breakpoint"),

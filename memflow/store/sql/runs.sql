@@ -39,6 +39,7 @@ select r.id, r.namespace, r.workflow_id, r.run_id, r.workflow, r.task_queue, r.s
        r.schedule, r.scheduled_at,
        r.version, r.pinned, r.pause_reason, r.task_timeout, r.origin_kind, r.origin_workflow_id, r.origin_run_id, r.origin_seq,
        r.continued_run_id, coalesce(w.wake_at <= memflow.now(), false) as due,
+       r.status = 'running' and coalesce(r.deadline <= memflow.now(), false) as late,
        r.pinned and not exists (
          select 1 from memflow.workers k
           where k.namespace = r.namespace and k.version = r.version and r.task_queue = any(k.queues)
@@ -58,10 +59,15 @@ select r.headers, r.continued_run_id, r.search, r.search_encoding, r.memo, r.mem
  where r.id = $1::bigint;
 
 -- name: outcomes :many
--- How these runs ended, of those that have.
+-- How these runs ended, of those that have; and which are running although their time is up.
 select r.id, r.status, r.result, r.result_encoding, r.next_run_id
   from memflow.runs r
- where r.id = any($1::bigint[]) and r.status not in ('running', 'paused');
+ where r.id = any($1::bigint[])
+   and (r.status not in ('running', 'paused') or (r.status = 'running' and r.deadline <= memflow.now()));
+
+-- name: time_out_runs :one
+-- $1 namespace, $2 runs, $3 kinds, $4 attributes and $5 failures by kind, $6 failure of children
+select memflow.time_out_runs($1::text, $2::bigint[], $3::text[], $4::text[], $5::bytea[], $6::bytea) as ended;
 
 -- name: commit_turns :one
 -- Make turns durable; see functions/30_commit.sql.

@@ -18,7 +18,7 @@ from memflow.schedule_spec import ScheduleInterval
 from memflow.schedule_spec import ScheduleSpec as EngineSpec
 from memflow.store.schedule_values import ScheduleRow
 from memflow.temporal.api.common.v1 import Payload
-from memflow.temporal.client.schedule_lines import line_of
+from memflow.temporal.client.cron_lines import without_lines
 from memflow.temporal.client.schedules import (
     Schedule,
     ScheduleActionExecutionStartWorkflow,
@@ -75,28 +75,15 @@ def engine_spec(spec: ScheduleSpec) -> EngineSpec:
     Raises:
         ConfigurationError: it never comes, or something in it cannot be read.
     """
-    if not (spec.intervals or spec.calendars or spec.cron_expressions):
+    spec = without_lines(spec)
+    if not (spec.intervals or spec.calendars):
         return EngineSpec(intervals=[_NEVER], start_at=NEVER)
     jitter: Duration = spec.jitter or timedelta()
-    intervals = [ScheduleInterval(each.every, each.offset or timedelta()) for each in spec.intervals]
-    calendars = [_calendar(each) for each in spec.calendars]
-    lines: list[str] = []
-    zone = spec.time_zone_name
-    for text in spec.cron_expressions:
-        line = line_of(text)
-        if line is None:
-            lines.append(text)
-        elif isinstance(line.meaning, ScheduleCalendar):
-            calendars.append(line.meaning)
-        else:
-            intervals.append(line.meaning)
-        zone = (line.zone if line is not None else None) or zone
     return EngineSpec(
-        lines,
-        intervals=intervals,
-        calendars=calendars,
+        intervals=[ScheduleInterval(each.every, each.offset or timedelta()) for each in spec.intervals],
+        calendars=[_calendar(each) for each in spec.calendars],
         skip=[_calendar(each) for each in spec.skip],
-        zone=zone or "UTC",
+        zone=spec.time_zone_name or "UTC",
         start_at=None if spec.start_at is None else in_utc(spec.start_at),
         end_at=None if spec.end_at is None else in_utc(spec.end_at),
         jitter=jitter,
@@ -128,13 +115,14 @@ def options_of(schedule: Schedule, codec: ConvertingCodec, memo: Mapping[str, An
         ConfigurationError: its spec never comes.
     """
     action, policy, state = _start(schedule), schedule.policy, schedule.state
-    own = {
+    own: dict[str, Any] = {
         "id": action.id,
         "memo": plain_fields(memo, codec.payloads) if memo else {},
         "attributes": fields_of(attributes),
-        "calendars": _spelled(schedule.spec.calendars),
-        "skip": _spelled(schedule.spec.skip),
     }
+    said = _as_said(without_lines(schedule.spec))
+    if said is not None:
+        own["calendars"] = said
     startup = Startup(
         execution_timeout=action.execution_timeout,
         run_timeout=action.run_timeout or action.execution_timeout,
@@ -168,32 +156,6 @@ def _searched(action: ScheduleActionStartWorkflow) -> dict[str, Any]:
     typed, untyped = fields_of(action.typed_search_attributes), fields_of(action.untyped_search_attributes)
     types = {**untyped.get(TYPES_FIELD, {}), **typed.get(TYPES_FIELD, {})}
     return {**untyped, **typed, **({TYPES_FIELD: types} if types else {})}
-
-
-_PARTS: Final = ("second", "minute", "hour", "day_of_month", "month", "year", "day_of_week")
-
-
-def _spelled(calendars: Sequence[ScheduleCalendarSpec]) -> dict[str, Any]:
-    """Ranges as they were written, by the calendar's place, where the numbers that they mean would be written otherwise."""
-    spelled: dict[str, Any] = {}
-    for at, calendar in enumerate(calendars):
-        plain = _calendar_of(_calendar(calendar))
-        parts = {part: getattr(calendar, part) for part in _PARTS if tuple(getattr(calendar, part)) != getattr(plain, part)}
-        if parts:
-            spelled[str(at)] = {name: [[each.start, each.end, each.step] for each in given] for name, given in parts.items()}
-    return spelled
-
-
-def _as_spelled(calendars: Sequence[ScheduleCalendarSpec], spelled: Mapping[str, Any]) -> list[ScheduleCalendarSpec]:
-    """Calendars with their ranges as they were written, if they still mean the same."""
-    found = list(calendars)
-    for at, parts in spelled.items():
-        if int(at) < len(found):
-            given: dict[str, Any] = {name: tuple(ScheduleRange(*numbers) for numbers in ranges) for name, ranges in parts.items()}
-            written = replace(found[int(at)], **given)
-            if _calendar(written) == _calendar(found[int(at)]):
-                found[int(at)] = written
-    return found
 
 
 def _start(schedule: Schedule) -> ScheduleActionStartWorkflow:
@@ -263,7 +225,7 @@ def schedule_of(row: ScheduleRow, codec: ConvertingCodec) -> Schedule:
             static_details=_payload(startup.static_details, codec),
             priority=Priority(startup.priority_key),
         ),
-        _spec_as_spelled(spec_of(row.spec), own),
+        spec_of(row.spec, own),
         SchedulePolicy(
             ScheduleOverlapPolicy[Overlap(row.policy.overlap).value.upper()],
             row.policy.catchup,
@@ -273,20 +235,18 @@ def schedule_of(row: ScheduleRow, codec: ConvertingCodec) -> Schedule:
     )
 
 
-def _spec_as_spelled(spec: ScheduleSpec, own: Mapping[str, Any]) -> ScheduleSpec:
-    return replace(
-        spec,
-        calendars=_as_spelled(spec.calendars, own.get("calendars", {})),
-        skip=_as_spelled(spec.skip, own.get("skip", {})),
-    )
-
-
-def spec_of(spec: EngineSpec) -> ScheduleSpec:
-    """When, in Temporal's values."""
+def spec_of(spec: EngineSpec, own: Mapping[str, Any]) -> ScheduleSpec:
+    """When, in Temporal's values; with the ranges that were given, as far as they still hold."""
     if spec.start_at == NEVER:
         return ScheduleSpec()
+    calendars = [_calendar_of(each) for each in spec.calendars]
+    for n, said in enumerate(own.get("calendars", [])[: len(calendars)]):
+        fields = {name: tuple(ScheduleRange(*numbers) for numbers in ranges) for name, ranges in zip(_FIELDS, said, strict=True)}
+        given = ScheduleCalendarSpec(**fields, comment=calendars[n].comment)
+        if _calendar(given) == spec.calendars[n]:
+            calendars[n] = given
     return ScheduleSpec(
-        calendars=[_calendar_of(each) for each in spec.calendars],
+        calendars=calendars,
         intervals=[ScheduleIntervalSpec(each.every, each.offset or None) for each in spec.intervals],
         cron_expressions=list(spec.cron),
         skip=[_calendar_of(each) for each in spec.skip],
@@ -295,6 +255,24 @@ def spec_of(spec: EngineSpec) -> ScheduleSpec:
         jitter=spec.jitter or None,
         time_zone_name=None if spec.zone == "UTC" else spec.zone,
     )
+
+
+_FIELDS: Final = ("second", "minute", "hour", "day_of_month", "month", "year", "day_of_week")
+
+
+def _as_said(spec: ScheduleSpec) -> list[list[list[list[int]]]] | None:
+    """The ranges of its calendars as they were given; None where the numbers alone tell as much."""
+    said = [
+        [[[each.start, each.end, each.step] for each in getattr(calendar, name)] for name in _FIELDS]
+        for calendar in spec.calendars
+    ]
+    told = [_calendar_of(_calendar(calendar)) for calendar in spec.calendars]
+    same = all(
+        tuple(getattr(a, name)) == tuple(getattr(b, name))
+        for a, b in zip(told, spec.calendars, strict=True)
+        for name in _FIELDS
+    )
+    return None if same else said
 
 
 def _calendar_of(calendar: ScheduleCalendar) -> ScheduleCalendarSpec:
@@ -365,7 +343,7 @@ def listed(found: EngineDescription, row: ScheduleRow | None, converter: DataCon
         found.id,
         ScheduleListSchedule(
             ScheduleListActionStartWorkflow(found.workflow),
-            spec_of(found.spec),
+            spec_of(found.spec, own),
             ScheduleListState(found.note, found.paused),
         ),
         ScheduleListInfo([_result(each) for each in found.recent], [at for at in found.next_times if at < NEVER]),

@@ -19,9 +19,11 @@ from memflow.temporal.client.errors import (
     as_rpc_errors,
     rpc_error,
 )
+from memflow.temporal.converter import WorkflowSerializationContext
 from memflow.temporal.exceptions import ApplicationError
 from memflow.temporal.service import RPCStatusCode
 from memflow.temporal.stored import Raw
+from memflow.temporal.telling import serving
 
 if TYPE_CHECKING:
     from memflow.temporal.client.client import Client
@@ -90,7 +92,8 @@ class WorkflowUpdateHandle(Generic[R]):
         """
         engine = await self._client.engine()
         handle: Any = engine.get_handle(self._workflow_id, self._workflow_run_id).get_update_handle(self._id, result_type=Raw)
-        with as_rpc_errors(), update_timeouts():
+        context = WorkflowSerializationContext(self._client.namespace, self._workflow_id)
+        with as_rpc_errors(), update_timeouts(), serving(context):
             if not self._sent and not await handle.exists():
                 raise rpc_error(RPCStatusCode.NOT_FOUND, f'update "{self._id}" not found')
             self._sent = True
@@ -99,7 +102,7 @@ class WorkflowUpdateHandle(Generic[R]):
             except errors.UpdateFailedError as error:
                 failed = WorkflowUpdateFailedError(failure_of_update(error))
                 raise failed from failed.cause
-        result: R = None if stored is None else self._client.codec.decode(stored, _hint(self._result_type))  # type: ignore[assignment]
+        result: R = None if stored is None else self._client.codec.told(context).decode(stored, _hint(self._result_type))  # type: ignore[assignment]
         return result
 
 

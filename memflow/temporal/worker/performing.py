@@ -12,7 +12,7 @@ import logging
 import pickle
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from memflow import activity as engine
 from memflow.activity import ActivityDefinition as EngineActivity
@@ -24,6 +24,7 @@ from memflow.temporal.activity import logger as activity_log
 from memflow.temporal.attempt import ATTEMPT, ActivityCancellationDetails, Attempt, Flag
 from memflow.temporal.client import Client
 from memflow.temporal.common import Priority, RawValue, policy_of
+from memflow.temporal.converter import ActivitySerializationContext
 from memflow.temporal.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
 from memflow.temporal.interception import (
     ActivityInboundInterceptor,
@@ -34,10 +35,12 @@ from memflow.temporal.interception import (
 from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.startup import priority_in
 from memflow.temporal.stored import ConvertingCodec, Raw, headers_in, headers_of, loaded_arguments
+from memflow.temporal.telling import TellingCodec, serve
 from memflow.temporal.worker.shared import SharedStateManager, perform_in_process
 from memflow.temporal.worker.turning import DYNAMIC
 from memflow.temporal.workflow.facts import filled
 from memflow.worker.injection import ThreadCancel
+from memflow.workflow import standalone
 
 log = logging.getLogger(__name__)
 
@@ -98,10 +101,12 @@ class Performers:
 
     async def _perform(self, declared: ActivityDefinition, fn: Any, input: Stored) -> Any:
         codec = self.client().codec
+        if isinstance(codec, TellingCodec):
+            serve(_context())                    # to the end of the attempt: its failure is described after this returns
         attempt = Attempt(
             info=functools.cache(lambda: info_of(engine.info())),
-            heartbeat=_heartbeat,
-            converter=codec.payloads,
+            heartbeat=functools.partial(_heartbeat, codec),
+            converter=codec.here().payloads,
             meter=self.meter,
             is_async=declared.is_async,
             client=self.client() if declared.is_async else None,
@@ -168,9 +173,9 @@ def _encoded(codec: ConvertingCodec, value: Any) -> Stored:
         raise refused.__cause__ or refused from None     # what the converter says, as an activity's error may be tried again
 
 
-def _heartbeat(*details: Any) -> None:
+def _heartbeat(codec: ConvertingCodec, *details: Any) -> None:
     try:
-        engine.heartbeat(*details)
+        engine.heartbeat(*codec.details(details))
     except PayloadError as refused:
         raise refused.__cause__ or refused from None
 
@@ -264,6 +269,21 @@ async def _watched(call: asyncio.Future[Any], attempt: Attempt, raiser: ThreadCa
 
 
 # ------------------------------------------------------------------------------------------------- memflow's side
+
+
+def _context() -> ActivitySerializationContext:
+    """Whose values an attempt's are. Asked of memflow's errand: `info()` has details of heartbeats that are to be read so."""
+    errand: Any = cast("Any", engine.activity_context.get()).errand
+    within = standalone.activity_of(errand.workflow) is None
+    return ActivitySerializationContext(
+        namespace=errand.namespace,
+        activity_id=errand.options.activity_id or str(errand.op),
+        activity_type=errand.name,
+        activity_task_queue=errand.task_queue,
+        workflow_id=errand.workflow_id if within else None,
+        workflow_type=errand.workflow if within else None,
+        is_local=bool(errand.options.is_local),
+    )
 
 
 def hold_slot(call: asyncio.Future[Any]) -> None:

@@ -34,6 +34,7 @@ from memflow.temporal.common import (
     WorkflowIDReusePolicy,
     engine_policy,
 )
+from memflow.temporal.converter import WorkflowSerializationContext
 from memflow.temporal.exceptions import (
     ApplicationError,
     CancelledError,
@@ -46,6 +47,7 @@ from memflow.temporal.exceptions import (
 from memflow.temporal.interception import SignalChildWorkflowInput, StartChildWorkflowInput
 from memflow.temporal.search_attributes import fields_of
 from memflow.temporal.startup import Startup
+from memflow.temporal.stored import ConvertingCodec
 from memflow.temporal.workflow.define import WorkflowDefinition, handler_name, name_and_result_type
 from memflow.temporal.workflow.external import send_signal
 from memflow.temporal.workflow.facts import plain_fields, uuid4
@@ -156,13 +158,18 @@ class _Child:
             raise error from error.__cause__     # in place of asyncio's
         match answer:
             case ChildCompleted(result=result):
-                return self.running.codec.decode(result, self.result)
+                return self._codec().decode(result, self.result)
             case ChildFailed(failure=failure) | ChildCancelled(failure=failure):
-                raise self._ended(exception_of(failure, self.running.codec), cancelled=isinstance(answer, ChildCancelled))
+                raise self._ended(exception_of(failure, self._codec()), cancelled=isinstance(answer, ChildCancelled))
             case ChildNotStarted(workflow_id=taken, run_id=holder):
                 raise WorkflowAlreadyStartedError(taken, asked.workflow, run_id=holder)
             case _:
                 raise AssertionError(f"{answer} does not end a child")
+
+    def _codec(self) -> ConvertingCodec:
+        return self.running.codec.told(
+            WorkflowSerializationContext(self.running.replay.info.namespace, self.asked.workflow_id)
+        )
 
     def _ended(self, error: BaseException, *, cancelled: bool) -> ChildWorkflowError:
         cause = error.__cause__ if isinstance(error, errors.ChildWorkflowError) else error
@@ -287,7 +294,8 @@ def ask_for(running: Running, input: StartChildWorkflowInput, *, announce: bool)
         priority_key=input.priority.priority_key or here.priority_key,
         root=here.root or (facts.run_id, facts.workflow_id),
     )
-    payload = running.codec.write_arguments(input.args, input.headers)
+    codec = running.codec.told(WorkflowSerializationContext(facts.namespace, input.id))
+    payload = codec.write_arguments(input.args, input.headers)
     op = replay.next_op()
     asked = StartChild(
         op=op,
@@ -305,7 +313,7 @@ def ask_for(running: Running, input: StartChildWorkflowInput, *, announce: bool)
         ),
         announce=announce,
         headers={**startup.headers(), **({CRON_HEADER: input.cron_schedule} if input.cron_schedule else {})},
-        memo=running.codec.encode(plain_fields(input.memo, running.codec.payloads)) if input.memo else None,
+        memo=running.codec.encode(plain_fields(input.memo, codec.payloads)) if input.memo else None,
         search=running.codec.encode(fields_of(input.search_attributes)) if input.search_attributes else None,
     )
     replay.ask(asked)

@@ -16,9 +16,11 @@ from memflow.names import check_name
 from memflow.options import ActivityOptions, CancellationType
 from memflow.retry import DEFAULT_RETRY
 from memflow.temporal.common import engine_policy
+from memflow.temporal.converter import ActivitySerializationContext
 from memflow.temporal.exceptions import ActivityError, CancelledError, RetryState, TimeoutError, TimeoutType
 from memflow.temporal.interception import StartActivityInput, StartLocalActivityInput
 from memflow.temporal.startup import Startup, priority_headers, summary_headers
+from memflow.temporal.stored import ConvertingCodec
 from memflow.temporal.workflow.running import Running, current
 from memflow.temporal.workflow.words import ACTIVITY_WORDS
 from memflow.workflow.local_activities import DEFAULT_THRESHOLD
@@ -32,10 +34,18 @@ class Operation:
     __slots__ = ("_activity", "_codec", "_how", "_local", "_result", "_running", "begun", "cancelled", "op")
 
     def __init__(
-        self, running: Running, op: int, activity: str, how: CancellationType, result: Any, *, local: bool
+        self,
+        running: Running,
+        op: int,
+        activity: str,
+        how: CancellationType,
+        result: Any,
+        codec: ConvertingCodec,
+        *,
+        local: bool,
     ) -> None:
         self._running = running
-        self._codec = running.codec
+        self._codec = codec
         self._activity = activity
         self._how = how
         self._result = result
@@ -174,7 +184,8 @@ def schedule(running: Running, input: StartActivityInput | StartLocalActivityInp
         input.activity_id,
         None if remote is not None else _threshold(input),
     )
-    payload = running.codec.write_arguments(input.args, input.headers)
+    codec = running.codec.told(_context(running, input, remote))
+    payload = codec.write_arguments(input.args, input.headers)
     if input.activity_id is not None:
         _check_free(running, input.activity_id)
     op = replay.next_op()
@@ -183,7 +194,23 @@ def schedule(running: Running, input: StartActivityInput | StartLocalActivityInp
     if remote is None:
         running.local_ops.add(op)
     result = Any if input.ret_type is None else input.ret_type
-    return Operation(running, op, input.activity, how, result, local=remote is None)
+    return Operation(running, op, input.activity, how, result, codec, local=remote is None)
+
+
+def _context(
+    running: Running, input: StartActivityInput | StartLocalActivityInput, remote: StartActivityInput | None
+) -> ActivitySerializationContext:
+    facts = running.replay.info
+    queue = None if remote is None else remote.task_queue
+    return ActivitySerializationContext(
+        namespace=facts.namespace,
+        activity_id=input.activity_id,
+        activity_type=input.activity,
+        activity_task_queue=queue or facts.task_queue,
+        workflow_id=facts.workflow_id,
+        workflow_type=facts.workflow,
+        is_local=remote is None,
+    )
 
 
 def _priority(running: Running, input: StartActivityInput | None) -> int | None:

@@ -132,7 +132,7 @@ class ModuleSandbox:
             return made
 
     def _judged(self, path: Path, name: str) -> _Verdict | None:
-        if name.startswith("__") and name.endswith("__") and name != "__call__":
+        if name.startswith("__") and name.endswith("__") and name not in ("__call__", "__dict__"):
             return None  # what Python itself asks of anything
         refused = self._refusal(path, name)
         below = self._root.child_matcher(*path, name)
