@@ -256,30 +256,6 @@ async def test_a_schedule_that_is_not_there_says_so(client: Client) -> None:
         assert missing.value.status is RPCStatusCode.NOT_FOUND and missing.value.__cause__ is None
 
 
-async def test_cron_lines_become_calendars_and_ranges_stay_as_written(client: Client, queue: str) -> None:
-    written = ScheduleCalendarSpec(hour=(ScheduleRange(4, 5, 6),))
-    spec = ScheduleSpec(
-        calendars=[written],
-        cron_expressions=["30 */6 1 JAN,JUL ? 2040-2042 # taxes", "@hourly", "@every 1h30m/10m"],
-    )
-    handle = await client.create_schedule("lines", of(queue, spec, state=ScheduleState(paused=True)))
-    found = (await handle.describe()).schedule.spec
-    assert found.calendars == [
-        written,
-        ScheduleCalendarSpec(
-            minute=(ScheduleRange(30),),
-            hour=(ScheduleRange(0, 18, 6),),
-            day_of_month=(ScheduleRange(1),),
-            month=(ScheduleRange(1, 7, 6),),
-            year=(ScheduleRange(2040, 2042),),
-            comment="taxes",
-        ),
-        ScheduleCalendarSpec(hour=(ScheduleRange(0, 23),)),
-    ]
-    assert found.intervals == [ScheduleIntervalSpec(timedelta(minutes=90), timedelta(minutes=10))]
-    assert not found.cron_expressions
-
-
 async def test_limits_without_actions_are_refused(client: Client, queue: str) -> None:
     for state, said in (
         (ScheduleState(limited_actions=True), "are no remaining actions set"),
