@@ -155,6 +155,13 @@ class Worker:
         config = cast("WorkerConfig", {"client": client, **checked("Worker.__init__", options, OPTIONS)})
         self._given = config.copy()
         from_client = [each for each in client.plugins if isinstance(each, Plugin)]
+        given = {type(each) for each in config.get("plugins", ())}
+        for kind in [type(each) for each in from_client if type(each) in given]:
+            warnings.warn(
+                f"The same plugin type {kind} is present from both client and worker. It may run twice and may not be the"
+                " intended behavior.",
+                stacklevel=4,
+            )
         self._plugins: list[Plugin] = [*from_client, *config.get("plugins", ())]
         for plugin in self._plugins:
             config = plugin.configure_worker(config)
