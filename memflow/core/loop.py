@@ -21,6 +21,7 @@ from memflow.core.noio import LoopWithoutIO
 from memflow.core.ordering import WorkflowFuture, WorkflowTask, called_by_plain_as_completed, first_order
 from memflow.core.places import calling_place, raised_at
 from memflow.core.unwinding import Refusals
+from memflow.duration import seconds_between
 from memflow.errors import ConfigurationError, DeterminismError, ReadOnlyError
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,6 @@ Ts = TypeVarTuple("Ts")
 T = TypeVar("T", bound=WorkflowTask)
 
 LAST_YEAR = 9000  # Postgres goes further, Python's datetime to 9999; zones must still fit
-_MICROSECOND = timedelta(microseconds=1)
 _swap_task: Any = getattr(asyncio.tasks, "_swap_current_task", None)  # since 3.12
 _ONE_TASK_PER_THREAD = sys.version_info >= (3, 14)
 """CPython 3.14 keeps the current task per thread, not per loop, and refuses to enter a second one."""
@@ -204,8 +204,7 @@ class TurnLoop(LoopWithoutIO):
 
     def time(self) -> float:
         """Seconds since the run's first turn. Moves only between turns."""
-        # From whole nanoseconds, as clocks do: the float that time.time() would be at that instant, to the last bit.
-        return 0.0 if self.began is None else (self.host.now - self.began) // _MICROSECOND * 1000 / 1e9
+        return 0.0 if self.began is None else seconds_between(self.began, self.host.now)
 
     def call_soon(
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None

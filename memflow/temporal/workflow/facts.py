@@ -12,6 +12,7 @@ from uuid import UUID
 from zlib import crc32
 
 from memflow.core.record import copied
+from memflow.duration import unix_seconds
 from memflow.temporal.api.common.v1 import Payload
 from memflow.temporal.arguments import is_list
 from memflow.temporal.common import (
@@ -186,7 +187,7 @@ def now() -> datetime:
 
 def time() -> float:
     """`now()` as seconds since 1970."""
-    return time_ns() / 1e9
+    return unix_seconds(current().replay.now)
 
 
 def time_ns() -> int:
