@@ -417,7 +417,7 @@ class _Running:
             converter=environment.payload_converter,
             meter=environment.metric_meter,
             is_async=self._is_async,
-            client=client,
+            client=client if self._is_async else None,
             cancelled=Flag(),
             shutdown=Flag(),
             raiser=ThreadCancel(CancelledError) if raises else None,

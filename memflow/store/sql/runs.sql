@@ -108,6 +108,15 @@ select done
     $1::bigint, $2::text, $3::bigint, $4::uuid, $5::bigint, $6::bigint, $7::text, $8::bytea, $9::text, $10::int, $11::timestamptz,
     $12::text::int[], $13::timestamptz[], $14::text::text[], $15::text::int[], $16::text[], $17::text[], $18::bytea[]);
 
+-- name: commit_ends :one
+-- Make turns durable that end their runs and leave nothing behind; see functions/35_commit_ends.sql.
+select members
+  from memflow.commit_ends(
+    $1::bigint, $2::text, $3::text::bigint[], $4::uuid[], $5::text::bigint[], $6::text::bigint[], $7::text::text[],
+    $8::bytea[], $9::text[], $10::text::int[], $11::text::int[], $12::timestamptz[],
+    $13::text::int[], $14::text::bigint[], $15::text::int[], $16::timestamptz[], $17::text::text[], $18::text::int[],
+    $19::text[], $20::text[], $21::bytea[]);
+
 -- name: committed :many
 -- What became of a commit whose answer was lost: where each run stands, and whose entry is the last of its journal.
 -- $1 runs

@@ -61,7 +61,13 @@ from memflow.temporal.client.listing import WorkflowExecutionAsyncIterator, Work
 from memflow.temporal.client.outbound import OutboundInterceptor
 from memflow.temporal.client.schedule_handle import ScheduleCalls
 from memflow.temporal.client.standalone import ActivityCalls
-from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage, known_update, update_timeouts
+from memflow.temporal.client.updates import (
+    WorkflowUpdateHandle,
+    WorkflowUpdateStage,
+    check_chain,
+    known_update,
+    update_timeouts,
+)
 from memflow.temporal.common import (
     QueryRejectCondition,
     WorkflowIDConflictPolicy,
@@ -215,9 +221,9 @@ class Root(ScheduleCalls):
         codec = self._codec(input.id)
         startup = Startup(
             input.cron_schedule,
-            input.execution_timeout,
-            input.run_timeout or input.execution_timeout,
-            input.task_timeout,
+            input.execution_timeout or None,
+            input.run_timeout or input.execution_timeout or None,
+            input.task_timeout or None,
             completed_policy(input.retry_policy),
             input.static_summary,
             input.static_details,
@@ -234,9 +240,9 @@ class Root(ScheduleCalls):
         options: dict[str, Any] = {
             "id": input.id,
             "task_queue": input.task_queue,
-            "execution_timeout": input.execution_timeout,
-            "run_timeout": input.run_timeout,
-            "task_timeout": input.task_timeout,
+            "execution_timeout": input.execution_timeout or None,    # none of a length of nothing, as over there
+            "run_timeout": input.run_timeout or None,
+            "task_timeout": input.task_timeout or None,
             "on_conflict": conflict,
             "reuse": _REUSE[input.id_reuse_policy],
             "retry": engine_policy(input.retry_policy),
@@ -324,14 +330,18 @@ class Root(ScheduleCalls):
         update_id = input.update_id or str(uuid4())
         final = input.wait_for_stage is WorkflowUpdateStage.COMPLETED
         with as_rpc_errors(), update_timeouts():
-            await handle.start_update(
-                input.update,
-                payload,
-                wait_for="completed" if final else "accepted",
-                id=update_id,
-                result_type=Raw,
-                timeout=input.rpc_timeout,
-            )
+            try:
+                await handle.start_update(
+                    input.update,
+                    payload,
+                    wait_for="completed" if final else "accepted",
+                    id=update_id,
+                    result_type=Raw,
+                    timeout=input.rpc_timeout,
+                )
+            except errors.WorkflowClosedError:
+                await check_chain(await client.engine(), input)
+                raise
         return WorkflowUpdateHandle(
             client, update_id, input.id, workflow_run_id=run_id, result_type=input.ret_type, sent=True
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -26,7 +27,9 @@ from memflow.temporal.stored import Raw
 from memflow.temporal.telling import serving
 
 if TYPE_CHECKING:
+    from memflow.client import Client as EngineClient
     from memflow.temporal.client.client import Client
+    from memflow.temporal.client.inputs import StartWorkflowUpdateInput
 
 R = TypeVar("R")
 
@@ -87,7 +90,7 @@ class WorkflowUpdateHandle(Generic[R]):
 
         Raises:
             WorkflowUpdateFailedError: it was rejected, or its handler failed; `cause` says which.
-            WorkflowUpdateRPCTimeoutOrCancelledError: nothing was heard within `rpc_timeout`.
+            WorkflowUpdateRPCTimeoutOrCancelledError: nothing was heard within `rpc_timeout`, or the task was cancelled.
             RPCError: there is no such workflow.
         """
         engine = await self._client.engine()
@@ -108,11 +111,25 @@ class WorkflowUpdateHandle(Generic[R]):
 
 @contextmanager
 def update_timeouts() -> Generator[None]:
-    """A wait inside whose time is up comes out as Temporal's error of it."""
+    """A wait inside whose time is up, or that is cancelled, comes out as Temporal's error of it."""
     try:
         yield
+    except asyncio.CancelledError as cancelled:
+        raise WorkflowUpdateRPCTimeoutOrCancelledError from cancelled
     except builtins.TimeoutError:
         raise WorkflowUpdateRPCTimeoutOrCancelledError from rpc_error(RPCStatusCode.CANCELLED, "Timeout expired")
+
+
+async def check_chain(engine: EngineClient, input: StartWorkflowUpdateInput) -> None:
+    """Say it as Temporal does, where the id has another chain of runs by now than the one that was meant.
+
+    Raises:
+        RPCError: it has.
+    """
+    if input.run_id is None and input.first_execution_run_id is not None:
+        current = await engine.get_handle(input.id).describe()
+        if (current.first_run_id or current.run_id) != input.first_execution_run_id:
+            raise rpc_error(RPCStatusCode.NOT_FOUND, "workflow execution not found")
 
 
 def failure_of_update(error: errors.UpdateFailedError) -> BaseException:

@@ -10,11 +10,13 @@ import functools
 import inspect
 import logging
 import pickle
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from memflow import activity as engine
+from memflow import errors
 from memflow.activity import ActivityDefinition as EngineActivity
 from memflow.errors import PayloadError
 from memflow.options import ActivityOptions
@@ -33,6 +35,7 @@ from memflow.temporal.interception import (
     Interceptor,
 )
 from memflow.temporal.metrics import MetricMeter
+from memflow.temporal.own_metrics import OwnMetrics
 from memflow.temporal.startup import priority_in
 from memflow.temporal.stored import ConvertingCodec, Raw, headers_in, headers_of, loaded_arguments
 from memflow.temporal.telling import TellingCodec, serve
@@ -55,6 +58,21 @@ class Performers:
     shared_state: SharedStateManager | None
     meter: MetricMeter = MetricMeter.noop
     shutdown: Flag = field(default_factory=Flag)
+    broken: Callable[[BaseException], None] = lambda error: None
+    """Hears of an executor that can run nothing any more."""
+    _stopping: threading.Event | None = None
+
+    @functools.cached_property
+    def own_metrics(self) -> OwnMetrics | None:
+        """What memflow counts itself."""
+        return OwnMetrics.over(self.meter)
+
+    def stopping(self, shared: SharedStateManager) -> threading.Event:
+        """What tells other processes that the worker is about to stop; one for all their activities."""
+        if self._stopping is None:
+            self._stopping = shared.new_event()
+            self.shutdown.echo(self._stopping)
+        return self._stopping
 
     def definition(self, fn: Any) -> EngineActivity:
         """An activity as memflow's worker knows it.
@@ -116,9 +134,21 @@ class Performers:
         )
         ATTEMPT.set(attempt)
         try:
-            return await self._answered(declared, fn, attempt, codec, input)
+            answer = self._answered(declared, fn, attempt, codec, input)
+            own = self.own_metrics
+            return await (answer if own is None else own.activity(attempt.info(), answer))
+        except (asyncio.CancelledError, errors.CancelledError) as error:
+            if not why().worker_shutdown or engine.info().is_local:
+                if isinstance(error, Exception):
+                    _log_failure(error)
+                raise
+            # Not a cancellation that anybody asked for: the attempt has failed, and another may follow.
+            _log_failure(error)
+            raise ApplicationError(_STOPPED, type="WorkerShutdown") from None
         except Exception as error:
             _log_failure(error)
+            if isinstance(error, concurrent.futures.BrokenExecutor):
+                self.broken(error)
             raise
 
     async def _answered(
@@ -145,7 +175,10 @@ class Performers:
         return codec.read_arguments(input, declared.types[0])
 
 
-def _log_failure(error: Exception) -> None:
+_STOPPED: Final = "Worker is shutting down and this activity did not complete in time"
+
+
+def _log_failure(error: BaseException) -> None:
     """Programs look for this record, by its text or its mark. What is harmless by its category is not worth a warning."""
     if not activity_log.logger.hasHandlers():            # Python would print it, with a stack that looks like a program's end
         return
@@ -247,7 +280,8 @@ class _Inbound(ActivityInboundInterceptor):
         def watch(call: asyncio.Future[Any]) -> Awaitable[Any]:
             return _watched(call, attempt, None)
 
-        return await perform_in_process(shared, input.executor, input.fn, input.args, attempt, watch)
+        stopping = self._performers.stopping(shared)
+        return await perform_in_process(shared, input.executor, input.fn, input.args, attempt, watch, stopping)
 
 
 async def _watched(call: asyncio.Future[Any], attempt: Attempt, raiser: ThreadCancel | None) -> Any:
@@ -264,8 +298,8 @@ async def _watched(call: asyncio.Future[Any], attempt: Attempt, raiser: ThreadCa
             if first and raiser is not None:
                 raiser.cancel()
             details = attempt.details
-            if not first or (details is not None and not details.cancel_requested):
-                raise                            # its time is up or the worker stops: nobody waits for a thread then
+            if not first or (details is not None and not (details.cancel_requested or details.worker_shutdown)):
+                raise                            # its time is up: nobody waits for a thread then
 
 
 # ------------------------------------------------------------------------------------------------- memflow's side

@@ -285,9 +285,9 @@ def ask_for(running: Running, input: StartChildWorkflowInput, *, announce: bool)
     here = Startup.of(facts.headers)
     startup = Startup(
         cron_schedule=input.cron_schedule,
-        execution_timeout=input.execution_timeout,
-        run_timeout=input.run_timeout,
-        task_timeout=input.task_timeout,
+        execution_timeout=input.execution_timeout or None,
+        run_timeout=input.run_timeout or None,
+        task_timeout=input.task_timeout or None,
         retry_policy=input.retry_policy,
         static_summary=input.static_summary,
         static_details=input.static_details,
@@ -307,8 +307,8 @@ def ask_for(running: Running, input: StartChildWorkflowInput, *, announce: bool)
             task_queue=input.task_queue,
             parent_close_policy=CLOSE_WORDS[input.parent_close_policy],
             cancellation_type=CHILD_WORDS[input.cancellation_type],
-            run_timeout=input.run_timeout,
-            execution_timeout=input.execution_timeout,
+            run_timeout=input.run_timeout or None,
+            execution_timeout=input.execution_timeout or None,
             retry=engine_policy(input.retry_policy),
         ),
         announce=announce,

@@ -31,12 +31,13 @@ R = TypeVar("R")
 class Operation:
     """An activity that was scheduled, and how its end is told."""
 
-    __slots__ = ("_activity", "_codec", "_how", "_local", "_result", "_running", "begun", "cancelled", "op")
+    __slots__ = ("_activity", "_codec", "_how", "_id", "_local", "_result", "_running", "begun", "cancelled", "op")
 
     def __init__(
         self,
         running: Running,
         op: int,
+        id: str,
         activity: str,
         how: CancellationType,
         result: Any,
@@ -46,6 +47,7 @@ class Operation:
     ) -> None:
         self._running = running
         self._codec = codec
+        self._id = id
         self._activity = activity
         self._how = how
         self._result = result
@@ -97,7 +99,7 @@ class Operation:
             started_event_id=0,
             identity="",
             activity_type=self._activity,
-            activity_id=str(self.op),
+            activity_id=self._id,
             retry_state=RetryState.CANCEL_REQUESTED,
         )
         error.__cause__ = CancelledError("Cancelled") if cause is None else cause
@@ -173,6 +175,15 @@ def schedule(running: Running, input: StartActivityInput | StartLocalActivityInp
     how = ACTIVITY_WORDS[input.cancellation_type]
     policy = engine_policy(input.retry_policy)
     remote = input if isinstance(input, StartActivityInput) else None
+    codec = running.codec.told(_context(running, input, remote))
+    payload = codec.write_arguments(input.args, input.headers)
+    if input.activity_id is not None:
+        _check_free(running, input.activity_id)
+    op = replay.next_op()
+    running.activities += 1
+    id = input.activity_id
+    if id is None and running.activities != op:
+        id = str(running.activities)             # as there activities count among themselves; memflow's own id of one is its op
     options = ActivityOptions(
         None if remote is None else remote.task_queue,
         input.start_to_close_timeout,
@@ -181,20 +192,15 @@ def schedule(running: Running, input: StartActivityInput | StartLocalActivityInp
         None if remote is None else remote.heartbeat_timeout,
         DEFAULT_RETRY if policy is None else policy,
         how,
-        input.activity_id,
+        id,
         None if remote is not None else _threshold(input),
     )
-    codec = running.codec.told(_context(running, input, remote))
-    payload = codec.write_arguments(input.args, input.headers)
-    if input.activity_id is not None:
-        _check_free(running, input.activity_id)
-    op = replay.next_op()
     headers = {**priority_headers(_priority(running, remote)), **summary_headers(input.summary)}
     replay.ask(ScheduleActivity(op, input.activity, payload, options, headers))
     if remote is None:
         running.local_ops.add(op)
     result = Any if input.ret_type is None else input.ret_type
-    return Operation(running, op, input.activity, how, result, codec, local=remote is None)
+    return Operation(running, op, id or str(op), input.activity, how, result, codec, local=remote is None)
 
 
 def _context(

@@ -27,6 +27,7 @@ from memflow.temporal.interception import (
     WorkflowOutboundInterceptor,
 )
 from memflow.temporal.metrics import MetricMeter
+from memflow.temporal.own_metrics import OwnMetrics
 from memflow.temporal.service import LONG_HISTORY
 from memflow.temporal.stored import ConvertingCodec, headers_in, loaded_arguments, loaded_signal
 from memflow.temporal.workflow.define import HandlerDefinition, WorkflowDefinition
@@ -64,6 +65,7 @@ class Settings:
     deployment: WorkerDeploymentVersion | None = None
     long_history: int = LONG_HISTORY
     """Events from which on a run is advised to continue as new."""
+    own_metrics: OwnMetrics | None = None
 
     def check_local(self, name: str) -> None:
         """Refuse a local activity that this worker does not have.
@@ -95,6 +97,8 @@ class Running:
         self.details = ""
         self.sent_attributes: dict[str, Any] = {}
         """Search attributes that this run has set, as it wrote them."""
+        self.activities = 0
+        """How many it has asked for."""
         self.seed_callbacks: list[Callable[[int], None]] = []
         self._counted_in = 0                     # the last turn in which something counted otherwise than as an entry
         self._counted = self._counted_before = 0 # how many events more than entries there are, and were before that turn
@@ -118,7 +122,9 @@ class Running:
         self.obj: Any = definition.cls(*self.arguments) if definition.init_takes_arguments else definition.cls()
         if definition.dynamic_config is not None:
             config = definition.dynamic_config(self.obj)
-            self.failure_exception_types = tuple(config.failure_exception_types or ())
+            self.failure_exception_types = types = tuple(config.failure_exception_types or ())
+            if types:
+                replay.definition = replace(replay.definition, fails_on=(*replay.definition.fails_on, *types))
 
     def _run_arguments(self) -> Sequence[Any]:
         if self.definition.name is None:
@@ -188,6 +194,10 @@ class Running:
 
     def run(self) -> Any:
         """The coroutine of the workflow."""
+        own = self.settings.own_metrics
+        return self._run() if own is None else own.workflow(self.replay, self._run())
+
+    def _run(self) -> Any:
         fn, obj = self.definition.run_fn, self.obj
         if self.inbound is None:
             return fn(obj, *self.arguments)
