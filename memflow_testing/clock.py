@@ -140,6 +140,7 @@ class SkippingClock:
         """
         by = _forward(duration, "sleep")
         if in_activity():
+            await asyncio.sleep(0)                       # a heartbeat of just now is heard first: its timeout counts from it
             await self._jump(by)
             for _ in range(2):                           # its own timeouts fire, and cancel it here, not after its end
                 await asyncio.sleep(0)

@@ -13,8 +13,9 @@ from difflib import get_close_matches
 from typing import Any, ParamSpec, TypeVar, cast, get_type_hints
 
 from memflow.activity import Activity, ActivityDefinition
-from memflow.attempts import info
+from memflow.attempts import activity_context
 from memflow.errors import ConfigurationError
+from memflow.worker.jobs import Errand
 from memflow.worker.registry import Registry
 
 P = ParamSpec("P")
@@ -141,9 +142,10 @@ def _noting(definition: ActivityDefinition, calls: dict[tuple[str, str], Call]) 
     run = definition.run
 
     def note(arguments: tuple[Any, ...]) -> None:
-        facts = info()
-        key = facts.run_id, facts.activity_id
-        calls.setdefault(key, Call(facts.workflow_id, facts.run_id, facts.activity, facts.activity_id, arguments))
+        # Not `info()`: that reads the details of heartbeats, which is for the activity to do.
+        errand = cast("Errand", cast("Any", activity_context.get()).errand)
+        id = errand.options.activity_id or str(errand.op)
+        calls.setdefault((errand.run_id, id), Call(errand.workflow_id, errand.run_id, errand.name, id, arguments))
 
     async def call(*arguments: Any) -> Any:
         note(arguments)

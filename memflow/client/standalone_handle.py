@@ -12,6 +12,7 @@ from memflow.client.describe import PendingActivity
 from memflow.client.handle import Handle
 from memflow.client.link import Link
 from memflow.client.pending import PendingActivityHandle
+from memflow.core.arrivals import CancelRequested
 from memflow.duration import Duration
 from memflow.errors import (
     ActivityError,
@@ -23,7 +24,7 @@ from memflow.errors import (
     WorkflowNotFoundError,
 )
 from memflow.runs import Status
-from memflow.store.turns import ActivityKey
+from memflow.store.turns import ActivityKey, FoundActivity
 from memflow.workflow import standalone
 
 R_co = TypeVar("R_co", covariant=True)
@@ -136,6 +137,12 @@ class ActivityHandle(PendingActivityHandle, Generic[R_co]):
             await self._handle.cancel()
         except (WorkflowNotFoundError, WorkflowClosedError) as error:
             raise self._gone(error) from None
+
+    async def _is_asked_to_end(self, found: FoundActivity) -> bool:
+        # Its run is asked first, and hands that on with a turn: until then the request lies among the run's mail.
+        store = self._link.store
+        mail = await store.read_inbox([(found.run, 0)], limit=1000)
+        return any(isinstance(each.arrival, CancelRequested) for each in mail) or (await self._found()).cancel_requested
 
     async def terminate(self, reason: str | None = None) -> None:
         """End it at once, over the head of its code, whose result does not count any more.

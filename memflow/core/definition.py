@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from memflow.core.dialect import DIALECT, Dialect
+from memflow.errors import NondeterminismError
 from memflow.interceptors import WorkflowInbound
 from memflow.run_info import CRON_HEADER as CRON_HEADER
 from memflow.run_info import LAST_FAILURE_HEADER as LAST_FAILURE_HEADER
@@ -78,3 +79,5 @@ class Definition:
     hooks: Mapping[str, Hook] = field(default_factory=no_hooks, compare=False, repr=False)
     """What may be started in its runs by name: all that its worker knows."""
     dialect: Dialect = field(default=DIALECT, compare=False, repr=False)
+    fails_unfit: Callable[[NondeterminismError], BaseException] | None = field(default=None, compare=False, repr=False)
+    """The error that ends a run whose journal this code does not fit; None: such a run is parked."""

@@ -28,8 +28,11 @@ class Sandbox(Protocol):
         """Whether these are the globals of one of the run's own modules."""
         ...
 
-    def check(self, name: str) -> None:
-        """Raise what is to be raised when one of these modules uses what has this name, such as `time.time.__call__`."""
+    def check(self, name: str, module: dict[str, Any]) -> None:
+        """Raise what is to be raised when one of these modules uses what is called, say, `time.time.__call__`.
+
+        `module`: its globals.
+        """
         ...
 
     def frees(self, name: str) -> bool:

@@ -93,6 +93,8 @@ class Replay(Asking):
     )
 
     def __init__(self, definition: Definition, info: RunInfo, codec: Codec) -> None:
+        own: Callable[[RunInfo], Codec] | None = getattr(codec, "for_run", None)     # a codec may have one for each run
+        codec = codec if own is None else own(info)
         super().__init__(definition, info, codec)
         self.finished = False
         self.unanswered: list[str] = []                      # updates that were accepted, and under way when the run ended

@@ -31,7 +31,7 @@ from memflow.errors import DatabaseError, OutcomeUnknownError
 from memflow.failure import Failure, encode_failure
 from memflow.payload import Payload
 from memflow.store.database import Database, Record
-from memflow.store.ends import commit_end, is_end
+from memflow.store.ends import commit_ends, is_end
 from memflow.store.faults import Fault, fault_of
 from memflow.store.rows import JOURNAL_WORDS, columns, data_of, encoding_of, headers_text, journal_row, retry_text
 from memflow.store.runs import PARENT_CLOSED, terminated
@@ -83,10 +83,12 @@ async def _sent(database: Database, worker: int, namespace: str, turns: Sequence
         # Fenced off, or paused: of those nothing was written, and the general statement tells which.
         told = {answer.run: answer for answer in await _general(database, worker, namespace, lost)}
         return [told.get(answer.run, answer) for answer in answers]
-    if len(turns) == 1 and is_end(turns[0]):
-        ended = await commit_end(database, worker, namespace, turns[0])
-        if ended is not None:
-            return [ended]
+    if all(map(is_end, turns)):
+        ended = {answer.run: answer for answer in await commit_ends(database, worker, namespace, turns)}
+        rest = [turn for turn in turns if turn.run not in ended]
+        if rest:
+            ended.update((answer.run, answer) for answer in await _general(database, worker, namespace, rest))
+        return [ended[turn.run] for turn in turns]
     return await _general(database, worker, namespace, turns)
 
 

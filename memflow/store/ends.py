@@ -6,9 +6,15 @@ Most runs end so, and for a worker that has one run at a time half of what the g
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from memflow.store.database import Database
-from memflow.store.rows import journal_row, text_of
+from memflow.store.rows import JOURNAL_WORDS, columns, journal_row, text_of
 from memflow.store.turns import Committed, TurnCommit
+
+_MEMBER_WORDS = frozenset({0, 2, 3, 4, 7, 8})
+"""Run, length, consumed, status, how many entries, turn."""
 
 
 def is_end(turn: TurnCommit) -> bool:
@@ -31,7 +37,37 @@ def is_end(turn: TurnCommit) -> bool:
     )
 
 
-async def commit_end(database: Database, worker: int, namespace: str, turn: TurnCommit) -> Committed | None:
+async def commit_ends(database: Database, worker: int, namespace: str, turns: Sequence[TurnCommit]) -> list[Committed]:
+    """Make the ends of runs durable, which are in the order of those. Who is missing in the answer was not for this statement to
+    do, and nothing of it was written.
+    """
+    if len(turns) == 1:
+        answer = await _commit_end(database, worker, namespace, turns[0])
+        return [] if answer is None else [answer]
+    members: list[tuple[Any, ...]] = []
+    journal: list[tuple[Any, ...]] = []
+    for member, turn in enumerate(turns, start=1):
+        entries, result = turn.entries, turn.result
+        last = entries[-1]
+        data, encoding = (None, None) if result is None else (result.data, result.encoding)
+        ended = (turn.status.value, data, encoding, len(entries), last.turn, last.at)
+        members.append((turn.run, turn.token, turn.length, turn.consumed, *ended))
+        for each in entries:
+            journal.append((member, *journal_row(each)))
+    row = await database.row(
+        "commit_ends",
+        worker,
+        namespace,
+        *columns(members, 10, _MEMBER_WORDS),
+        *columns(journal, 9, JOURNAL_WORDS),
+        repeat=False,
+    )
+    assert row is not None, "the function always gives one row"
+    won = [turns[member - 1] for member in row["members"] or ()]
+    return [Committed(turn.run, "won", turn.consumed, True) for turn in won]
+
+
+async def _commit_end(database: Database, worker: int, namespace: str, turn: TurnCommit) -> Committed | None:
     """Make the end of a run durable. None: it was not for this statement to do, and nothing was written."""
     rows = [journal_row(each) for each in turn.entries]
     _, turns, ats, kinds, ops, attributes, encodings, data = zip(*rows, strict=True)

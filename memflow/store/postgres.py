@@ -173,7 +173,7 @@ class PostgresStore:
         return await run_rows.find_run(self._database, self.namespace, workflow_id, run_id)
 
     async def outcomes(self, runs: Sequence[int]) -> list[Outcome]:
-        return await run_rows.outcomes(self._database, runs)
+        return await run_rows.outcomes(self._database, self.namespace, runs)
 
     async def list_runs(
         self, where: Filter | None, *, limit: int, after: RunRow | None = None, order: tuple[str, bool] | None = None

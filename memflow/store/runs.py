@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from memflow.core.arrivals import RunTerminated
+from memflow.core.arrivals import RunTerminated, RunTimedOut
 from memflow.core.entries import to_row
 from memflow.failure import Failure, encode_failure
 from memflow.payload import Payload
@@ -47,6 +47,14 @@ def terminated(reason: str | None) -> Failure:
     return Failure("terminated", reason or "terminated", facts={"reason": reason} if reason else {})
 
 
+def run_timed_out(kind: str) -> Failure:
+    """The run's own time was up: the `run` timeout's, or the `execution` timeout's of its chain."""
+    return Failure("timeout", f"the workflow's {kind} timeout was up", facts={"kind": kind})
+
+
+_KINDS = ("run", "execution")
+_TIMED_OUT_ATTRIBUTES = [to_row(RunTimedOut(kind)).attributes for kind in _KINDS]
+_TIMED_OUT_FAILURES = [encode_failure(run_timed_out(kind)).data for kind in _KINDS]
 REPLACED = encode_failure(terminated("replaced by a new start")).data
 PARENT_CLOSED = encode_failure(terminated("the parent workflow closed")).data
 
@@ -245,7 +253,18 @@ async def terminate(
 async def find_run(database: Database, namespace: str, workflow_id: str, run_id: str | None) -> RunRow | None:
     """One run, the latest of its id unless a run id is given."""
     row = await database.row("find_run", namespace, workflow_id, run_id)
+    if row is not None and row["late"] and await _time_out(database, namespace, [row["id"]]):
+        row = await database.row("find_run", namespace, workflow_id, run_id)
     return None if row is None else run_row(row)
+
+
+async def _time_out(database: Database, namespace: str, runs: Sequence[int]) -> bool:
+    """End those of these runs whose time is up, and that no worker will come for. Whether there were any."""
+    row = await database.row(
+        "time_out_runs", namespace, list(runs), list(_KINDS), _TIMED_OUT_ATTRIBUTES, _TIMED_OUT_FAILURES, PARENT_CLOSED
+    )
+    assert row is not None, "the function always gives one row"
+    return bool(row["ended"])
 
 
 async def run_ids(database: Database, runs: Sequence[int]) -> list[RunIds]:
@@ -277,9 +296,14 @@ async def facts_of(database: Database, run: int) -> RunFacts | None:
     )
 
 
-async def outcomes(database: Database, runs: Sequence[int]) -> list[Outcome]:
+async def outcomes(database: Database, namespace: str, runs: Sequence[int]) -> list[Outcome]:
     """How these runs ended, of those that have."""
     rows = await database.fetch("outcomes", list(runs))
+    late = [row["id"] for row in rows if row["status"] == "running"]
+    if late:
+        if await _time_out(database, namespace, late):
+            rows = await database.fetch("outcomes", list(runs))
+        rows = [row for row in rows if row["status"] != "running"]
     return [
         Outcome(row["id"], Status(row["status"]), payload(row["result"], row["result_encoding"]), row["next_run_id"])
         for row in rows

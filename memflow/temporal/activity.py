@@ -16,7 +16,7 @@ from memflow.activity import Activity
 from memflow.attempts import CompleteAsync
 from memflow.errors import NotInActivityError
 from memflow.signatures import hints_of, parameters_of
-from memflow.temporal.attempt import ATTEMPT, ActivityCancellationDetails, Attempt
+from memflow.temporal.attempt import ATTEMPT, ActivityCancellationDetails, Attempt, in_its_context
 from memflow.temporal.common import Priority, RetryPolicy
 from memflow.temporal.converter import PayloadConverter
 from memflow.temporal.metrics import MetricMeter
@@ -189,6 +189,24 @@ def _current() -> Attempt:
 
 class NotInActivity(NotInActivityError, RuntimeError):
     """What belongs to a running activity was called where none runs."""
+
+
+class _Context:
+    """The running attempt, to be handed to threads of one's own. Not public there either, but programs use it."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self.info = attempt.info
+        self.heartbeat = in_its_context(attempt.heartbeat)
+
+    @staticmethod
+    def current() -> _Context:
+        """The one that runs here.
+
+        Raises:
+            RuntimeError: none does.
+        """
+        return _Context(_current())
 
 
 def in_activity() -> bool:

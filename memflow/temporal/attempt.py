@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memflow.temporal.converter import PayloadConverter
 from memflow.temporal.metrics import MetricMeter
@@ -36,6 +38,7 @@ class Flag:
     def __init__(self) -> None:
         self._thread = threading.Event()
         self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._echoes: list[threading.Event] = []
 
     def is_set(self) -> bool:
         """Whether it has been set."""
@@ -47,6 +50,16 @@ class Flag:
         while self._waiters:
             loop, future = self._waiters.pop()
             loop.call_soon_threadsafe(_resolve, future)
+        while self._echoes:
+            with contextlib.suppress(OSError, EOFError):     # whoever shared it may have gone
+                self._echoes.pop().set()
+
+    def echo(self, event: threading.Event) -> None:
+        """Have an event of other processes set with this one."""
+        if self.is_set():
+            event.set()
+        else:
+            self._echoes.append(event)
 
     async def wait(self) -> None:
         """Wait in a task."""
@@ -96,3 +109,14 @@ class Attempt:
 
 
 ATTEMPT: ContextVar[Attempt] = ContextVar("memflow_temporal_attempt")
+
+
+def in_its_context(heartbeat: Callable[..., None]) -> Callable[..., None]:
+    """The heartbeat in the context of the attempt, wherever it is called from."""
+    context = contextvars.copy_context()
+
+    def beat(*details: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the attempt has ended meanwhile
+            context.copy().run(heartbeat, *details)
+
+    return beat

@@ -9,6 +9,7 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any, ClassVar, Final
 
+from memflow.errors import ConfigurationError
 from memflow.retry import RetryPolicy as EnginePolicy
 from memflow.temporal.api.common.v1 import Payload
 from memflow.temporal.metrics import (
@@ -149,12 +150,14 @@ def engine_policy(policy: RetryPolicy | None) -> EnginePolicy | None:
         policy.check()
         # Temporal takes 0 for "the default"; here every pause has a length.
         initial = policy.initial_interval if policy.initial_interval > timedelta() else timedelta(milliseconds=1)
-        if policy.maximum_attempts == 1:
-            known = EnginePolicy(maximum_attempts=1, non_retryable_error_types=errors or ())
-        else:
+        try:
             known = EnginePolicy(
                 initial, policy.backoff_coefficient, policy.maximum_interval or None, policy.maximum_attempts, errors or ()
             )
+        except ConfigurationError:
+            if policy.maximum_attempts != 1:
+                raise
+            known = EnginePolicy(maximum_attempts=1, non_retryable_error_types=errors or ())  # no pause is ever made
         if len(_known_policies) >= _MOST_KNOWN:
             _known_policies.clear()
         _known_policies[key] = known

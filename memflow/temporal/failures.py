@@ -212,14 +212,16 @@ def message_of(failure: Failure) -> Message:
             activity.activity_type.name = _fact(facts, "activity")
             activity.activity_id = _fact(facts, "activity_id")
             activity.retry_state = int(_state(facts) or 0)
-            message.message = _activity_message(failure.cause)
+            if kept is None:                     # else the message is in what was encoded
+                message.message = _activity_message(failure.cause)
         case "child":
             child = message.child_workflow_execution_failure_info
             child.SetInParent()
             child.workflow_type.name = _fact(facts, "workflow")
             child.workflow_execution.workflow_id = _fact(facts, "workflow_id")
             child.workflow_execution.run_id = _fact(facts, "run_id")
-            message.message = _child_message(failure.cause)
+            if kept is None:
+                message.message = _child_message(failure.cause)
         case "hook":
             message.application_failure_info.SetInParent()
             message.application_failure_info.type = "HookError"

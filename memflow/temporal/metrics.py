@@ -5,9 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self, cast
 
 MetricAttributes = Mapping[str, str | int | float | bool]
+
+def checked_attributes(attributes: MetricAttributes) -> MetricAttributes:
+    """The same attributes.
+
+    Raises:
+        TypeError: a value is neither text, a number nor a truth value.
+    """
+    for key, value in cast("Mapping[str, object]", attributes).items():
+        if not isinstance(value, str | int | float):     # a bool is an int
+            raise TypeError(f"Invalid value type for key {key}: {type(value).__name__}")
+    return attributes
+
 
 Sink = Callable[["Metric", float, MetricAttributes], None]
 """Takes what is measured: the metric, the value, all attributes."""
@@ -175,7 +187,7 @@ class Metric(
         return self._unit
 
     def with_additional_attributes(self, additional_attributes: MetricAttributes) -> Self:
-        both = {**self._attributes, **additional_attributes}
+        both = {**self._attributes, **checked_attributes(additional_attributes)}
         return type(self)(self.kind, self._name, self._description, self._unit, both, self._sink)
 
     def add(self, value: int, additional_attributes: MetricAttributes | None = None) -> None:
@@ -190,15 +202,17 @@ class Metric(
     def _note(self, value: float, additional: MetricAttributes | None) -> None:
         if value < 0:
             raise ValueError("Metric value must be non-negative")
-        self._sink(self, value, {**self._attributes, **additional} if additional else self._attributes)
+        self._sink(self, value, {**self._attributes, **checked_attributes(additional)} if additional else self._attributes)
 
 
 class SinkMeter(MetricMeter):
     """A meter over a sink."""
 
-    def __init__(self, sink: Sink, attributes: MetricAttributes | None = None) -> None:
+    def __init__(self, sink: Sink, attributes: MetricAttributes | None = None, prefix: str = "temporal_") -> None:
         self._sink = sink
         self._attributes: MetricAttributes = attributes or {}
+        self.prefix: Final = prefix
+        """Before the names of what memflow counts itself."""
 
     def while_(self, true: Callable[[], bool]) -> SinkMeter:
         """The same meter, deaf whenever `true()` is not."""
@@ -208,7 +222,7 @@ class SinkMeter(MetricMeter):
             if true():
                 sink(metric, value, attributes)
 
-        return SinkMeter(listen, self._attributes)
+        return SinkMeter(listen, self._attributes, self.prefix)
 
     def _make(self, kind: str, name: str, description: str | None, unit: str | None) -> Metric:
         return Metric(kind, name, description, unit, self._attributes, self._sink)
@@ -236,7 +250,8 @@ class SinkMeter(MetricMeter):
         return self._make("gauge", name, description, unit)
 
     def with_additional_attributes(self, additional_attributes: MetricAttributes) -> MetricMeter:
-        return SinkMeter(self._sink, {**self._attributes, **additional_attributes})
+        both = {**self._attributes, **checked_attributes(additional_attributes)}
+        return SinkMeter(self._sink, both, self.prefix)
 
 
 def _nowhere(metric: Metric, value: float, attributes: MetricAttributes) -> None:

@@ -78,6 +78,7 @@ class MetricBuffer:
         self, buffer_size: int, duration_format: MetricBufferDurationFormat = MetricBufferDurationFormat.MILLISECONDS
     ) -> None:
         self._kept: deque[_Update] = deque(maxlen=buffer_size)
+        self._metrics: dict[tuple[str, str, str | None, str | None], _Buffered] = {}
         self._lock = threading.Lock()
         self._in_seconds = duration_format is MetricBufferDurationFormat.SECONDS
 
@@ -93,9 +94,13 @@ class MetricBuffer:
         unit = metric.unit
         if unit == "duration":
             unit = "s" if self._in_seconds else "ms"
-            value = value / 1000 if self._in_seconds else value
+            value = value / 1000 if self._in_seconds else int(value)
+        key = metric.kind, metric.name, metric.description, unit
         with self._lock:
-            self._kept.append(_Update(_Buffered(metric.name, metric.description, unit, _KINDS[metric.kind]), value, attributes))
+            known = self._metrics.get(key)
+            if known is None:                    # each metric once: programs compare by identity
+                known = self._metrics[key] = _Buffered(metric.name, metric.description, unit, _KINDS[metric.kind])
+            self._kept.append(_Update(known, value, attributes))
 
 
 class OpenTelemetryMetricTemporality(Enum):
@@ -182,6 +187,7 @@ class TelemetryConfig:
     global_tags: Mapping[str, str] = field(default_factory=dict[str, str])
     attach_service_name: bool = True
     metric_prefix: str | None = None
+    """Before the names of what memflow counts itself; None: `temporal_`."""
 
 
 class Runtime:
@@ -241,14 +247,18 @@ class Runtime:
         return self._meter
 
 
+SERVICE = "temporal-core-sdk"
+"""What the SDK's metrics say as `service_name`: dashboards filter by it."""
+
+
 def _meter_of(telemetry: TelemetryConfig) -> MetricMeter:
-    prefix = telemetry.metric_prefix or ""
-    tags = dict(telemetry.global_tags)
+    prefix = "temporal_" if telemetry.metric_prefix is None else telemetry.metric_prefix
+    tags = {**({"service_name": SERVICE} if telemetry.attach_service_name else {}), **telemetry.global_tags}
     match telemetry.metrics:
         case MetricBuffer() as buffer:
-            return SinkMeter(buffer.take, tags)
+            return SinkMeter(buffer.take, tags, prefix)
         case OpenTelemetryConfig() | PrometheusConfig():
-            return SinkMeter(_OpenTelemetry(prefix).take, tags)
+            return SinkMeter(_OpenTelemetry().take, tags, prefix)
         case None:
             return MetricMeter.noop
 
@@ -256,16 +266,15 @@ def _meter_of(telemetry: TelemetryConfig) -> MetricMeter:
 class _OpenTelemetry:
     """Hands what is measured to OpenTelemetry's global meter provider, where that is installed."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self) -> None:
         from opentelemetry import metrics  # here: only with the extra `otel`
 
         self._meter = metrics.get_meter("memflow")
-        self._prefix = prefix
         self._made: dict[tuple[str, str], object] = {}
 
     def take(self, metric: Metric, value: float, attributes: MetricAttributes) -> None:
         """Note a value."""
-        name, unit, description = self._prefix + metric.name, metric.unit or "", metric.description or ""
+        name, unit, description = metric.name, metric.unit or "", metric.description or ""
         key = metric.kind, name
         made = self._made.get(key)
         if made is None:

@@ -212,6 +212,7 @@ class ServiceClient:
     def __init__(self, config: ConnectConfig, engine: EngineClient | None = None) -> None:
         self.config = config
         self._first = engine
+        self._process = os.getpid()
         self._opening: asyncio.Lock | None = None
         self._others: list[EngineClient] = []
 
@@ -224,7 +225,12 @@ class ServiceClient:
         return made
 
     async def store(self) -> Store:
-        """The database; connects if nobody has yet."""
+        """The database; connects if nobody has yet.
+
+        Raises:
+            AssertionError: it was connected by another process.
+        """
+        self.check_process("use client")
         if self._first is None:
             if self._opening is None:
                 self._opening = asyncio.Lock()
@@ -232,6 +238,17 @@ class ServiceClient:
                 if self._first is None:
                     self._first = await self._connect()
         return self._first.store
+
+    def check_process(self, action: str) -> None:
+        """Refuse what a forked process would do on its parent's connections, and so break for both.
+
+        Raises:
+            AssertionError: this is another process.
+        """
+        here = os.getpid()
+        if here != self._process and self._first is not None:
+            raise AssertionError(f"Cannot {action} across forks (original runtime PID is {self._process}, current is {here})")
+        self._process = here
 
     async def _connect(self) -> EngineClient:
         config = self.config

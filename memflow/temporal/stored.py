@@ -22,7 +22,13 @@ from memflow.temporal import failures
 from memflow.temporal.api.common.v1 import Payload
 from memflow.temporal.arguments import is_list
 from memflow.temporal.common import RawValue
-from memflow.temporal.converter import AdvancedJSONEncoder, DataConverter, DefaultFailureConverter, DefaultPayloadConverter
+from memflow.temporal.converter import (
+    AdvancedJSONEncoder,
+    DataConverter,
+    DefaultFailureConverter,
+    DefaultPayloadConverter,
+    SerializationContext,
+)
 from memflow.temporal.converter.transfer import transfer_of
 from memflow.temporal.converter.values import EXACT, value_to_type
 
@@ -61,8 +67,16 @@ class ConvertingCodec:
     def __init__(self, converter: DataConverter) -> None:
         self.converter = converter
         self.payloads = converter.payload_converter
-        self._plain = type(self.payloads) is DefaultPayloadConverter
+        self.plain = type(self.payloads) is DefaultPayloadConverter      # values that JSON knows are JSON to it
         self._own_failures = type(converter.failure_converter) is not DefaultFailureConverter
+
+    def told(self, context: SerializationContext) -> ConvertingCodec:
+        """The same for one workflow or activity, where converters care."""
+        return self
+
+    def here(self) -> ConvertingCodec:
+        """The codec of who is served by the running task."""
+        return self
 
     # ------------------------------------------------------------------------------------------------- memflow's protocol
 
@@ -72,7 +86,9 @@ class ConvertingCodec:
             return NOTHING
         if isinstance(value, Stored):
             return value
-        text = _simple_text(value) if self._plain else None
+        if is_list(value) and value and all(isinstance(each, RawValue) for each in value):
+            return stored_arguments(Arguments([each.payload for each in value]))
+        text = _simple_text(value) if self.plain else None
         if text is not None:
             return Stored(_sized(text))
         try:
@@ -87,7 +103,7 @@ class ConvertingCodec:
         """The value of `encode`."""
         if hint is Raw:
             return payload
-        if self._plain and payload.encoding is None:
+        if self.plain and payload.encoding is None:
             return self._typed(_loaded(payload.data), hint)
         if payload.encoding == MANY:
             return [self.read(one) for one in loaded_arguments(payload).payloads]
@@ -113,7 +129,7 @@ class ConvertingCodec:
         """Arguments, with headers."""
         if not arguments and not headers:
             return NO_ARGUMENTS
-        if self._plain and not headers:
+        if self.plain and not headers:
             texts = [_simple_text(value) for value in arguments]
             if None not in texts:
                 return Stored(_sized(b"[" + b",".join(cast("list[bytes]", texts)) + b"]"))
@@ -121,13 +137,29 @@ class ConvertingCodec:
 
     def read_arguments(self, payload: Stored, hints: Sequence[Any] | None) -> list[Any]:
         """Arguments. Hints count only when there are as many as arguments, or more."""
-        if self._plain and payload.encoding is None:
+        if self.plain and payload.encoding is None:
             values: list[Any] = _loaded(payload.data)
             if type(values) is not list:
                 raise PayloadError("the stored arguments are no JSON array")
             return values if hints is None else [self._typed(value, hint) for value, hint in _with_hints(values, hints)]
         payloads = loaded_arguments(payload).payloads
         return [self.read(one, hint) for one, hint in _with_hints(payloads, hints or ())]
+
+    def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
+        """A payload for each, as the converter makes them.
+
+        Raises:
+            Exception: whatever the converter raises.
+        """
+        return self.payloads.to_payloads(values)
+
+    def details(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Details of a heartbeat for memflow, which keeps them as one list: each of them as the converter makes it.
+
+        Raises:
+            Exception: whatever the converter raises.
+        """
+        return [RawValue(each) for each in self.to_payloads(values)] if values and not self.plain else values
 
     def read(self, payload: Payload, hint: Any = Any) -> Any:
         """The value of one payload."""

@@ -33,20 +33,18 @@ from memflow.temporal.interception import Interceptor as WorkerInterceptor
 from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.missing import not_offered
 from memflow.temporal.service import ConnectConfig, ServiceClient
-from memflow.temporal.stored import ConvertingCodec
+from memflow.temporal.telling import codec_of
+from memflow.temporal.time_skipping import TimeSkippingConfig
 from memflow.worker.injection import ThreadCancel
 from memflow.worker.worker import Worker as EngineWorker
 
 if TYPE_CHECKING:
     from memflow_testing.environment import WorkflowEnvironment as Beneath
 
-__all__ = ["ActivityEnvironment", "WorkflowEnvironment"]
+__all__ = ["ActivityEnvironment", "TimeSkippingConfig", "WorkflowEnvironment"]
 
-_SKIPPER = "use WorkflowEnvironment.start_time_skipping(): time skips for all of its workflows"
-__getattr__ = not_offered(
-    __name__,
-    {"TimeSkipper": _SKIPPER, "TimeSkippingConfig": _SKIPPER, "FastForwardConfig": _SKIPPER},
-)
+_SKIPPER = "use WorkflowEnvironment.start_time_skipping_v2(): time skips for all of its workflows"
+__getattr__ = not_offered(__name__, {"TimeSkipper": _SKIPPER})
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -92,7 +90,7 @@ class WorkflowEnvironment:
         """
         from memflow_testing.environment import WorkflowEnvironment as Beneath  # only tests have it
 
-        codec = ConvertingCodec(data_converter)
+        codec = codec_of(data_converter)
         beneath = await Beneath.start_local(codec=codec)
         return WorkflowEnvironment._over(
             beneath,
@@ -126,7 +124,7 @@ class WorkflowEnvironment:
         """
         from memflow_testing.environment import WorkflowEnvironment as Beneath  # only tests have it
 
-        codec = ConvertingCodec(data_converter)
+        codec = codec_of(data_converter)
         beneath = await Beneath.start_time_skipping(codec=codec)
         return WorkflowEnvironment._over(
             beneath,
@@ -138,12 +136,34 @@ class WorkflowEnvironment:
         )
 
     @staticmethod
+    async def start_time_skipping_v2(
+        *,
+        ts_config: TimeSkippingConfig = TimeSkippingConfig(),  # noqa: B008 - a constant
+        **options: Any,
+    ) -> WorkflowEnvironment:
+        """An environment whose time also passes by `fast_forward`. Unlike Temporal's it has one clock for all workflows.
+
+        The other options are those of `start_time_skipping`.
+
+        Raises:
+            ConfigurationError, DatabaseError: there is no Postgres to be had.
+        """
+        from memflow.temporal.fast_forwarding import FastForwarding  # which is one of us
+
+        return FastForwarding(await WorkflowEnvironment.start_time_skipping(**options), ts_config)
+
+    @staticmethod
     def _over(beneath: Beneath, **config: Any) -> WorkflowEnvironment:
         service = _EnvironmentService(beneath)
         client = Client(service, namespace=beneath.store.namespace, **config)
         made = WorkflowEnvironment(_asserting(client))
         made._beneath = beneath
         return made
+
+    @property
+    def beneath(self) -> Beneath | None:
+        """The environment of memflow's that this one stands on; None: a client of yours."""
+        return self._beneath
 
     @property
     def client(self) -> Client:
@@ -175,13 +195,28 @@ class WorkflowEnvironment:
 
     @property
     def supports_time_skipping_v1(self) -> bool:
-        """Whether time skips here, for all workflows together."""
+        """Whether time skips here, and `sleep` lets it pass."""
         return self.supports_time_skipping
 
     @property
     def supports_time_skipping_v2(self) -> bool:
-        """False: time does not skip workflow by workflow."""
+        """Whether `fast_forward` lets time pass."""
         return False
+
+    async def fast_forward(self, handle: Any, duration: timedelta | float | None = None, /) -> bool:
+        """Let so much time pass, or what a workflow needs to end. Whether it is still under way then.
+
+        Raises:
+            RuntimeError: this is no environment of `start_time_skipping_v2`.
+        """
+        raise RuntimeError(
+            "fast_forward requires a time-skipping environment; use WorkflowEnvironment.start_time_skipping_v2()."
+        )
+
+    @contextmanager
+    def with_time_skipping_disabled(self) -> Generator[None]:
+        """Inside, awaiting a result skips no time, where `fast_forward` is to be had."""
+        yield
 
     @contextmanager
     def auto_time_skipping_disabled(self) -> Generator[None]:
@@ -369,7 +404,7 @@ class _Running:
             converter=environment.payload_converter,
             meter=environment.metric_meter,
             is_async=self._is_async,
-            client=client,
+            client=client if self._is_async else None,
             cancelled=Flag(),
             shutdown=Flag(),
             raiser=ThreadCancel(CancelledError) if raises else None,

@@ -14,7 +14,7 @@ from memflow.codec import Codec
 from memflow.interceptors import ActivityInbound, ActivityOutbound, ExecuteActivityInput
 from memflow.payload import Payload
 from memflow.worker.injection import ThreadCancel
-from memflow.worker.jobs import Job
+from memflow.worker.jobs import Errand, Job
 from memflow.workflow import standalone
 
 
@@ -44,6 +44,11 @@ class JobContext(ActivityContext):
         self.may_open = not job.errand.options.is_local
         if runner.draining:
             self.shutdown = True
+
+    @property
+    def errand(self) -> Errand:
+        """What is to be done. `info` tells more, and reads the details of heartbeats for it."""
+        return self._job.errand
 
     @property
     def info(self) -> Info:

@@ -14,10 +14,11 @@ from memflow.codec import Codec
 from memflow.core.arrivals import Answer, Arrival, ChildCancelled, ChildFailed, MessageDelivered, RunTimedOut
 from memflow.core.definition import RunInfo
 from memflow.core.entries import JournalEntry
-from memflow.core.interrupts import CancelActivity, ScheduleActivity
+from memflow.core.interrupts import CancelActivity, Fail, ScheduleActivity
 from memflow.core.journal import rebuild
 from memflow.core.replay import Replay, TurnFailed
 from memflow.errors import NondeterminismError, PayloadError
+from memflow.failure import failure_of
 from memflow.options import VersioningBehavior
 from memflow.runs import Status
 from memflow.store.base import Store
@@ -87,7 +88,7 @@ class Claims:
         if cold:
             refused.extend(await self._rebuild(cold))
         if refused:
-            await self._store.commit_turns(worker, refused)
+            await self._commit(worker, refused)
         # Nobody is marked before it knows all that it needs for its turn.
         known = [claim.run for claim in claims if claim.length]
         await self._check_starts(known)
@@ -129,6 +130,18 @@ class Claims:
             handed_on=claim.handed_on,
         )
 
+    async def _commit(self, worker: int, refused: list[TurnCommit]) -> None:
+        while refused:
+            answers = await self._store.commit_turns(worker, refused)
+            refused = [
+                # No code will read what has arrived for a run that ends here; a paused one ends when it goes on.
+                replace(share, consumed=answer.arrived)
+                if answer.outcome == "unread"
+                else replace(share, entries=(), status=Status.RUNNING, result=None, sticky=False)
+                for share, answer in zip(refused, answers, strict=True)
+                if answer.outcome in ("unread", "paused")
+            ]
+
     async def _rebuild(self, cold: list[Claim]) -> list[TurnCommit]:
         journals = await self._store.load_journals([(claim.run, 0) for claim in cold])
         crashed = [claim.run for claim in cold if claim.crashes]
@@ -155,6 +168,10 @@ class Claims:
                         **definition.dialect.log_marks,
                     },
                 )
+                if isinstance(error, NondeterminismError) and definition.fails_unfit is not None:
+                    failure = failure_of(definition.fails_unfit(error), self._codec)
+                    refused.append(_ended(claim, self._hands.now(), Fail(failure)))
+                    continue
                 refused.append(_parked(claim, self._hands.now(), stuck_because(why)))
                 continue
             resident = self._resident(
@@ -235,7 +252,7 @@ class Claims:
             detail = f"stuck: activity {activity!r} is not registered on the worker that took it (it knows {known})"
         now = self._hands.now()
         if claim.deadline is not None and claim.deadline <= now:
-            return _timed_out(claim, now)
+            return _ended(claim, now, RunTimedOut(claim.deadline_kind or "run"))
         rest = timedelta(seconds=UNKNOWN_SECONDS * (0.5 + random.random()))
         if claim.deadline is not None:
             rest = min(rest, claim.deadline - now)
@@ -272,9 +289,8 @@ def _release(claim: Claim, wake_at: datetime, detail: str, retries: int) -> Turn
     )
 
 
-def _timed_out(claim: Claim, now: datetime) -> TurnCommit:
-    """The end of a run whose time is up, and whose code nobody here knows."""
-    closing = RunTimedOut(claim.deadline_kind or "run")
+def _ended(claim: Claim, now: datetime, closing: Fail | RunTimedOut) -> TurnCommit:
+    """The end of a run that no code here can bring further."""
     status, result = ending_of(closing)
     entry = JournalEntry(claim.length + 1, claim.turn + 1, max(now, claim.last_at), closing)
     return TurnCommit(

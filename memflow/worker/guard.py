@@ -352,7 +352,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
         path, _, flags = args
         sandbox = current_sandbox()
         if sandbox is not None and (frame := own_caller(sandbox)) is not None and "open" in frame.f_code.co_names:
-            sandbox.check("__builtins__.open")           # and not what is written in C, such as zoneinfo
+            sandbox.check("__builtins__.open", frame.f_globals)  # and not what is written in C, such as zoneinfo
         if flags & _WRITING and _refused_here("__builtins__.open"):
             _refuse(f"opening {path!r} for writing", _ACTIVITY)
     elif event in _REFUSED and CURRENT.get() is not None:

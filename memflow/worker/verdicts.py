@@ -10,6 +10,7 @@ from memflow.failure import Failure
 from memflow.judging import activity_failed as activity_failed
 from memflow.options import ActivityOptions
 from memflow.payload import Payload
+from memflow.store.runs import run_timed_out as run_timed_out
 
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """Later than any due time that may be asked for."""
@@ -57,11 +58,6 @@ def update_left(dialect: Dialect) -> Failure:
 def shut_down() -> Failure:
     """The worker stops before the attempt ended."""
     return Failure("application", "the worker shut down during this attempt", type="WorkerShutdown")
-
-
-def run_timed_out(kind: str) -> Failure:
-    """The run's own time was up."""
-    return Failure("timeout", f"the workflow's {kind} timeout was up", facts={"kind": kind})
 
 
 def limit_of(options: ActivityOptions, kind: str) -> timedelta | None:

@@ -18,8 +18,8 @@ import pytest
 import pytest_asyncio
 
 _PARTS = (
-    "activities", "chains", "commits", "deliveries", "doorbells", "escalations", "hooks", "lists", "questions", "schedules",
-    "signals", "starts", "steering", "steps", "workers",
+    "activities", "chains", "commits", "deliveries", "doorbells", "escalations", "hooks", "lists", "overdue", "questions",
+    "schedules", "signals", "starts", "steering", "steps", "workers",
 )
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 
@@ -32,6 +32,7 @@ from memflow_testing.conformance.doorbells import Doorbells  # noqa: E402
 from memflow_testing.conformance.escalations import Escalations  # noqa: E402
 from memflow_testing.conformance.hooks import Hooks  # noqa: E402
 from memflow_testing.conformance.lists import Lists  # noqa: E402
+from memflow_testing.conformance.overdue import Overdue  # noqa: E402
 from memflow_testing.conformance.questions import Questions  # noqa: E402
 from memflow_testing.conformance.schedules import Schedules  # noqa: E402
 from memflow_testing.conformance.signals import Signals  # noqa: E402
@@ -45,8 +46,8 @@ __all__ = ["StoreConformance"]
 
 @pytest.mark.asyncio
 class StoreConformance(
-    Activities, Chains, Commits, Deliveries, Doorbells, Escalations, Hooks, Lists, Questions, Schedules, Signals, Starts,
-    Steering, Steps, Workers,
+    Activities, Chains, Commits, Deliveries, Doorbells, Escalations, Hooks, Lists, Overdue, Questions, Schedules, Signals,
+    Starts, Steering, Steps, Workers,
 ):
     """All of it. A subclass named `Test...` says how to make the store."""
 

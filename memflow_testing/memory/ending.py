@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 
-from memflow.core.arrivals import CancelRequested, ChildCancelled, ChildCompleted, ChildFailed, RunTerminated
+from memflow.core.arrivals import CancelRequested, ChildCancelled, ChildCompleted, ChildFailed, RunTerminated, RunTimedOut
 from memflow.core.entries import JournalEntry
 from memflow.failure import Failure, decode_failure, encode_failure
 from memflow.payload import NOTHING, Payload
+from memflow.run_info import CRON_HEADER
 from memflow.runs import Status
-from memflow.store.runs import terminated
+from memflow.store.runs import run_timed_out, terminated
 from memflow.store.values import Sent
 from memflow_testing.memory.escalations import Escalations
 from memflow_testing.memory.hooks import drop_hooks
@@ -18,6 +20,9 @@ from memflow_testing.memory.mail import MailRoom
 from memflow_testing.memory.tables import Run, Tables
 
 _PARENT_CLOSED = "the parent workflow closed"
+_PATIENCE = timedelta(seconds=10)
+"""For so long a run whose time is up is left to the workers of its queue."""
+
 _ENDED = {Status.FAILED: "failed", Status.TIMED_OUT: "timed out"}
 
 
@@ -43,19 +48,38 @@ class Endings:
 
     def end_at_once(self, run: Run, reason: str | None, failure: Payload | None = None) -> None:
         """Terminate an open run, and tell its family."""
-        self._end(run, reason, failure)
+        self._end(run, RunTerminated(reason), failure or encode_failure(terminated(reason)), Status.TERMINATED)
         self.tell([run])
 
-    def _end(self, run: Run, reason: str | None, failure: Payload | None = None) -> None:
+    def time_out(self, runs: Iterable[Run]) -> None:
+        """End those whose time is up, and that no worker will come for. Counterpart of `functions/11_timing_out.sql`."""
+        for run in runs:
+            if self._is_overdue(run):
+                kind = run.deadline_kind or "run"
+                self._end(run, RunTimedOut(kind), encode_failure(run_timed_out(kind)), Status.TIMED_OUT)
+                self.tell([run])
+
+    def _is_overdue(self, run: Run) -> bool:
+        now, wall = self._tables.now(), self._tables.wall()
+        if run.status is not Status.RUNNING or run.deadline is None or run.deadline > now:
+            return False
+        if run.deadline_kind != "execution" and (run.retry is not None or CRON_HEADER in run.headers):
+            return False
+        workers = [each for each in self._tables.workers.values() if each.lives(wall)]
+        if run.wake is not None and any(run.wake.owner == each.id for each in workers):
+            return False
+        return run.deadline < now - _PATIENCE or not any(run.task_queue in each.queues for each in workers)
+
+    def _end(self, run: Run, how: RunTerminated | RunTimedOut, failure: Payload, status: Status) -> None:
         now = max(self._tables.now(), run.last_at)
         run.turn += 1
-        run.journal.append(JournalEntry(run.length + 1, run.turn, now, RunTerminated(reason)))
+        run.journal.append(JournalEntry(run.length + 1, run.turn, now, how))
         run.last_at = now
-        run.result = failure or encode_failure(terminated(reason))
+        run.result = failure
         if run.wake is not None and run.wake.owner is not None:
             self._tables.ring(f"worker:{run.wake.owner}")
         run.inbox.clear()
-        run.status = Status.TERMINATED
+        run.status = status
         self.close(run)
         self._escalations.drop_waits(run.id)
         self.tell_schedule(run)
@@ -96,7 +120,8 @@ class Endings:
                     self._mail.deliver(child, CancelRequested(_PARENT_CLOSED))
             ended = [child for child in children if child.parent_policy == "terminate"]
             for child in ended:
-                self._end(child, _PARENT_CLOSED)
+                failure = encode_failure(terminated(_PARENT_CLOSED))
+                self._end(child, RunTerminated(_PARENT_CLOSED), failure, Status.TERMINATED)
 
 
 def answer_of(child: Run) -> ChildCompleted | ChildCancelled | ChildFailed:

@@ -174,11 +174,14 @@ class MemoryStore:
     async def find_run(self, workflow_id: str, run_id: str | None = None) -> RunRow | None:
         await self._turn()
         run = self.tables.find(workflow_id, run_id)
+        if run is not None:
+            self._endings.time_out([run])
         return None if run is None else run_row(self.tables, run)
 
     async def outcomes(self, runs: Sequence[int]) -> list[Outcome]:
         await self._turn()
-        found = (self.tables.runs.get(id) for id in runs)
+        found = [self.tables.runs.get(id) for id in runs]
+        self._endings.time_out([run for run in found if run is not None])
         return [
             Outcome(run.id, run.status, run.result, run.next_run_id)
             for run in found

@@ -122,7 +122,9 @@ begin
                select 1 from memflow.runs r where r.id = any(p_awaited) and r.status not in ('running', 'paused'))),
          w.ready or a.ready or (s.due <= v_now and exists (select 1 from memflow.workers)),
          w.due, a.due, s.due,
-         least(w.next, a.next, case when s.due > v_now then s.due end)
+         least(w.next, a.next, case when s.due > v_now then s.due end,
+               (select min(r.deadline) from memflow.runs r                -- of one that no worker serves: it ends all the same
+                 where r.id = any(p_awaited) and r.status = 'running' and r.deadline > v_now))
     into v_busy, v_ready, v_runs, v_activities, v_schedules, v_due
     from (select bool_or(w.owner is not null) as held,
                  bool_or(w.wake_at <= v_now

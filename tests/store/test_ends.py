@@ -21,7 +21,7 @@ from memflow.runs import Status
 from memflow.store import commit
 from memflow.store.ends import is_end
 from memflow.store.postgres import PostgresStore
-from memflow.store.turns import Claim, NextRun, TurnCommit
+from memflow.store.turns import Claim, Committed, NextRun, TurnCommit
 from memflow_testing.conformance.commits import a_family
 from memflow_testing.conformance.making import (
     T0,
@@ -62,6 +62,23 @@ def failed(claim: Claim) -> TurnCommit:
     return a_turn(claim, RunStarted(), Fail(FAILURE), status=Status.FAILED, result=encode_failure(FAILURE))
 
 
+alone_and_together = pytest.mark.parametrize("together", [False, True], ids=["alone", "together"])
+"""A single end and several go through statements of their own."""
+
+
+async def committed(store: PostgresStore, worker: int, turn: TurnCommit, together: bool) -> Committed:
+    """What becomes of an end, on its own or beside that of another run."""
+    if not together:
+        [answer] = await store.commit_turns(worker, [turn])
+        return answer
+    [other] = await started_and_claimed(store, worker, a_run("beside"))
+    answer, beside = await store.commit_turns(worker, [turn, two_turns(other)])
+    assert (beside.run, beside.outcome, beside.released) == (other.run, "won", True)
+    run = await store.find_run("beside")
+    assert run is not None and run.status is Status.COMPLETED and len(await store.history(other.run)) == 4
+    return answer
+
+
 def test_what_leaves_more_than_its_end_is_no_plain_end() -> None:
     def turn(**more: Any) -> TurnCommit:
         options: dict[str, Any] = {"status": Status.COMPLETED, **more}
@@ -78,15 +95,18 @@ def test_what_leaves_more_than_its_end_is_no_plain_end() -> None:
         assert not is_end(turn(**more)), more
 
 
+@alone_and_together
 @pytest.mark.parametrize("ending", [an_end, two_turns, failed])
-async def test_it_leaves_the_rows_that_the_general_statement_leaves(store: PostgresStore, sql: Any, ending: Any) -> None:
+async def test_it_leaves_the_rows_that_the_general_statement_leaves(
+    store: PostgresStore, sql: Any, ending: Any, together: bool
+) -> None:
     """Two runs alike, each ended by one of the two."""
     worker = await a_worker(store)
     more = {"expire": timedelta(days=3), "memo": Payload(b'{"a":1}'), "search": Payload(b'{"b":2}'), "run_timeout": timedelta(1)}
     mine, theirs = await started_and_claimed(store, worker, a_run("mine", **more), a_run("theirs", **more))
     await sql.execute("update runs set retries = 2, waiting_at = '[]', detail = 'stuck', ending_until = now()")
     assert is_end(ending(mine))
-    [first] = await store.commit_turns(worker, [ending(mine)])
+    first = await committed(store, worker, ending(mine), together)
     [second] = await commit._general(store._database, worker, "default", [ending(theirs)])
     assert replace(second, run=mine.run) == first
     own = "id, workflow_id, run_id, first_run_id, started_at, last_at, closed_at, expires_at, deadline"
@@ -108,8 +128,9 @@ async def test_it_leaves_the_rows_that_the_general_statement_leaves(store: Postg
     )
 
 
+@alone_and_together
 @pytest.mark.parametrize("why", ["token", "length", "owner", "unread", "paused"])
-async def test_who_may_not_end_is_told_why_by_the_general_statement(store: PostgresStore, why: str) -> None:
+async def test_who_may_not_end_is_told_why_by_the_general_statement(store: PostgresStore, why: str, together: bool) -> None:
     worker = await a_worker(store)
     [mine] = await started_and_claimed(store, worker, a_run("a"))
     turn = an_end(mine)
@@ -127,23 +148,25 @@ async def test_who_may_not_end_is_told_why_by_the_general_statement(store: Postg
         case _:
             await store.pause("a", None, None)
             outcome = "paused"
-    [answer] = await store.commit_turns(worker, [turn])
+    answer = await committed(store, worker, turn, together)
     assert (answer.outcome, answer.released) == (outcome, outcome == "fenced")
     assert await store.history(mine.run) == []
     run = await store.find_run("a")
     assert run is not None and run.status.is_open
 
 
-async def test_mail_that_was_read_goes_with_the_run(store: PostgresStore, sql: Any) -> None:
+@alone_and_together
+async def test_mail_that_was_read_goes_with_the_run(store: PostgresStore, sql: Any, together: bool) -> None:
     worker = await a_worker(store)
     [mine] = await started_and_claimed(store, worker, a_run("a"))
     await store.send([a_signal("a"), a_signal("a")])
-    [answer] = await store.commit_turns(worker, [an_end(mine, consumed=2)])
+    answer = await committed(store, worker, an_end(mine, consumed=2), together)
     assert (answer.outcome, answer.arrived, answer.released) == ("won", 2, True)
     assert await sql.fetchval("select count(*) from inbox") == 0
 
 
-async def test_what_earlier_turns_left_goes_with_the_run(store: PostgresStore, sql: Any) -> None:
+@alone_and_together
+async def test_what_earlier_turns_left_goes_with_the_run(store: PostgresStore, sql: Any, together: bool) -> None:
     """Activities that somebody else runs, and waits: their rows go, and who runs one is told."""
     worker, elsewhere = await a_worker(store), await a_worker(store)
     wait = AwaitSignal(2, "s")
@@ -160,7 +183,7 @@ async def test_what_earlier_turns_left_goes_with_the_run(store: PostgresStore, s
         result=Payload(b"1"),
     )  # fmt: skip
     assert is_end(end)
-    assert [each.outcome for each in await store.commit_turns(worker, [end])] == ["won"]
+    assert (await committed(store, worker, end, together)).outcome == "won"
     assert [await sql.fetchval(f"select count(*) from {table}") for table in ("activities", "signals", "wakes")] == [0, 0, 0]
 
     async def told() -> bool:
@@ -169,17 +192,19 @@ async def test_what_earlier_turns_left_goes_with_the_run(store: PostgresStore, s
     await until(told)
 
 
-async def test_relatives_hear_of_an_end(store: PostgresStore) -> None:
+@alone_and_together
+async def test_relatives_hear_of_an_end(store: PostgresStore, together: bool) -> None:
     worker = await a_worker(store)
     parent, child = await a_family(store, worker)
     end = an_end(child)
     assert is_end(end)
-    assert [each.outcome for each in await store.commit_turns(worker, [end])] == ["won"]
+    assert (await committed(store, worker, end, together)).outcome == "won"
     assert [each.run for each in await store.read_inbox([(parent.run, 0)], limit=9)] == [parent.run]
 
 
+@alone_and_together
 @pytest.mark.parametrize("minded", [False, True])
-async def test_a_schedule_hears_of_the_end_of_its_run(store: PostgresStore, sql: Any, minded: bool) -> None:
+async def test_a_schedule_hears_of_the_end_of_its_run(store: PostgresStore, sql: Any, minded: bool, together: bool) -> None:
     now = await store.now()
     row = replace(a_schedule(now=now, wanted=1), policy=Policy(pause_on_failure=minded))
     await store.create_schedule(row)
@@ -190,7 +215,7 @@ async def test_a_schedule_hears_of_the_end_of_its_run(store: PostgresStore, sql:
     await store.listen("schedules", lambda: rung.append("schedules"))
     await store.listen("done", lambda: rung.append("done"))
     rung.clear()
-    assert [each.outcome for each in await store.commit_turns(worker, [failed(mine)])] == ["won"]
+    assert (await committed(store, worker, failed(mine), together)).outcome == "won"
     assert await sql.fetchval("select array_agg(schedule) from schedule_ends") == ["s"]
 
     async def told() -> bool:
@@ -203,18 +228,20 @@ async def test_a_schedule_hears_of_the_end_of_its_run(store: PostgresStore, sql:
     assert found is not None and found.state.paused is minded
 
 
+@pytest.mark.parametrize("ids", ["a", "ab"])
 @pytest.mark.parametrize("what", ["lose_request", "lose_answer", "leave"])
-async def test_an_end_whose_answer_is_lost_is_won_once(
-    dsn: str, schema: str, store: PostgresStore, sql: Any, what: Break
+async def test_ends_whose_answer_is_lost_are_won_once(
+    dsn: str, schema: str, store: PostgresStore, sql: Any, what: Break, ids: str
 ) -> None:
     async with broken(dsn, schema) as (mine, plan):
         worker = await a_worker(mine)
-        [one] = await started_and_claimed(mine, worker, a_run("a"))
+        claims = await started_and_claimed(mine, worker, *[a_run(id) for id in ids])
         plan.arm(what)
-        assert [each.outcome for each in await mine.commit_turns(worker, [two_turns(one)])] == ["won"]
+        answers = await mine.commit_turns(worker, [two_turns(each) for each in claims])
+        assert [each.outcome for each in answers] == ["won"] * len(ids)
         assert plan.done == 1
-    assert await sql.fetchval("select count(*) from journal") == 4
-    assert await sql.fetchval("select status from runs") == "completed"
+    assert await sql.fetchval("select count(*) from journal") == 4 * len(ids)
+    assert await sql.fetchval("select array_agg(distinct status) from runs") == ["completed"]
 
 
 async def test_an_end_and_a_signal_that_race_are_told_apart(store: PostgresStore, other: PostgresStore) -> None:

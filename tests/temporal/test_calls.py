@@ -341,3 +341,42 @@ async def test_a_start_knows_what_follows_from_its_options(served: Client, queue
 async def test_a_start_says_that_it_was_not_eager(client: Client, queue: str) -> None:
     handle = await client.start_workflow("Any", id="eager", task_queue=queue, request_eager_start=True)
     assert getattr(handle, "__temporal_eagerly_started") is False
+
+
+# ------------------------------------------------------------------------------------------------- updates that nobody waits for
+
+
+async def test_a_cancelled_wait_for_an_update_is_told_as_such(served: Client, queue: str) -> None:
+    handle = await served.start_workflow(Cart.run, id="given up", task_queue=queue)
+    sent = await handle.start_update(Cart.never, wait_for_stage=WorkflowUpdateStage.ACCEPTED)
+    for wait in (sent.result(), handle.execute_update(Cart.never, id="second")):
+        task = asyncio.create_task(wait)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await asyncio.shield(task)
+        task.cancel()
+        with pytest.raises(WorkflowUpdateRPCTimeoutOrCancelledError) as told:
+            await task
+        assert isinstance(told.value.__cause__, asyncio.CancelledError)
+
+
+async def test_an_update_for_a_chain_that_another_has_followed_finds_nobody(served: Client, queue: str) -> None:
+    first = await served.start_workflow(Cart.run, id="followed", task_queue=queue)
+    await first.signal(Cart.close)
+    await first.result()
+    with pytest.raises(RPCError) as ended:
+        await first.execute_update(Cart.add, "egg")
+    assert (ended.value.status, str(ended.value)) == (RPCStatusCode.NOT_FOUND, "workflow execution already completed")
+    await served.start_workflow(Cart.run, id="followed", task_queue=queue)
+    with pytest.raises(RPCError) as gone:
+        await first.execute_update(Cart.add, "egg")
+    assert (gone.value.status, str(gone.value)) == (RPCStatusCode.NOT_FOUND, "workflow execution not found")
+
+
+async def test_a_time_limit_of_nothing_is_none(served: Client, queue: str) -> None:
+    none = timedelta()
+    handle = await served.start_workflow(
+        Cart.run, id="unlimited", task_queue=queue, execution_timeout=none, run_timeout=none, task_timeout=none
+    )
+    await handle.signal(Cart.close)
+    assert await handle.result() == []

@@ -335,6 +335,40 @@ def test_encoded_attributes_hide_message_and_stack() -> None:
     assert isinstance(back, ApplicationError) and back.message == "secret"
 
 
+@pytest.mark.parametrize(
+    ("raised", "cause"),
+    [(ApplicationError("outer"), "inner"), (ValueError("outer"), None)],   # plain errors keep what they were raised from alone
+)
+def test_a_failure_tells_during_what_it_was_raised(raised: Exception, cause: str | None) -> None:
+    failure = Failure()
+    try:
+        try:
+            raise KeyError("inner")
+        except KeyError:
+            raise raised  # noqa: B904 - that is the point
+    except Exception as error:
+        DataConverter.default.failure_converter.to_failure(error, DataConverter.default.payload_converter, failure)
+    assert failure.HasField("cause") == (cause is not None)
+    assert cause is None or cause in failure.cause.message
+
+
+async def test_every_failure_of_a_chain_is_encoded(client: Client, queue: str) -> None:
+    config = client.config()
+    kind = DefaultFailureConverterWithEncodedAttributes
+    config["data_converter"] = dataclasses.replace(DataConverter.default, failure_converter_class=kind)
+    own = Client(**config)
+    async with Worker(own, task_queue=queue, workflows=[Refinery], activities=[refine]):
+        handle = await own.start_workflow(Refinery.run, id="refinery", task_queue=queue)
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+    failure = (await handle.fetch_history()).events[-1].workflow_execution_failed_event_attributes.failure
+    messages = [failure.message]
+    while failure.HasField("cause"):
+        failure = failure.cause
+        messages.append(failure.message)
+    assert messages == ["Encoded failure"] * 3
+
+
 class Rot13(PayloadCodec):
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         return [

@@ -246,3 +246,29 @@ async def test_a_taken_id_and_a_missing_activity_say_so(served: Client, queue: s
             await call
     with pytest.raises(ValueError, match="must have start_to_close_timeout"):
         await served.start_activity(greet, "ann", id="b", task_queue=queue)
+
+
+async def test_an_open_activity_ends_as_cancelled_as_soon_as_that_was_asked_for(client: Client, queue: str) -> None:
+    @activity.defn
+    async def leave_open() -> None:
+        activity.heartbeat("left")
+        activity.raise_complete_async()
+
+    async with Worker(client, task_queue=queue, activities=[leave_open]):
+        handle = await client.start_activity(leave_open, id="open", task_queue=queue, start_to_close_timeout=SOON)
+        outside = client.get_async_activity_handle(activity_id="open", run_id=handle.run_id)
+
+        async def is_left() -> bool:
+            return bool((await handle.describe()).heartbeat_details)
+
+        await until(is_left)
+        with pytest.raises(RPCError, match="nobody asked"):
+            await outside.report_cancellation()
+    # Without a worker the request stays where it is; the activity's row knows nothing of it yet.
+    await handle.cancel()
+    await outside.report_cancellation("as you wish")
+    async with Worker(client, task_queue=queue, activities=[leave_open]):
+        with pytest.raises(ActivityFailureError) as ended:
+            await handle.result()
+    assert isinstance(ended.value.cause, CancelledError) and list(ended.value.cause.details) == ["as you wish"]
+    assert (await handle.describe()).status is ActivityExecutionStatus.CANCELED

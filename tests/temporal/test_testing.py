@@ -194,6 +194,19 @@ async def test_an_activity_is_run_alone() -> None:
     assert not activity.in_activity()
 
 
+async def test_only_async_activities_have_a_client(client: Client) -> None:
+    def plain() -> None:
+        activity.client()
+
+    async def asynchronous() -> bool:
+        return activity.client() is client
+
+    environment = ActivityEnvironment(client)
+    assert await environment.run(asynchronous)
+    with pytest.raises(RuntimeError, match="No client available"):
+        environment.run(plain)
+
+
 async def test_an_activity_alone_is_cancelled_in_task_and_thread() -> None:
     env = ActivityEnvironment()
     env.on_heartbeat = lambda *details: env.cancel() if details == (2,) else None

@@ -269,6 +269,8 @@ async def test_a_year_of_a_chain_of_children_passes(place: str | None) -> None:
 
 @activity.defn(retry=RetryPolicy(maximum_attempts=1), heartbeat_timeout="1 minute")
 async def oversleeps() -> None:
+    for each in BEATS:
+        activity.heartbeat(each)
     await ENVIRONMENT[0].sleep("2 minutes")
     await asyncio.sleep(30)
 
@@ -280,6 +282,7 @@ async def never_ends() -> None:
 
 
 ENVIRONMENT: list[WorkflowEnvironment] = []
+BEATS: list[str] = []
 
 
 @workflow.defn
@@ -292,9 +295,11 @@ async def endless() -> None:
     await never_ends()
 
 
-async def test_an_activity_that_sleeps_past_its_heartbeat_timeout_is_timed_out(place: str | None) -> None:
+@pytest.mark.parametrize("beats", [False, True])
+async def test_an_activity_that_sleeps_past_its_heartbeat_timeout_is_timed_out(place: str | None, beats: bool) -> None:
     async with await WorkflowEnvironment.start_time_skipping(place) as env:
         ENVIRONMENT[:] = [env]
+        BEATS[:] = ["just now"] if beats else []
         async with env.worker(oversleeping, activities=[oversleeps]):
             with pytest.raises(WorkflowFailedError) as failed:
                 await env.client.workflow.execute(oversleeping, task_queue=env.task_queue)
@@ -559,3 +564,10 @@ async def told(word: str) -> bool:
 async def owned(env: WorkflowEnvironment, id: str) -> bool:
     row = await env.client.store.find_run(id)
     return row is not None and bool(await env.client.store.activities_of(row.run))
+
+
+async def test_the_timeout_of_a_run_that_no_worker_serves_comes(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
+        with pytest.raises(WorkflowFailedError) as failed:
+            await env.client.workflow.execute("nobody", id="n", task_queue="nobody's", execution_timeout="365 days")
+        assert failed.value.status == "timed_out"

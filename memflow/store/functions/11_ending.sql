@@ -31,7 +31,7 @@ $body$;
 -- End open runs at once, over the heads of their owners, whose tokens are gone with the wakes. Tells which ears to ring.
 -- The caller holds the locks. Parents and children are the business of memflow.closed().
 create or replace function memflow.end_runs(
-  p_runs bigint[], p_attributes text, p_failure bytea, p_encoding text default 'failure'
+  p_runs bigint[], p_attributes text, p_failure bytea, p_encoding text default 'failure', p_status text default 'terminated'
 ) returns text[]
 language plpgsql
 as $body$
@@ -39,11 +39,11 @@ declare
   v_ears text[];
 begin
   insert into memflow.journal (run, seq, at, turn, kind, attributes)
-  select r.id, r.length + 1, greatest(memflow.now(), r.last_at), r.turn + 1, 'run_terminated', p_attributes
+  select r.id, r.length + 1, greatest(memflow.now(), r.last_at), r.turn + 1, 'run_' || p_status, p_attributes
     from memflow.runs r
    where r.id = any(p_runs);
   update memflow.runs r
-     set status = 'terminated', length = r.length + 1, turn = r.turn + 1, last_at = greatest(memflow.now(), r.last_at),
+     set status = p_status, length = r.length + 1, turn = r.turn + 1, last_at = greatest(memflow.now(), r.last_at),
          closed_at = memflow.now(), expires_at = memflow.now() + r.expire,
          result = p_failure, result_encoding = p_encoding, waiting_at = null, detail = null
    where r.id = any(p_runs);

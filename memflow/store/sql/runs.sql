@@ -39,6 +39,7 @@ select r.id, r.namespace, r.workflow_id, r.run_id, r.workflow, r.task_queue, r.s
        r.schedule, r.scheduled_at,
        r.version, r.pinned, r.pause_reason, r.task_timeout, r.origin_kind, r.origin_workflow_id, r.origin_run_id, r.origin_seq,
        r.continued_run_id, coalesce(w.wake_at <= memflow.now(), false) as due,
+       r.status = 'running' and coalesce(r.deadline <= memflow.now(), false) as late,
        r.pinned and not exists (
          select 1 from memflow.workers k
           where k.namespace = r.namespace and k.version = r.version and r.task_queue = any(k.queues)
@@ -58,10 +59,15 @@ select r.headers, r.continued_run_id, r.search, r.search_encoding, r.memo, r.mem
  where r.id = $1::bigint;
 
 -- name: outcomes :many
--- How these runs ended, of those that have.
+-- How these runs ended, of those that have; and which are running although their time is up.
 select r.id, r.status, r.result, r.result_encoding, r.next_run_id
   from memflow.runs r
- where r.id = any($1::bigint[]) and r.status not in ('running', 'paused');
+ where r.id = any($1::bigint[])
+   and (r.status not in ('running', 'paused') or (r.status = 'running' and r.deadline <= memflow.now()));
+
+-- name: time_out_runs :one
+-- $1 namespace, $2 runs, $3 kinds, $4 attributes and $5 failures by kind, $6 failure of children
+select memflow.time_out_runs($1::text, $2::bigint[], $3::text[], $4::text[], $5::bytea[], $6::bytea) as ended;
 
 -- name: commit_turns :one
 -- Make turns durable; see functions/30_commit.sql.
@@ -101,6 +107,15 @@ select done
   from memflow.commit_end(
     $1::bigint, $2::text, $3::bigint, $4::uuid, $5::bigint, $6::bigint, $7::text, $8::bytea, $9::text, $10::int, $11::timestamptz,
     $12::text::int[], $13::timestamptz[], $14::text::text[], $15::text::int[], $16::text[], $17::text[], $18::bytea[]);
+
+-- name: commit_ends :one
+-- Make turns durable that end their runs and leave nothing behind; see functions/35_commit_ends.sql.
+select members
+  from memflow.commit_ends(
+    $1::bigint, $2::text, $3::text::bigint[], $4::uuid[], $5::text::bigint[], $6::text::bigint[], $7::text::text[],
+    $8::bytea[], $9::text[], $10::text::int[], $11::text::int[], $12::timestamptz[],
+    $13::text::int[], $14::text::bigint[], $15::text::int[], $16::timestamptz[], $17::text::text[], $18::text::int[],
+    $19::text[], $20::text[], $21::bytea[]);
 
 -- name: committed :many
 -- What became of a commit whose answer was lost: where each run stands, and whose entry is the last of its journal.

@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from memflow import errors
 from memflow.temporal.attempt import ActivityCancellationDetails
@@ -17,7 +17,9 @@ from memflow.temporal.client.activity_inputs import (
     ReportCancellationAsyncActivityInput,
 )
 from memflow.temporal.client.errors import AsyncActivityCancelledError, as_rpc_errors, rpc_error
+from memflow.temporal.converter import SerializationContext
 from memflow.temporal.service import RPCStatusCode
+from memflow.temporal.telling import serving_maybe
 
 if TYPE_CHECKING:
     from memflow.temporal.client.client import Client
@@ -37,9 +39,16 @@ class AsyncActivityIDReference:
 class AsyncActivityHandle:
     """An activity that was left open, to end it from outside."""
 
-    def __init__(self, client: Client, id_or_token: AsyncActivityIDReference | bytes) -> None:
+    def __init__(
+        self, client: Client, id_or_token: AsyncActivityIDReference | bytes, context: SerializationContext | None = None
+    ) -> None:
         self._client = client
         self._id_or_token = id_or_token
+        self._context = context
+
+    def with_context(self, context: SerializationContext) -> Self:
+        """The same, whose values are converted for this activity, where converters care."""
+        return type(self)(self._client, self._id_or_token, context)
 
     async def heartbeat(
         self, *details: Any, rpc_metadata: Metadata = {}, rpc_timeout: timedelta | None = None  # noqa: B006
@@ -50,9 +59,10 @@ class AsyncActivityHandle:
             AsyncActivityCancelledError: it should not.
             RPCError: there is no such activity, or it has ended.
         """
-        await self._client.chain.heartbeat_async_activity(
-            HeartbeatAsyncActivityInput(self._id_or_token, details, rpc_metadata, rpc_timeout)
-        )
+        with serving_maybe(self._context):
+            await self._client.chain.heartbeat_async_activity(
+                HeartbeatAsyncActivityInput(self._id_or_token, details, rpc_metadata, rpc_timeout)
+            )
 
     async def complete(
         self, result: Any = None, *, rpc_metadata: Metadata = {}, rpc_timeout: timedelta | None = None  # noqa: B006
@@ -62,9 +72,10 @@ class AsyncActivityHandle:
         Raises:
             RPCError: there is no such activity, or it has ended.
         """
-        await self._client.chain.complete_async_activity(
-            CompleteAsyncActivityInput(self._id_or_token, result, rpc_metadata, rpc_timeout)
-        )
+        with serving_maybe(self._context):
+            await self._client.chain.complete_async_activity(
+                CompleteAsyncActivityInput(self._id_or_token, result, rpc_metadata, rpc_timeout)
+            )
 
     async def fail(
         self,
@@ -79,9 +90,10 @@ class AsyncActivityHandle:
         Raises:
             RPCError: there is no such activity, or it has ended.
         """
-        await self._client.chain.fail_async_activity(
-            FailAsyncActivityInput(self._id_or_token, error, last_heartbeat_details, rpc_metadata, rpc_timeout)
-        )
+        with serving_maybe(self._context):
+            await self._client.chain.fail_async_activity(
+                FailAsyncActivityInput(self._id_or_token, error, last_heartbeat_details, rpc_metadata, rpc_timeout)
+            )
 
     async def report_cancellation(
         self, *details: Any, rpc_metadata: Metadata = {}, rpc_timeout: timedelta | None = None  # noqa: B006
@@ -91,9 +103,10 @@ class AsyncActivityHandle:
         Raises:
             RPCError: there is no such activity, or nobody asked.
         """
-        await self._client.chain.report_cancellation_async_activity(
-            ReportCancellationAsyncActivityInput(self._id_or_token, details, rpc_metadata, rpc_timeout)
-        )
+        with serving_maybe(self._context):
+            await self._client.chain.report_cancellation_async_activity(
+                ReportCancellationAsyncActivityInput(self._id_or_token, details, rpc_metadata, rpc_timeout)
+            )
 
 
 class AsyncActivityCalls:
@@ -116,7 +129,7 @@ class AsyncActivityCalls:
         """Say that it goes on."""
         with activity_errors():
             try:
-                await (await self._handle(input.id_or_token)).heartbeat(*input.details)
+                await (await self._handle(input.id_or_token)).heartbeat(*self._client.codec.details(input.details))
             except errors.AsyncActivityCancelledError as error:
                 told: Any = error.details
                 raise AsyncActivityCancelledError(

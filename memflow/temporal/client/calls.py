@@ -60,7 +60,7 @@ from memflow.temporal.client.listing import WorkflowExecutionAsyncIterator, Work
 from memflow.temporal.client.outbound import OutboundInterceptor
 from memflow.temporal.client.schedule_handle import ScheduleCalls
 from memflow.temporal.client.standalone import ActivityCalls
-from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage, update_timeouts
+from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage, check_chain, update_timeouts
 from memflow.temporal.common import (
     QueryRejectCondition,
     WorkflowIDConflictPolicy,
@@ -69,6 +69,7 @@ from memflow.temporal.common import (
     engine_policy,
     engine_priority,
 )
+from memflow.temporal.converter import WorkflowSerializationContext
 from memflow.temporal.exceptions import (
     CancelledError,
     TerminatedError,
@@ -79,6 +80,7 @@ from memflow.temporal.exceptions import (
 from memflow.temporal.search_attributes import fields_of
 from memflow.temporal.startup import Startup
 from memflow.temporal.stored import Arguments, ConvertingCodec, Raw, stored_signal
+from memflow.temporal.telling import serving
 from memflow.temporal.workflow.facts import plain_fields
 from memflow.worker.chains import cron_delay
 
@@ -115,6 +117,11 @@ class Calls(ABC):
     def codec(self) -> ConvertingCodec:
         """The data converter as memflow's codec."""
 
+    @property
+    @abstractmethod
+    def namespace(self) -> str:
+        """The namespace."""
+
     @abstractmethod
     async def engine(self) -> EngineClient:
         """memflow's client beneath."""
@@ -141,7 +148,8 @@ class Calls(ABC):
             RPCError: there is no such workflow, or the time was up.
         """
         handle: Any = (await self.engine()).get_handle(id, run_id, result_type=Raw) if known is None else known
-        with as_rpc_errors():
+        codec = self.codec.told(WorkflowSerializationContext(self.namespace, id))
+        with as_rpc_errors(), serving(WorkflowSerializationContext(self.namespace, id)):
             try:
                 stored = await handle.result(timeout, follow=follow)
             except errors.WorkflowFailedError as error:
@@ -149,7 +157,7 @@ class Calls(ABC):
                     following = (await handle.describe()).next_run_id
                     raise WorkflowContinuedAsNewError(following or "") from None
                 raise WorkflowFailureError(cause=_cause_of(error)) from _cause_of(error)
-        return None if stored is None else self.codec.decode(stored, Any if result_type is None else result_type)
+        return None if stored is None else codec.decode(stored, Any if result_type is None else result_type)
 
 
 def _cause_of(error: errors.WorkflowFailedError) -> BaseException:
@@ -184,7 +192,7 @@ class Root(ScheduleCalls):
     async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:
         client = self._client
         engine = await client.engine()
-        payload = client.codec.write_arguments(input.args, input.headers)
+        payload = self._codec(input.id).write_arguments(input.args, input.headers)
         with as_rpc_errors():
             options = await self._options(engine, input)
             with _taken(input.workflow):
@@ -204,12 +212,12 @@ class Root(ScheduleCalls):
         return started
 
     async def _options(self, engine: EngineClient, input: StartWorkflowInput) -> Any:
-        codec = self._client.codec
+        codec = self._codec(input.id)
         startup = Startup(
             input.cron_schedule,
-            input.execution_timeout,
-            input.run_timeout or input.execution_timeout,
-            input.task_timeout,
+            input.execution_timeout or None,
+            input.run_timeout or input.execution_timeout or None,
+            input.task_timeout or None,
             completed_policy(input.retry_policy),
             input.static_summary,
             input.static_details,
@@ -225,9 +233,9 @@ class Root(ScheduleCalls):
         options: dict[str, Any] = {
             "id": input.id,
             "task_queue": input.task_queue,
-            "execution_timeout": input.execution_timeout,
-            "run_timeout": input.run_timeout,
-            "task_timeout": input.task_timeout,
+            "execution_timeout": input.execution_timeout or None,    # none of a length of nothing, as over there
+            "run_timeout": input.run_timeout or None,
+            "task_timeout": input.task_timeout or None,
             "on_conflict": conflict,
             "reuse": _REUSE[input.id_reuse_policy],
             "retry": engine_policy(input.retry_policy),
@@ -239,7 +247,7 @@ class Root(ScheduleCalls):
         }
         if input.start_signal is not None:
             options["start_signal"] = input.start_signal
-            payloads = codec.payloads.to_payloads(input.start_signal_args)
+            payloads = codec.to_payloads(input.start_signal_args)
             options["start_signal_args"] = (stored_signal(Arguments(payloads, input.headers)),)
         if input.cron_schedule:
             if input.start_delay is not None:
@@ -247,6 +255,10 @@ class Root(ScheduleCalls):
             options["headers"] = {**options.get("headers", {}), CRON_HEADER: input.cron_schedule}
             options["start_delay"] = cron_delay(input.cron_schedule, await engine.store.now())
         return {name: value for name, value in options.items() if value is not None}
+
+    def _codec(self, workflow_id: str) -> ConvertingCodec:
+        client = self._client
+        return client.codec.told(WorkflowSerializationContext(client.namespace, workflow_id))
 
     async def _target(self, id: str, run_id: str | None, first_execution_run_id: str | None = None) -> Handle[Any]:
         """The run that a call means: exactly the one named, else the current one of that first run's chain, else of that id."""
@@ -280,13 +292,14 @@ class Root(ScheduleCalls):
         with as_rpc_errors():
             if input.reject_condition not in (None, QueryRejectCondition.NONE):
                 await self._check_status(handle, input.reject_condition)
-            payload = client.codec.write_arguments(input.args, input.headers)
+            codec = self._codec(input.id)
+            payload = codec.write_arguments(input.args, input.headers)
             limit = {} if input.rpc_timeout is None else {"timeout": input.rpc_timeout}
             try:
                 stored = await handle.query(input.query, payload, result_type=Raw, **limit)
             except errors.QueryFailedError as error:
                 raise WorkflowQueryFailedError(_query_message(error)) from None
-        return None if stored is None else client.codec.decode(stored, Any if input.ret_type is None else input.ret_type)
+        return None if stored is None else codec.decode(stored, Any if input.ret_type is None else input.ret_type)
 
     async def _check_status(self, handle: Any, condition: QueryRejectCondition | None) -> None:
         status: Status = await handle.status()
@@ -297,9 +310,8 @@ class Root(ScheduleCalls):
             raise WorkflowQueryRejectedError(STATUSES[status])
 
     async def signal_workflow(self, input: SignalWorkflowInput) -> None:
-        client = self._client
         handle: Any = await self._target(input.id, input.run_id)
-        payloads = client.codec.payloads.to_payloads(input.args)
+        payloads = self._codec(input.id).to_payloads(input.args)
         with as_rpc_errors():
             await handle.signal(input.signal, stored_signal(Arguments(payloads, input.headers)))
 
@@ -307,18 +319,22 @@ class Root(ScheduleCalls):
         client = self._client
         run_id = input.run_id or input.first_execution_run_id
         handle: Any = await self._target(input.id, input.run_id, input.first_execution_run_id)
-        payload = client.codec.write_arguments(input.args, input.headers)
+        payload = self._codec(input.id).write_arguments(input.args, input.headers)
         update_id = input.update_id or str(uuid4())
         final = input.wait_for_stage is WorkflowUpdateStage.COMPLETED
         with as_rpc_errors(), update_timeouts():
-            await handle.start_update(
-                input.update,
-                payload,
-                wait_for="completed" if final else "accepted",
-                id=update_id,
-                result_type=Raw,
-                timeout=input.rpc_timeout,
-            )
+            try:
+                await handle.start_update(
+                    input.update,
+                    payload,
+                    wait_for="completed" if final else "accepted",
+                    id=update_id,
+                    result_type=Raw,
+                    timeout=input.rpc_timeout,
+                )
+            except errors.WorkflowClosedError:
+                await check_chain(await client.engine(), input)
+                raise
         return WorkflowUpdateHandle(
             client, update_id, input.id, workflow_run_id=run_id, result_type=input.ret_type, sent=True
         )
@@ -353,10 +369,10 @@ class Root(ScheduleCalls):
                 with _taken(start.workflow):
                     handle, sent = await engine.workflow.start_with_update(
                         start.workflow,
-                        [client.codec.write_arguments(start.args, start.headers)],
+                        [self._codec(start.id).write_arguments(start.args, start.headers)],
                         await self._options(engine, start),
                         update=update.update,
-                        update_arguments=[client.codec.write_arguments(update.args, update.headers)],
+                        update_arguments=[self._codec(start.id).write_arguments(update.args, update.headers)],
                         update_id=update_id,
                         result_type=Raw,
                     )

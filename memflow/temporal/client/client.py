@@ -44,6 +44,7 @@ from memflow.temporal.service import (
     TLSConfig,
 )
 from memflow.temporal.stored import ConvertingCodec
+from memflow.temporal.telling import codec_of
 from memflow.temporal.workflow.define import name_and_result_type
 
 __all__ = ["Client", "ClientConfig", "ClientConnectConfig", "ScheduleAlreadyRunningError", "StartOptions"]
@@ -135,7 +136,7 @@ class Client(Calls, StandaloneCalls, OpenActivities, SchedulingClient, UpdateWit
             known["default_workflow_query_reject_condition"],
             known["header_codec_behavior"],
         )
-        self._codec = ConvertingCodec(self._facts.data_converter)
+        self._codec = codec_of(self._facts.data_converter)
         sealing = self._facts.data_converter.payload_codec
         self._codecs: AnyCodec = self._codec if sealing is None else [self._codec, Sealing(sealing)]
         self._engine: EngineClient | None = None

@@ -268,7 +268,7 @@ class _Writer:
                     at,
                     each,
                     _said(summary_in(asked.headers)),
-                    activity_id=str(asked.op),
+                    activity_id=asked.options.activity_id or str(asked.op),
                     activity_type={"name": asked.name},
                     task_queue={"name": asked.options.task_queue or self._run.task_queue},
                     input=self._arguments(asked.input),

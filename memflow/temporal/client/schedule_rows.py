@@ -18,6 +18,7 @@ from memflow.schedule_spec import ScheduleInterval
 from memflow.schedule_spec import ScheduleSpec as EngineSpec
 from memflow.store.schedule_values import ScheduleRow
 from memflow.temporal.api.common.v1 import Payload
+from memflow.temporal.client.cron_lines import without_lines
 from memflow.temporal.client.schedules import (
     Schedule,
     ScheduleActionExecutionStartWorkflow,
@@ -74,11 +75,11 @@ def engine_spec(spec: ScheduleSpec) -> EngineSpec:
     Raises:
         ConfigurationError: it never comes, or something in it cannot be read.
     """
-    if not (spec.intervals or spec.calendars or spec.cron_expressions):
+    spec = without_lines(spec)
+    if not (spec.intervals or spec.calendars):
         return EngineSpec(intervals=[_NEVER], start_at=NEVER)
     jitter: Duration = spec.jitter or timedelta()
     return EngineSpec(
-        list(spec.cron_expressions),
         intervals=[ScheduleInterval(each.every, each.offset or timedelta()) for each in spec.intervals],
         calendars=[_calendar(each) for each in spec.calendars],
         skip=[_calendar(each) for each in spec.skip],
@@ -114,11 +115,14 @@ def options_of(schedule: Schedule, codec: ConvertingCodec, memo: Mapping[str, An
         ConfigurationError: its spec never comes.
     """
     action, policy, state = _start(schedule), schedule.policy, schedule.state
-    own = {
+    own: dict[str, Any] = {
         "id": action.id,
         "memo": plain_fields(memo, codec.payloads) if memo else {},
         "attributes": fields_of(attributes),
     }
+    said = _as_said(without_lines(schedule.spec))
+    if said is not None:
+        own["calendars"] = said
     startup = Startup(
         execution_timeout=action.execution_timeout,
         run_timeout=action.run_timeout or action.execution_timeout,
@@ -215,7 +219,7 @@ def schedule_of(row: ScheduleRow, codec: ConvertingCodec) -> Schedule:
             static_details=_payload(startup.static_details, codec),
             priority=Priority(startup.priority_key),
         ),
-        spec_of(row.spec),
+        spec_of(row.spec, own),
         SchedulePolicy(
             ScheduleOverlapPolicy[Overlap(row.policy.overlap).value.upper()],
             row.policy.catchup,
@@ -225,12 +229,18 @@ def schedule_of(row: ScheduleRow, codec: ConvertingCodec) -> Schedule:
     )
 
 
-def spec_of(spec: EngineSpec) -> ScheduleSpec:
-    """When, in Temporal's values."""
+def spec_of(spec: EngineSpec, own: Mapping[str, Any]) -> ScheduleSpec:
+    """When, in Temporal's values; with the ranges that were given, as far as they still hold."""
     if spec.start_at == NEVER:
         return ScheduleSpec()
+    calendars = [_calendar_of(each) for each in spec.calendars]
+    for n, said in enumerate(own.get("calendars", [])[: len(calendars)]):
+        fields = {name: tuple(ScheduleRange(*numbers) for numbers in ranges) for name, ranges in zip(_FIELDS, said, strict=True)}
+        given = ScheduleCalendarSpec(**fields, comment=calendars[n].comment)
+        if _calendar(given) == spec.calendars[n]:
+            calendars[n] = given
     return ScheduleSpec(
-        calendars=[_calendar_of(each) for each in spec.calendars],
+        calendars=calendars,
         intervals=[ScheduleIntervalSpec(each.every, each.offset or None) for each in spec.intervals],
         cron_expressions=list(spec.cron),
         skip=[_calendar_of(each) for each in spec.skip],
@@ -239,6 +249,24 @@ def spec_of(spec: EngineSpec) -> ScheduleSpec:
         jitter=spec.jitter or None,
         time_zone_name=None if spec.zone == "UTC" else spec.zone,
     )
+
+
+_FIELDS: Final = ("second", "minute", "hour", "day_of_month", "month", "year", "day_of_week")
+
+
+def _as_said(spec: ScheduleSpec) -> list[list[list[list[int]]]] | None:
+    """The ranges of its calendars as they were given; None where the numbers alone tell as much."""
+    said = [
+        [[[each.start, each.end, each.step] for each in getattr(calendar, name)] for name in _FIELDS]
+        for calendar in spec.calendars
+    ]
+    told = [_calendar_of(_calendar(calendar)) for calendar in spec.calendars]
+    same = all(
+        tuple(getattr(a, name)) == tuple(getattr(b, name))
+        for a, b in zip(told, spec.calendars, strict=True)
+        for name in _FIELDS
+    )
+    return None if same else said
 
 
 def _calendar_of(calendar: ScheduleCalendar) -> ScheduleCalendarSpec:
@@ -309,7 +337,7 @@ def listed(found: EngineDescription, row: ScheduleRow | None, converter: DataCon
         found.id,
         ScheduleListSchedule(
             ScheduleListActionStartWorkflow(found.workflow),
-            spec_of(found.spec),
+            spec_of(found.spec, own),
             ScheduleListState(found.note, found.paused),
         ),
         ScheduleListInfo([_result(each) for each in found.recent], [at for at in found.next_times if at < NEVER]),

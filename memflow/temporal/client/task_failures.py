@@ -17,6 +17,8 @@ _RAISED: Final = re.compile(r"([A-Za-z_]\w*): (.*)", re.DOTALL)
 """An error of the code: its type and its text."""
 
 _DEADLOCK: Final = "TurnTooLong"
+_MISMATCH: Final = "CodeMismatch"
+"""How a report begins of code that asks for something else than the journal holds."""
 
 
 def task_failure(detail: str, workflow: str) -> tuple[Cause, Failure] | None:
@@ -30,7 +32,8 @@ def task_failure(detail: str, workflow: str) -> tuple[Cause, Failure] | None:
         text = f"Workflow class {workflow} is not registered on this worker, available workflows: {unknown[1]}"
         return cause, Failure("application", text, type="NotFoundError")
     raised = _RAISED.match(text)
-    if raised is None:
+    if raised is None or raised[1] == _MISMATCH:
+        text = text.removeprefix(f"{_MISMATCH}: ")
         cause = Cause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR
         return cause, Failure("application", f"[TMPRL1100] Nondeterminism error: {text}", type="NondeterminismError")
     kind, text = raised.groups()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -16,12 +17,16 @@ from memflow.temporal.client.errors import (
     as_rpc_errors,
     rpc_error,
 )
+from memflow.temporal.converter import WorkflowSerializationContext
 from memflow.temporal.exceptions import ApplicationError
 from memflow.temporal.service import RPCStatusCode
 from memflow.temporal.stored import Raw
+from memflow.temporal.telling import serving
 
 if TYPE_CHECKING:
+    from memflow.client import Client as EngineClient
     from memflow.temporal.client.client import Client
+    from memflow.temporal.client.inputs import StartWorkflowUpdateInput
 
 R = TypeVar("R")
 
@@ -82,12 +87,13 @@ class WorkflowUpdateHandle(Generic[R]):
 
         Raises:
             WorkflowUpdateFailedError: it was rejected, or its handler failed; `cause` says which.
-            WorkflowUpdateRPCTimeoutOrCancelledError: nothing was heard within `rpc_timeout`.
+            WorkflowUpdateRPCTimeoutOrCancelledError: nothing was heard within `rpc_timeout`, or the task was cancelled.
             RPCError: there is no such workflow.
         """
         engine = await self._client.engine()
         handle: Any = engine.get_handle(self._workflow_id, self._workflow_run_id).get_update_handle(self._id, result_type=Raw)
-        with as_rpc_errors(), update_timeouts():
+        context = WorkflowSerializationContext(self._client.namespace, self._workflow_id)
+        with as_rpc_errors(), update_timeouts(), serving(context):
             if not self._sent and not await handle.exists():
                 raise rpc_error(RPCStatusCode.NOT_FOUND, f'update "{self._id}" not found')
             self._sent = True
@@ -96,17 +102,31 @@ class WorkflowUpdateHandle(Generic[R]):
             except errors.UpdateFailedError as error:
                 failed = WorkflowUpdateFailedError(failure_of_update(error))
                 raise failed from failed.cause
-        result: R = None if stored is None else self._client.codec.decode(stored, _hint(self._result_type))  # type: ignore[assignment]
+        result: R = None if stored is None else self._client.codec.told(context).decode(stored, _hint(self._result_type))  # type: ignore[assignment]
         return result
 
 
 @contextmanager
 def update_timeouts() -> Generator[None]:
-    """A wait inside whose time is up comes out as Temporal's error of it."""
+    """A wait inside whose time is up, or that is cancelled, comes out as Temporal's error of it."""
     try:
         yield
+    except asyncio.CancelledError as cancelled:
+        raise WorkflowUpdateRPCTimeoutOrCancelledError from cancelled
     except builtins.TimeoutError:
         raise WorkflowUpdateRPCTimeoutOrCancelledError from rpc_error(RPCStatusCode.CANCELLED, "Timeout expired")
+
+
+async def check_chain(engine: EngineClient, input: StartWorkflowUpdateInput) -> None:
+    """Say it as Temporal does, where the id has another chain of runs by now than the one that was meant.
+
+    Raises:
+        RPCError: it has.
+    """
+    if input.run_id is None and input.first_execution_run_id is not None:
+        current = await engine.get_handle(input.id).describe()
+        if (current.first_run_id or current.run_id) != input.first_execution_run_id:
+            raise rpc_error(RPCStatusCode.NOT_FOUND, "workflow execution not found")
 
 
 def failure_of_update(error: errors.UpdateFailedError) -> BaseException:

@@ -51,8 +51,9 @@ class DefaultFailureConverter(FailureConverter):
             failure.stack_trace = known.stack_trace
         elif exception.__traceback__ is not None:
             failure.stack_trace = "\n".join(traceback.format_tb(exception.__traceback__))
-        if exception.__cause__ is not None:
-            self.to_failure(exception.__cause__, payload_converter, failure.cause)
+        cause = exception.failure_cause if isinstance(exception, exceptions.FailureError) else exception.__cause__
+        if cause is not None:
+            self.to_failure(cause, payload_converter, failure.cause)
         self._kind(exception, payload_converter, failure)
         if self._encode_common_attributes:
             failure.encoded_attributes.CopyFrom(

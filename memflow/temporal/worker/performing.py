@@ -10,11 +10,13 @@ import functools
 import inspect
 import logging
 import pickle
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from memflow import activity as engine
+from memflow import errors
 from memflow.activity import ActivityDefinition as EngineActivity
 from memflow.errors import PayloadError
 from memflow.options import ActivityOptions
@@ -24,6 +26,7 @@ from memflow.temporal.activity import logger as activity_log
 from memflow.temporal.attempt import ATTEMPT, ActivityCancellationDetails, Attempt, Flag
 from memflow.temporal.client import Client
 from memflow.temporal.common import Priority, RawValue, policy_of
+from memflow.temporal.converter import ActivitySerializationContext
 from memflow.temporal.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
 from memflow.temporal.interception import (
     ActivityInboundInterceptor,
@@ -32,12 +35,15 @@ from memflow.temporal.interception import (
     Interceptor,
 )
 from memflow.temporal.metrics import MetricMeter
+from memflow.temporal.own_metrics import OwnMetrics
 from memflow.temporal.startup import priority_in
 from memflow.temporal.stored import ConvertingCodec, Raw, headers_in, headers_of, loaded_arguments
+from memflow.temporal.telling import TellingCodec, serve
 from memflow.temporal.worker.shared import SharedStateManager, perform_in_process
 from memflow.temporal.worker.turning import DYNAMIC
 from memflow.temporal.workflow.facts import filled
 from memflow.worker.injection import ThreadCancel
+from memflow.workflow import standalone
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +58,21 @@ class Performers:
     shared_state: SharedStateManager | None
     meter: MetricMeter = MetricMeter.noop
     shutdown: Flag = field(default_factory=Flag)
+    broken: Callable[[BaseException], None] = lambda error: None
+    """Hears of an executor that can run nothing any more."""
+    _stopping: threading.Event | None = None
+
+    @functools.cached_property
+    def own_metrics(self) -> OwnMetrics | None:
+        """What memflow counts itself."""
+        return OwnMetrics.over(self.meter)
+
+    def stopping(self, shared: SharedStateManager) -> threading.Event:
+        """What tells other processes that the worker is about to stop; one for all their activities."""
+        if self._stopping is None:
+            self._stopping = shared.new_event()
+            self.shutdown.echo(self._stopping)
+        return self._stopping
 
     def definition(self, fn: Any) -> EngineActivity:
         """An activity as memflow's worker knows it.
@@ -98,10 +119,12 @@ class Performers:
 
     async def _perform(self, declared: ActivityDefinition, fn: Any, input: Stored) -> Any:
         codec = self.client().codec
+        if isinstance(codec, TellingCodec):
+            serve(_context())                    # to the end of the attempt: its failure is described after this returns
         attempt = Attempt(
             info=functools.cache(lambda: info_of(engine.info())),
-            heartbeat=_heartbeat,
-            converter=codec.payloads,
+            heartbeat=functools.partial(_heartbeat, codec),
+            converter=codec.here().payloads,
             meter=self.meter,
             is_async=declared.is_async,
             client=self.client() if declared.is_async else None,
@@ -111,9 +134,21 @@ class Performers:
         )
         ATTEMPT.set(attempt)
         try:
-            return await self._answered(declared, fn, attempt, codec, input)
+            answer = self._answered(declared, fn, attempt, codec, input)
+            own = self.own_metrics
+            return await (answer if own is None else own.activity(attempt.info(), answer))
+        except (asyncio.CancelledError, errors.CancelledError) as error:
+            if not why().worker_shutdown or engine.info().is_local:
+                if isinstance(error, Exception):
+                    _log_failure(error)
+                raise
+            # Not a cancellation that anybody asked for: the attempt has failed, and another may follow.
+            _log_failure(error)
+            raise ApplicationError(_STOPPED, type="WorkerShutdown") from None
         except Exception as error:
             _log_failure(error)
+            if isinstance(error, concurrent.futures.BrokenExecutor):
+                self.broken(error)
             raise
 
     async def _answered(
@@ -140,7 +175,10 @@ class Performers:
         return codec.read_arguments(input, declared.types[0])
 
 
-def _log_failure(error: Exception) -> None:
+_STOPPED: Final = "Worker is shutting down and this activity did not complete in time"
+
+
+def _log_failure(error: BaseException) -> None:
     """Programs look for this record, by its text or its mark. What is harmless by its category is not worth a warning."""
     if not activity_log.logger.hasHandlers():            # Python would print it, with a stack that looks like a program's end
         return
@@ -168,9 +206,9 @@ def _encoded(codec: ConvertingCodec, value: Any) -> Stored:
         raise refused.__cause__ or refused from None     # what the converter says, as an activity's error may be tried again
 
 
-def _heartbeat(*details: Any) -> None:
+def _heartbeat(codec: ConvertingCodec, *details: Any) -> None:
     try:
-        engine.heartbeat(*details)
+        engine.heartbeat(*codec.details(details))
     except PayloadError as refused:
         raise refused.__cause__ or refused from None
 
@@ -242,7 +280,8 @@ class _Inbound(ActivityInboundInterceptor):
         def watch(call: asyncio.Future[Any]) -> Awaitable[Any]:
             return _watched(call, attempt, None)
 
-        return await perform_in_process(shared, input.executor, input.fn, input.args, attempt, watch)
+        stopping = self._performers.stopping(shared)
+        return await perform_in_process(shared, input.executor, input.fn, input.args, attempt, watch, stopping)
 
 
 async def _watched(call: asyncio.Future[Any], attempt: Attempt, raiser: ThreadCancel | None) -> Any:
@@ -259,11 +298,26 @@ async def _watched(call: asyncio.Future[Any], attempt: Attempt, raiser: ThreadCa
             if first and raiser is not None:
                 raiser.cancel()
             details = attempt.details
-            if not first or (details is not None and not details.cancel_requested):
-                raise                            # its time is up or the worker stops: nobody waits for a thread then
+            if not first or (details is not None and not (details.cancel_requested or details.worker_shutdown)):
+                raise                            # its time is up: nobody waits for a thread then
 
 
 # ------------------------------------------------------------------------------------------------- memflow's side
+
+
+def _context() -> ActivitySerializationContext:
+    """Whose values an attempt's are. Asked of memflow's errand: `info()` has details of heartbeats that are to be read so."""
+    errand: Any = cast("Any", engine.activity_context.get()).errand
+    within = standalone.activity_of(errand.workflow) is None
+    return ActivitySerializationContext(
+        namespace=errand.namespace,
+        activity_id=errand.options.activity_id or str(errand.op),
+        activity_type=errand.name,
+        activity_task_queue=errand.task_queue,
+        workflow_id=errand.workflow_id if within else None,
+        workflow_type=errand.workflow if within else None,
+        is_local=bool(errand.options.is_local),
+    )
 
 
 def hold_slot(call: asyncio.Future[Any]) -> None:

@@ -18,7 +18,7 @@ from memflow.temporal.client import WorkflowHistory
 from memflow.temporal.converter import DataConverter, PayloadCodec
 from memflow.temporal.interception import Interceptor
 from memflow.temporal.metrics import MetricMeter
-from memflow.temporal.stored import ConvertingCodec
+from memflow.temporal.telling import codec_of
 from memflow.temporal.worker.decoding import decoded
 from memflow.temporal.worker.guiding import replay_guided
 from memflow.temporal.worker.imported import run_info
@@ -106,7 +106,7 @@ class Replayer:
             debug_mode=config["debug_mode"],
         )
         self._definitions = workflow_definitions(config["workflows"], settings)
-        self._codec = ConvertingCodec(config["data_converter"])
+        self._codec = codec_of(config["data_converter"])
 
     def config(self, *, active_config: bool = False) -> ReplayerConfig:
         """What this replayer was made of; with `active_config` as its plugins have changed it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import dataclasses
 import inspect
 import multiprocessing.managers
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memflow.temporal.activity import Info
-from memflow.temporal.attempt import ATTEMPT, Attempt, Flag
+from memflow.temporal.attempt import ATTEMPT, Attempt, Flag, in_its_context
 from memflow.temporal.converter import DataConverter
 
 
@@ -125,8 +124,9 @@ async def perform_in_process(
     args: Sequence[Any],
     attempt: Attempt,
     watch: Callable[[asyncio.Future[Any]], Awaitable[Any]],
+    stopping: threading.Event,
 ) -> Any:
-    """Run an activity in another process; `watch` waits for it."""
+    """Run an activity in another process; `watch` waits for it. `stopping` is set when the worker is about to stop."""
     info = attempt.info()
     token = info.task_token or uuid.uuid4().bytes
     cancelled = shared.new_event()
@@ -136,27 +136,19 @@ async def perform_in_process(
     facts = dataclasses.replace(info, task_token=token)
     sender = await shared.register_heartbeater(token, in_its_context(listen))
     try:
-        call = asyncio.get_running_loop().run_in_executor(executor, _run, fn, list(args), facts, sender, cancelled)
+        call = asyncio.get_running_loop().run_in_executor(executor, _run, fn, list(args), facts, sender, cancelled, stopping)
         return await watch(call)
     finally:
         await shared.unregister_heartbeater(token)
 
 
-def in_its_context(heartbeat: Callable[..., None]) -> Callable[..., None]:
-    """The heartbeat in the context of the attempt, wherever it is called from."""
-    import contextvars
-
-    context = contextvars.copy_context()
-
-    def beat(*details: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the attempt has ended meanwhile
-            context.copy().run(heartbeat, *details)
-
-    return beat
-
-
 def _run(
-    fn: Callable[..., Any], args: list[Any], facts: Info, sender: SharedHeartbeatSender, cancelled: threading.Event
+    fn: Callable[..., Any],
+    args: list[Any],
+    facts: Info,
+    sender: SharedHeartbeatSender,
+    cancelled: threading.Event,
+    stopping: threading.Event,
 ) -> Any:
     """The other process: the activity, with a context of its own."""
     ATTEMPT.set(
@@ -166,6 +158,7 @@ def _run(
             converter=DataConverter.default.payload_converter,
             is_async=False,
             cancelled=_SharedFlag(cancelled),
+            shutdown=_SharedFlag(stopping),
             details=None,
         )
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
 DEFAULT_SLOTS: Final = 100
+MOST_BY_RESOURCES: Final = 500
+"""Temporal's limit for slots by resources that are given none."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class ResourceBasedSlotConfig:
 
 @dataclass(frozen=True)
 class ResourceBasedSlotSupplier:
-    """So many as the machine has room for; memflow takes the maximum, or 100 for each processor."""
+    """So many as the machine has room for; memflow takes the maximum, 500 where none is given."""
 
     slot_config: ResourceBasedSlotConfig
     tuner_config: ResourceBasedTunerConfig
@@ -144,7 +145,7 @@ def slots_of(supplier: Any) -> int:
         case FixedSizeSlotSupplier(num_slots=number):
             return number
         case ResourceBasedSlotSupplier(slot_config=config):
-            return config.maximum_slots or DEFAULT_SLOTS * (os.cpu_count() or 1)
+            return config.maximum_slots or MOST_BY_RESOURCES
         case _:
             return DEFAULT_SLOTS
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from memflow import errors
 from memflow.core.definition import Definition
 from memflow.errors import FailureError
 from memflow.names import check_name
@@ -13,12 +14,14 @@ from memflow.payload import Payload as Stored
 from memflow.temporal.common import VersioningBehavior, WorkerDeploymentVersion
 from memflow.temporal.interception import Interceptor, WorkflowInterceptorClassInput
 from memflow.temporal.metrics import MetricMeter
+from memflow.temporal.own_metrics import OwnMetrics
 from memflow.temporal.stored import Raw
 from memflow.temporal.worker.runners import WorkflowRunner
+from memflow.temporal.worker.workflow_sandbox import UnintentionalPassthroughError
 from memflow.temporal.workflow.builtin_queries import BUILTIN_QUERIES
 from memflow.temporal.workflow.define import WorkflowDefinition
 from memflow.temporal.workflow.running import Running, Settings, engine_handler
-from memflow.temporal.workflow.words import RestrictedWorkflowAccessError
+from memflow.temporal.workflow.words import NondeterminismError, RestrictedWorkflowAccessError
 
 _VERSIONING = {
     VersioningBehavior.UNSPECIFIED: None,
@@ -61,7 +64,12 @@ def settings_of(
         unsandboxed_runner.dialect,
         activities,
         deployment,
+        OwnMetrics.over(meter),
     )
+
+
+def _unfit(error: errors.NondeterminismError) -> NondeterminismError:
+    return NondeterminismError(f"[TMPRL1100] Nondeterminism error: {str(error).removeprefix('CodeMismatch: ')}")
 
 
 def workflow_definition(definition: WorkflowDefinition, settings: Settings) -> Definition:
@@ -77,9 +85,10 @@ def workflow_definition(definition: WorkflowDefinition, settings: Settings) -> D
     def run(running: Running, input: Stored) -> Any:
         return running.run()
 
+    failing = (*definition.failure_exception_types, *settings.failure_exception_types)
     try:
         dialect = (settings.dialect if definition.sandboxed else settings.unsandboxed_dialect)(definition.cls)
-    except RestrictedWorkflowAccessError as error:
+    except (RestrictedWorkflowAccessError, UnintentionalPassthroughError) as error:
         raise RuntimeError(f"Failed validating workflow {definition.name}") from error
     return Definition(
         name=DYNAMIC if definition.name is None else check_name(definition.name, what="workflow name"),
@@ -87,11 +96,12 @@ def workflow_definition(definition: WorkflowDefinition, settings: Settings) -> D
         argument_types=(Raw,),
         required_arguments=1,
         result_type=Any,
-        fails_on=(FailureError, TimeoutError, *definition.failure_exception_types, *settings.failure_exception_types),
+        fails_on=(FailureError, TimeoutError, *failing),
         make=make,
         handlers=(*BUILTIN_QUERIES, *(engine_handler(each) for each in definition.handlers.values())),
         versioning=_VERSIONING[definition.versioning_behavior],
         dialect=dialect,
+        fails_unfit=_unfit if any(issubclass(NondeterminismError, each) for each in failing) else None,
     )
 
 

@@ -30,6 +30,7 @@ from memflow.temporal.worker.shared import SharedStateManager
 from memflow.temporal.worker.tuning import PollerBehavior, PollerBehaviorSimpleMaximum, WorkerTuner
 from memflow.temporal.worker.turning import DYNAMIC, settings_of, workflow_definitions
 from memflow.temporal.worker.workflow_sandbox import SandboxedWorkflowRunner
+from memflow.temporal.workflow.define import WorkflowDefinition
 from memflow.worker.worker import Worker as EngineWorker
 
 
@@ -154,12 +155,20 @@ class Worker:
         config = cast("WorkerConfig", {"client": client, **checked("Worker.__init__", options, OPTIONS)})
         self._given = config.copy()
         from_client = [each for each in client.plugins if isinstance(each, Plugin)]
+        given = {type(each) for each in config.get("plugins", ())}
+        for kind in [type(each) for each in from_client if type(each) in given]:
+            warnings.warn(
+                f"The same plugin type {kind} is present from both client and worker. It may run twice and may not be the"
+                " intended behavior.",
+                stacklevel=4,
+            )
         self._plugins: list[Plugin] = [*from_client, *config.get("plugins", ())]
         for plugin in self._plugins:
             config = plugin.configure_worker(config)
         self._active = config
         self._config = cast("dict[str, Any]", config)
         self._client: Client = self._config["client"]
+        self._client.service_client.check_process("create worker")
         self._check()
         self._engine: EngineWorker | None = None
         self._performers = self._make_performers()
@@ -170,6 +179,8 @@ class Worker:
         self._started = False
         self._stopped = False
         self._stop = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._fatal: BaseException | None = None
 
     def _check(self) -> None:
         config = self._config
@@ -242,6 +253,7 @@ class Worker:
             interceptors=self._interceptors,
             shared_state=config["shared_state_manager"],
             meter=self._meter,
+            broken=self._broken,
         )
 
     def _make_definitions(self) -> list[Any]:
@@ -258,7 +270,23 @@ class Worker:
             unsandboxed_runner=config["unsandboxed_workflow_runner"],
             debug_mode=config["debug_mode"],
         )
+        self._check_versioning()
         return list(workflow_definitions(config["workflows"], settings).values())
+
+    def _check_versioning(self) -> None:
+        """Where versions count, each workflow says what becomes of its runs with a new one."""
+        deployment: WorkerDeploymentConfig | None = self._config["deployment_config"]
+        if deployment is None or not deployment.use_worker_versioning:
+            return
+        if deployment.default_versioning_behavior is not VersioningBehavior.UNSPECIFIED:
+            return
+        for cls in self._config["workflows"]:
+            found = WorkflowDefinition.must_from_class(cls)
+            if found.versioning_behavior is VersioningBehavior.UNSPECIFIED and found.dynamic_config is None:
+                raise ValueError(
+                    f"Workflow {found.name} must specify a versioning behavior using the `versioning_behavior` argument to"
+                    " `@workflow.defn` or by defining a function decorated with `@workflow.dynamic_config`."
+                )
 
     @property
     def _meter(self) -> MetricMeter:
@@ -304,8 +332,9 @@ class Worker:
 
     @client.setter
     def client(self, value: Client) -> None:
-        """Use another client from now on: for what activities get by `activity.client()`, and for payloads."""
+        """Use another client from now on: while the worker runs, it moves over to that client's database and namespace."""
         self._client = value
+        self._moved.set()
 
     @property
     def is_running(self) -> bool:
@@ -323,8 +352,7 @@ class Worker:
         """Work until cancelled or shut down.
 
         Raises:
-            RuntimeError: it was run before.
-            BaseException: what no retry can mend.
+            RuntimeError: it was run before; or it failed in a way that no retry can mend, which is the cause.
         """
         runs: Callable[[Worker], Awaitable[None]] = _run
         for plugin in reversed(self._plugins):
@@ -335,16 +363,11 @@ class Worker:
         """Work until cancelled or shut down, plugins apart."""
         if self._started:
             raise RuntimeError("Already started")
+        self._client.service_client.check_process("use worker")
         self._started = True
         engine = self._engine = await self._make_engine()
         try:
-            async with engine:
-                stopped = asyncio.ensure_future(self._stop.wait())
-                try:
-                    await stopped
-                finally:
-                    stopped.cancel()
-                    self._performers.shutdown.set()
+            await self._serve(engine)
         except BaseException as error:
             callback = self._config["on_fatal_error"]
             if callback is not None and not isinstance(error, asyncio.CancelledError):
@@ -352,6 +375,41 @@ class Worker:
             raise
         finally:
             self._stopped = True
+
+    async def _serve(self, engine: EngineWorker) -> None:
+        """Work until stopped; where the client is replaced meanwhile, on with that one."""
+        try:
+            while True:
+                self._moved.clear()
+                await self._work(engine)
+                if self._stop.is_set():
+                    break
+                engine = self._engine = await self._make_engine()
+        except Exception as error:
+            raise RuntimeError(f"{'Workflow' if self._definitions else 'Activity'} worker failed") from error
+        finally:
+            self._performers.shutdown.set()
+        if self._fatal is not None:
+            raise RuntimeError("Activity worker failed") from self._fatal
+
+    async def _work(self, engine: EngineWorker) -> None:
+        async with engine:
+            waits = [asyncio.ensure_future(each.wait()) for each in (self._stop, self._moved)]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                self._stop.set()
+                raise
+            finally:
+                for each in waits:
+                    each.cancel()
+                if self._stop.is_set():
+                    self._performers.shutdown.set()
+
+    def _broken(self, error: BaseException) -> None:
+        """An executor can run nothing any more: the attempt is reported as failed, and the worker ends."""
+        self._fatal = error
+        self._stop.set()
 
     async def _make_engine(self) -> EngineWorker:
         config = self._config
@@ -410,10 +468,9 @@ class Worker:
         self._performers.shutdown.set()
         self._stop.set()
         await asyncio.shield(asyncio.wait({running}))
-        if not running.cancelled() and running.exception() is not None:
-            failure = running.exception()
-            assert failure is not None
-            raise failure
+        failure = None if running.cancelled() else running.exception()
+        if failure is not None and (kind is None or issubclass(kind, asyncio.CancelledError)):
+            raise failure                        # what the body made of its cancellation goes before it
 
 
 async def _run(worker: Worker) -> None:

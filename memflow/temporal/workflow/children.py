@@ -34,6 +34,7 @@ from memflow.temporal.common import (
     WorkflowIDReusePolicy,
     engine_policy,
 )
+from memflow.temporal.converter import WorkflowSerializationContext
 from memflow.temporal.exceptions import (
     ApplicationError,
     CancelledError,
@@ -46,6 +47,7 @@ from memflow.temporal.exceptions import (
 from memflow.temporal.interception import SignalChildWorkflowInput, StartChildWorkflowInput
 from memflow.temporal.search_attributes import fields_of
 from memflow.temporal.startup import Startup
+from memflow.temporal.stored import ConvertingCodec
 from memflow.temporal.workflow.define import WorkflowDefinition, handler_name, name_and_result_type
 from memflow.temporal.workflow.external import send_signal
 from memflow.temporal.workflow.facts import plain_fields, uuid4
@@ -156,13 +158,18 @@ class _Child:
             raise error from error.__cause__     # in place of asyncio's
         match answer:
             case ChildCompleted(result=result):
-                return self.running.codec.decode(result, self.result)
+                return self._codec().decode(result, self.result)
             case ChildFailed(failure=failure) | ChildCancelled(failure=failure):
-                raise self._ended(exception_of(failure, self.running.codec), cancelled=isinstance(answer, ChildCancelled))
+                raise self._ended(exception_of(failure, self._codec()), cancelled=isinstance(answer, ChildCancelled))
             case ChildNotStarted(workflow_id=taken, run_id=holder):
                 raise WorkflowAlreadyStartedError(taken, asked.workflow, run_id=holder)
             case _:
                 raise AssertionError(f"{answer} does not end a child")
+
+    def _codec(self) -> ConvertingCodec:
+        return self.running.codec.told(
+            WorkflowSerializationContext(self.running.replay.info.namespace, self.asked.workflow_id)
+        )
 
     def _ended(self, error: BaseException, *, cancelled: bool) -> ChildWorkflowError:
         cause = error.__cause__ if isinstance(error, errors.ChildWorkflowError) else error
@@ -278,16 +285,17 @@ def ask_for(running: Running, input: StartChildWorkflowInput, *, announce: bool)
     here = Startup.of(facts.headers)
     startup = Startup(
         cron_schedule=input.cron_schedule,
-        execution_timeout=input.execution_timeout,
-        run_timeout=input.run_timeout,
-        task_timeout=input.task_timeout,
+        execution_timeout=input.execution_timeout or None,
+        run_timeout=input.run_timeout or None,
+        task_timeout=input.task_timeout or None,
         retry_policy=input.retry_policy,
         static_summary=input.static_summary,
         static_details=input.static_details,
         priority_key=input.priority.priority_key or here.priority_key,
         root=here.root or (facts.run_id, facts.workflow_id),
     )
-    payload = running.codec.write_arguments(input.args, input.headers)
+    codec = running.codec.told(WorkflowSerializationContext(facts.namespace, input.id))
+    payload = codec.write_arguments(input.args, input.headers)
     op = replay.next_op()
     asked = StartChild(
         op=op,
@@ -299,13 +307,13 @@ def ask_for(running: Running, input: StartChildWorkflowInput, *, announce: bool)
             task_queue=input.task_queue,
             parent_close_policy=CLOSE_WORDS[input.parent_close_policy],
             cancellation_type=CHILD_WORDS[input.cancellation_type],
-            run_timeout=input.run_timeout,
-            execution_timeout=input.execution_timeout,
+            run_timeout=input.run_timeout or None,
+            execution_timeout=input.execution_timeout or None,
             retry=engine_policy(input.retry_policy),
         ),
         announce=announce,
         headers={**startup.headers(), **({CRON_HEADER: input.cron_schedule} if input.cron_schedule else {})},
-        memo=running.codec.encode(plain_fields(input.memo, running.codec.payloads)) if input.memo else None,
+        memo=running.codec.encode(plain_fields(input.memo, codec.payloads)) if input.memo else None,
         search=running.codec.encode(fields_of(input.search_attributes)) if input.search_attributes else None,
     )
     replay.ask(asked)

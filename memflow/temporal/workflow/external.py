@@ -11,6 +11,7 @@ from memflow.core.interrupts import SendSignal, StopOther
 from memflow.core.replay import Replay
 from memflow.names import check_name
 from memflow.temporal.arguments import UNSET, arg_or_args
+from memflow.temporal.converter import WorkflowSerializationContext
 from memflow.temporal.exceptions import ApplicationError
 from memflow.temporal.interception import SignalExternalWorkflowInput
 from memflow.temporal.stored import Arguments, stored_signal
@@ -28,8 +29,9 @@ async def send_signal(
     Raises:
         ApplicationError: there is none, or it has ended.
     """
-    payloads = running.codec.payloads.to_payloads(args)
     replay = running.replay
+    target = WorkflowSerializationContext(replay.info.namespace, workflow_id)
+    payloads = running.codec.told(target).to_payloads(args)
     payload = stored_signal(Arguments(payloads, headers))
     named = check_name(name, what="signal name")
     asked = SendSignal(replay.next_op(), named, payload, workflow_id, run_id, tell=True)

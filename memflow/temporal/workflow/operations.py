@@ -16,9 +16,11 @@ from memflow.names import check_name
 from memflow.options import ActivityOptions, CancellationType
 from memflow.retry import DEFAULT_RETRY
 from memflow.temporal.common import engine_policy
+from memflow.temporal.converter import ActivitySerializationContext
 from memflow.temporal.exceptions import ActivityError, CancelledError, RetryState, TimeoutError, TimeoutType
 from memflow.temporal.interception import StartActivityInput, StartLocalActivityInput
 from memflow.temporal.startup import Startup, priority_headers, summary_headers
+from memflow.temporal.stored import ConvertingCodec
 from memflow.temporal.workflow.running import Running, current
 from memflow.temporal.workflow.words import ACTIVITY_WORDS
 from memflow.workflow.local_activities import DEFAULT_THRESHOLD
@@ -29,13 +31,23 @@ R = TypeVar("R")
 class Operation:
     """An activity that was scheduled, and how its end is told."""
 
-    __slots__ = ("_activity", "_codec", "_how", "_local", "_result", "_running", "begun", "cancelled", "op")
+    __slots__ = ("_activity", "_codec", "_how", "_id", "_local", "_result", "_running", "begun", "cancelled", "op")
 
     def __init__(
-        self, running: Running, op: int, activity: str, how: CancellationType, result: Any, *, local: bool
+        self,
+        running: Running,
+        op: int,
+        id: str,
+        activity: str,
+        how: CancellationType,
+        result: Any,
+        codec: ConvertingCodec,
+        *,
+        local: bool,
     ) -> None:
         self._running = running
-        self._codec = running.codec
+        self._codec = codec
+        self._id = id
         self._activity = activity
         self._how = how
         self._result = result
@@ -86,7 +98,7 @@ class Operation:
             started_event_id=0,
             identity="",
             activity_type=self._activity,
-            activity_id=str(self.op),
+            activity_id=self._id,
             retry_state=RetryState.CANCEL_REQUESTED,
         )
         error.__cause__ = CancelledError("Cancelled") if cause is None else cause
@@ -162,6 +174,15 @@ def schedule(running: Running, input: StartActivityInput | StartLocalActivityInp
     how = ACTIVITY_WORDS[input.cancellation_type]
     policy = engine_policy(input.retry_policy)
     remote = input if isinstance(input, StartActivityInput) else None
+    codec = running.codec.told(_context(running, input, remote))
+    payload = codec.write_arguments(input.args, input.headers)
+    if input.activity_id is not None:
+        _check_free(running, input.activity_id)
+    op = replay.next_op()
+    running.activities += 1
+    id = input.activity_id
+    if id is None and running.activities != op:
+        id = str(running.activities)             # as there activities count among themselves; memflow's own id of one is its op
     options = ActivityOptions(
         None if remote is None else remote.task_queue,
         input.start_to_close_timeout,
@@ -170,17 +191,29 @@ def schedule(running: Running, input: StartActivityInput | StartLocalActivityInp
         None if remote is None else remote.heartbeat_timeout,
         DEFAULT_RETRY if policy is None else policy,
         how,
-        input.activity_id,
+        id,
         None if remote is not None else _threshold(input),
     )
-    payload = running.codec.write_arguments(input.args, input.headers)
-    if input.activity_id is not None:
-        _check_free(running, input.activity_id)
-    op = replay.next_op()
     headers = {**priority_headers(_priority(running, remote)), **summary_headers(input.summary)}
     replay.ask(ScheduleActivity(op, input.activity, payload, options, headers))
     result = Any if input.ret_type is None else input.ret_type
-    return Operation(running, op, input.activity, how, result, local=remote is None)
+    return Operation(running, op, id or str(op), input.activity, how, result, codec, local=remote is None)
+
+
+def _context(
+    running: Running, input: StartActivityInput | StartLocalActivityInput, remote: StartActivityInput | None
+) -> ActivitySerializationContext:
+    facts = running.replay.info
+    queue = None if remote is None else remote.task_queue
+    return ActivitySerializationContext(
+        namespace=facts.namespace,
+        activity_id=input.activity_id,
+        activity_type=input.activity,
+        activity_task_queue=queue or facts.task_queue,
+        workflow_id=facts.workflow_id,
+        workflow_type=facts.workflow,
+        is_local=remote is None,
+    )
 
 
 def _priority(running: Running, input: StartActivityInput | None) -> int | None:

@@ -26,6 +26,7 @@ from memflow.temporal.interception import (
     WorkflowOutboundInterceptor,
 )
 from memflow.temporal.metrics import MetricMeter
+from memflow.temporal.own_metrics import OwnMetrics
 from memflow.temporal.stored import ConvertingCodec, headers_in, loaded_arguments, loaded_signal
 from memflow.temporal.workflow.define import HandlerDefinition, WorkflowDefinition
 from memflow.temporal.workflow.dialect import TemporalDialect
@@ -56,6 +57,7 @@ class Settings:
     activities: frozenset[str | None] | None = None
     """Names of the worker's activities, None among them for one that takes any; None: not known, in a replay."""
     deployment: WorkerDeploymentVersion | None = None
+    own_metrics: OwnMetrics | None = None
 
     def check_local(self, name: str) -> None:
         """Refuse a local activity that this worker does not have.
@@ -85,6 +87,8 @@ class Running:
         self.headers = headers_in(input)
         self.info: Info | None = None
         self.details = ""
+        self.activities = 0
+        """How many it has asked for."""
         self.seed_callbacks: list[Callable[[int], None]] = []
         self.set_handlers: dict[tuple[str, str | None], HandlerDefinition] = {}
         self.inbound: WorkflowInboundInterceptor | None = None
@@ -103,7 +107,9 @@ class Running:
         self.obj: Any = definition.cls(*self.arguments) if definition.init_takes_arguments else definition.cls()
         if definition.dynamic_config is not None:
             config = definition.dynamic_config(self.obj)
-            self.failure_exception_types = tuple(config.failure_exception_types or ())
+            self.failure_exception_types = types = tuple(config.failure_exception_types or ())
+            if types:
+                replay.definition = replace(replay.definition, fails_on=(*replay.definition.fails_on, *types))
 
     def _run_arguments(self) -> Sequence[Any]:
         if self.definition.name is None:
@@ -132,6 +138,10 @@ class Running:
 
     def run(self) -> Any:
         """The coroutine of the workflow."""
+        own = self.settings.own_metrics
+        return self._run() if own is None else own.workflow(self.replay, self._run())
+
+    def _run(self) -> Any:
         fn, obj = self.definition.run_fn, self.obj
         if self.inbound is None:
             return fn(obj, *self.arguments)
