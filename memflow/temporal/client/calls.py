@@ -201,7 +201,8 @@ class Root(ScheduleCalls):
         payload = self._codec(input.id).write_arguments(input.args, input.headers)
         with as_rpc_errors():
             options = await self._options(engine, input)
-            with _taken(input.workflow):
+            # memflow encodes the memo.
+            with _taken(input.workflow), serving(WorkflowSerializationContext(client.namespace, input.id)):
                 handle = await engine.workflow.start(input.workflow, args=[payload], **options)
         return self._started(input, handle)
 
@@ -255,7 +256,7 @@ class Root(ScheduleCalls):
         if input.start_signal is not None:
             options["start_signal"] = input.start_signal
             payloads = codec.to_payloads(input.start_signal_args)
-            options["start_signal_args"] = (stored_signal(Arguments(payloads, input.headers)),)
+            options["start_signal_args"] = (codec.own(stored_signal(Arguments(payloads, input.headers))),)
         if input.cron_schedule:
             if input.start_delay is not None:
                 raise errors.ConfigurationError("CronSchedule and WorkflowStartDelay may not be used together.")
@@ -318,9 +319,10 @@ class Root(ScheduleCalls):
 
     async def signal_workflow(self, input: SignalWorkflowInput) -> None:
         handle: Any = await self._target(input.id, input.run_id)
-        payloads = self._codec(input.id).to_payloads(input.args)
+        codec = self._codec(input.id)
+        payloads = codec.to_payloads(input.args)
         with as_rpc_errors():
-            await handle.signal(input.signal, stored_signal(Arguments(payloads, input.headers)))
+            await handle.signal(input.signal, codec.own(stored_signal(Arguments(payloads, input.headers))))
 
     async def start_workflow_update(self, input: StartWorkflowUpdateInput) -> WorkflowUpdateHandle[Any]:
         client = self._client
