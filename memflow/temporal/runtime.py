@@ -204,6 +204,8 @@ class Runtime:
         disable_environment_info: bool = False,
     ) -> None:
         self._meter = _meter_of(telemetry)
+        if worker_heartbeat_interval is not None and worker_heartbeat_interval <= timedelta(0):
+            raise ValueError("worker_heartbeat_interval must be positive")
         self._worker_heartbeat_interval = worker_heartbeat_interval
 
     @classmethod

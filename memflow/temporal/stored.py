@@ -74,6 +74,10 @@ class ConvertingCodec:
         """The same for one workflow or activity, where converters care."""
         return self
 
+    def own(self, payload: Stored) -> Stored:
+        """A payload of this workflow or activity, for codecs that want to know."""
+        return payload
+
     def here(self) -> ConvertingCodec:
         """The codec of who is served by the running task."""
         return self

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, Final
 
 from memflow import errors
 from memflow.core.definition import RunInfo
 from memflow.failure import Failure
 from memflow.payload import Payload as Stored
+from memflow.temporal import failures
 from memflow.temporal.api.common.v1 import Payload
 from memflow.temporal.converter import (
     CompositePayloadConverter,
@@ -24,6 +26,7 @@ from memflow.temporal.converter import (
     WithSerializationContext,
     WorkflowSerializationContext,
 )
+from memflow.temporal.owners import OWNER, Owned, text_of
 from memflow.temporal.stored import ConvertingCodec
 
 _SERVED: Final = ContextVar[SerializationContext | None]("memflow_temporal_serialization", default=None)
@@ -56,7 +59,8 @@ def serve(context: SerializationContext) -> None:
 
 def codec_of(converter: DataConverter) -> ConvertingCodec:
     """memflow's codec over a data converter."""
-    cares = _cares(converter.payload_converter) or isinstance(converter.failure_converter, WithSerializationContext)
+    others = (converter.failure_converter, converter.payload_codec)
+    cares = _cares(converter.payload_converter) or any(isinstance(each, WithSerializationContext) for each in others)
     return TellingCodec(converter) if cares else ConvertingCodec(converter)
 
 
@@ -75,7 +79,7 @@ class TellingCodec(ConvertingCodec):
     """A codec over converters that care. What it converts belongs to who is served where it is called."""
 
     def told(self, context: SerializationContext) -> ConvertingCodec:
-        return _Told(self.converter.with_context(context), self)
+        return _Told(self.converter.with_context(context), self, context)
 
     def for_run(self, info: RunInfo) -> ConvertingCodec:
         """The codec of a run: memflow's replay asks for it."""
@@ -130,9 +134,28 @@ class TellingCodec(ConvertingCodec):
 class _Told(ConvertingCodec):
     """The codec of one workflow or activity. Told of another one, it is that one's."""
 
-    def __init__(self, converter: DataConverter, origin: TellingCodec) -> None:
+    def __init__(self, converter: DataConverter, origin: TellingCodec, context: SerializationContext) -> None:
         super().__init__(converter)
         self._origin = origin
+        sealing = isinstance(origin.converter.payload_codec, WithSerializationContext)
+        self._owner = text_of(context) if sealing else None
 
     def told(self, context: SerializationContext) -> ConvertingCodec:
         return self._origin.told(context)
+
+    def own(self, payload: Stored) -> Stored:
+        if self._owner is None or isinstance(payload, Owned):
+            return payload
+        return Owned(payload.data, payload.encoding, self._owner)
+
+    def encode(self, value: Any, hint: Any = Any) -> Stored:
+        return self.own(super().encode(value, hint))
+
+    def write_arguments(self, arguments: Sequence[Any], headers: Mapping[str, Payload] | None = None) -> Stored:
+        return self.own(super().write_arguments(arguments, headers))
+
+    def describe(self, error: BaseException) -> Failure | None:
+        if self._owner is None:
+            return super().describe(error)
+        made = failures.described_by(self.converter, error)
+        return None if made is None else replace(made, facts={**made.facts, OWNER: self._owner})

@@ -33,8 +33,8 @@ _LOOP_FRAME = "run_until_blocked"  # below it lies the worker, not the workflow
 def check(call: str) -> None:
     """Have the run's sandbox judge a call: whether the very line that calls lies in one of the run's own modules."""
     sandbox = current_sandbox()
-    if sandbox is not None and own_caller(sandbox) is not None:
-        sandbox.check(call)
+    if sandbox is not None and (frame := own_caller(sandbox)) is not None:
+        sandbox.check(call, frame.f_globals)
 
 
 def current_sandbox() -> Sandbox | None:

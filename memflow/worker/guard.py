@@ -32,6 +32,7 @@ from memflow.core import chance
 from memflow.core.dialect import DIALECT
 from memflow.core.places import place_of
 from memflow.core.replay import CURRENT, Replay
+from memflow.duration import unix_seconds
 from memflow.worker.callers import (
     INFRASTRUCTURE,
     UNGUARDED,
@@ -219,7 +220,7 @@ _DRAWS = (
 
 
 def _seconds(replay: Replay) -> float:
-    return replay.now.timestamp()
+    return unix_seconds(replay.now)
 
 
 def _uuid4(replay: Replay) -> uuid.UUID:
@@ -352,7 +353,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
         path, _, flags = args
         sandbox = current_sandbox()
         if sandbox is not None and (frame := own_caller(sandbox)) is not None and "open" in frame.f_code.co_names:
-            sandbox.check("__builtins__.open")           # and not what is written in C, such as zoneinfo
+            sandbox.check("__builtins__.open", frame.f_globals)  # and not what is written in C, such as zoneinfo
         if flags & _WRITING and _refused_here("__builtins__.open"):
             _refuse(f"opening {path!r} for writing", _ACTIVITY)
     elif event in _REFUSED and CURRENT.get() is not None:

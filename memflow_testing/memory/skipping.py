@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from memflow.runs import Status
 from memflow.store.base import Store
 from memflow.workflow.standalone import run_queue
 from memflow_testing.clock import Clockwork, Look
@@ -50,11 +51,16 @@ class MemoryClockwork:
         due = [run.wake.wake_at for run in tables.open.values() if run.wake is not None and run.wake.wake_at is not None]
         due += [each.due for each in tables.activities.values()]
         due += [each.look_at for each in tables.schedules.values() if each.look_at is not None]
-        to = min((at for at in (*due, until) if at is not None and now < at < NEVER), default=None)
+        runs = (tables.open.get(id) for id in awaited)
+        ends = [run.deadline for run in runs if run is not None and run.deadline is not None and run.status is Status.RUNNING]
+        to = min((at for at in (*due, *ends, until) if at is not None and now < at < NEVER), default=None)
         progress = sum(run.length for run in tables.runs.values())
         if to is None:
             return Look("nothing", now, progress)
-        return Look("skipped", self._jump(to - now, told), progress)
+        at = self._jump(to - now, told)
+        if to in ends:
+            tables.ring("done")                          # who waits for a run that no worker serves sees that its time is up
+        return Look("skipped", at, progress)
 
     async def advance(self, by: timedelta, *, told: Sequence[int]) -> datetime:
         return self._jump(by, told)

@@ -45,7 +45,7 @@ async def test_a_scenario_of_work_tells_rate_and_cost(name: str, dsn: str) -> No
     assert 0 < (report.per_unit["commits"] or 0) < 20
     assert (report.per_unit["wal_bytes"] or 0) > 100
     assert (report.per_unit["rows_left"] or 0) >= 1
-    assert {"commit_turns", "commit_steps", "commit_end"} & set(report.statements["worker"])
+    assert {"commit_turns", "commit_steps", "commit_end", "commit_ends"} & set(report.statements["worker"])
     assert report.peak_memory_mb is not None and report.peak_memory_mb > 5
     assert report.limit
 

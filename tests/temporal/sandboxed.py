@@ -67,7 +67,10 @@ from typing import Any
 from uuid import uuid4
 
 from memflow.temporal import activity, workflow
+from memflow.temporal.converter import EncodingPayloadConverter
+from memflow.temporal.worker import Interceptor, WorkflowInboundInterceptor
 
+settings = {"mail": {"host": "localhost", "port": 25}}
 at_import = os.name  # free while modules are loaded
 
 
@@ -94,6 +97,43 @@ def matches(value: object) -> str:
         raise TimeoutExpired("nothing", 1)
     except TimeoutExpired:
         return "too late"
+
+
+def where() -> str:
+    """What a function of this module tells whoever calls it."""
+    return os.environ.get("HOME", "nowhere") + str(Path("nowhere").exists())
+
+
+class Looks(EncodingPayloadConverter):
+    """A converter in the same module: it may look at what workflow code may not."""
+
+    @property
+    def encoding(self) -> str:
+        """Of its payloads."""
+        return "looks"
+
+    def to_payload(self, value: Any) -> None:
+        """Takes nothing, but looks."""
+        assert at_import == os.name and clock() > 0 and where()
+
+    def from_payload(self, payload: Any, type_hint: type | None = None) -> Any:
+        """Makes nothing."""
+
+
+class LooksAround(WorkflowInboundInterceptor):
+    """An interceptor in the same module. Beneath it lies workflow code, which is restricted."""
+
+    async def execute_workflow(self, input: Any) -> Any:
+        """Looks, and goes on."""
+        return f"{await super().execute_workflow(input)} at {where()}"
+
+
+class InterceptsAll(Interceptor):
+    """Has workflows intercepted."""
+
+    def workflow_interceptor_class(self, input: Any) -> type[WorkflowInboundInterceptor]:
+        """The class above."""
+        return LooksAround
 
 
 async def coroutine() -> str:

@@ -33,6 +33,7 @@ from memflow.temporal.worker.workflow_sandbox import (
     SandboxRestrictions,
     UnintentionalPassthroughError,
 )
+from memflow.temporal.worker.workflow_sandbox.open_imports import open_imports
 from memflow.temporal.workflow import SandboxImportNotificationPolicy as Policy
 from tests.core.playing import CODEC, T0, define, info_of
 from tests.temporal import sandboxed
@@ -382,6 +383,22 @@ def test_a_log_handler_in_the_same_module_may_do_what_it_likes() -> None:
     assert handler.told == [f"{os.name}: careful"]
 
 
+def test_a_converter_in_the_same_module_may_do_what_it_likes() -> None:
+    in_a_turn(lambda: sandboxed.Looks().to_payload(None))
+    with pytest.raises(RestrictedWorkflowAccessError):
+        value_of("where()")
+
+
+def test_an_error_tells_the_line_and_what_to_do() -> None:
+    with pytest.raises(RestrictedWorkflowAccessError) as refused:
+        in_a_turn(sandboxed.where)
+    assert refused.value.where.startswith("tests/temporal/sandboxed.py:") and refused.value.instead == "do it in an activity"
+    assert str(refused.value) == RestrictedWorkflowAccessError.default_message("os.environ.get")
+    with pytest.raises(RestrictedWorkflowAccessError) as refused:
+        value_of("uuid4()")
+    assert refused.value.instead == "use workflow.uuid4()"
+
+
 def test_asyncios_own_ways_to_wait_are_warned_of() -> None:
     with pytest.warns(UserWarning) as told:
         in_a_turn(sandboxed.waited)
@@ -427,6 +444,16 @@ def test_restrictions_can_be_added() -> None:
             assert value_of(expression)  # by default it is free
 
 
+def test_restrictions_reach_into_what_modules_keep() -> None:
+    path = [*sandboxed.__name__.split("."), "settings", "mail"]
+    mail = with_members(SandboxMatcher.nested_child(path, SandboxMatcher(access={"host"})))
+    statements = f"from {sandboxed.__name__} import settings\nassert settings['mail']['port'] == 25\n"
+    in_a_turn(lambda: sandboxed.executed(statements), mail)
+    with pytest.raises(RestrictedWorkflowAccessError) as refused:
+        in_a_turn(lambda: sandboxed.executed(statements + "settings['mail']['host']"), mail)
+    assert refused.value.qualified_name == ".".join([*path, "host"])
+
+
 def test_a_message_of_ones_own() -> None:
     leaf = SandboxMatcher(match_self=True, leaf_message="Ask the configuration instead")
     own = SandboxMatcher.nested_child(["os", "environ"], leaf)
@@ -439,6 +466,12 @@ def test_a_module_that_is_passed_through_is_restricted_in_builtins_and_imports_o
     for restrictions in (passed, DEFAULT.with_passthrough_all_modules(), DEFAULT.with_passthrough_modules("tests")):
         assert restrictions.passes("tests.temporal.sandboxed")
         assert value_of("os.name", restrictions) == os.name
+        assert value_of("Path('nowhere').exists()", restrictions) is False
+        assert value_of("clock()", restrictions) == T0.timestamp()
+        with pytest.raises(RestrictedWorkflowAccessError, match=r"__builtins__\.open"):
+            value_of("open('nowhere')", restrictions)
+        with pytest.raises(RestrictedWorkflowAccessError, match=r"os\.getcwd"):
+            in_a_turn(lambda: sandboxed.executed("import os\nos.getcwd()"), restrictions)
     assert not DEFAULT.passes("tests.temporal.sandboxed") and DEFAULT.passes("os.path") and not DEFAULT.passes("sys")
 
 
@@ -495,6 +528,60 @@ def test_what_is_said_of_imports_in_a_turn(own_module: str) -> None:
         in_a_turn(override, strict)
 
 
+SOURCE = """
+import os, helpers.one
+from typing import TYPE_CHECKING
+from . import sibling
+if TYPE_CHECKING:
+    import only_for_types
+else:
+    import helpers.two
+with workflow.unsafe.imports_passed_through():
+    import passed
+try:
+    from helpers.three import something
+except ImportError:
+    import helpers.four
+def later():
+    import helpers.five
+class Kept:
+    import helpers.six
+"""
+
+
+def test_what_a_module_imports_openly_is_read_from_its_source(tmp_path: Path) -> None:
+    (tmp_path / "of_workflows.py").write_text(SOURCE)
+    module = types.ModuleType("package.of_workflows")
+    module.__file__, module.__package__ = str(tmp_path / "of_workflows.py"), "package"
+    helpers = [f"helpers.{each}" for each in ("two", "three", "four", "six")]
+    assert open_imports(module) == ["os", "helpers.one", "typing", "package", *helpers]
+    assert open_imports(types.ModuleType("made_up")) == []
+
+
+async def test_what_a_module_imports_openly_is_told_of(client: Client, queue: str, own_module: str) -> None:
+    """Of libraries of the process, too, but for Python's and this one."""
+    source = Path(sandboxed.__file__).read_text()
+    from_elsewhere = source.replace("import asyncio\n", "import asyncio\nimport pytest\n", 1)
+    imported = types.ModuleType("tests.temporal.sandboxed_elsewhere")
+    path = Path(sys.modules["tests.temporal"].__path__[-1]) / "sandboxed_elsewhere.py"
+    path.write_text(from_elsewhere)
+    imported.__file__ = str(path)
+    sys.modules[imported.__name__] = imported
+    try:
+        exec(compile(from_elsewhere, path, "exec"), vars(imported))
+        for policy in (Policy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH, Policy.WARN_ON_UNINTENTIONAL_PASSTHROUGH):
+            runner = SandboxedWorkflowRunner(DEFAULT.with_import_notification_policy(policy))
+            if policy is Policy.WARN_ON_UNINTENTIONAL_PASSTHROUGH:
+                with pytest.warns(UserWarning, match="Module pytest was not intentionally passed through"):
+                    runner.dialect(imported.Evaluates)
+            else:
+                with pytest.raises(RuntimeError, match="Failed validating workflow Evaluates") as refused:
+                    Worker(client, task_queue=queue, workflows=[imported.Evaluates], workflow_runner=runner)
+                assert isinstance(refused.value.__cause__, UnintentionalPassthroughError)
+    finally:
+        del sys.modules[imported.__name__]
+
+
 def test_matchers_say_what_they_may_not_be() -> None:
     with pytest.raises(ValueError, match="leaf_message without match_self"):
         SandboxMatcher(leaf_message="no")
@@ -537,6 +624,10 @@ async def test_workers_run_their_workflows_in_their_sandbox(client: Client, queu
             assert "os.environ.HOME" in cause.message
             assert await evaluate("os.name", sandboxed.EvaluatesOutside) == repr(os.name)
             assert await client.execute_workflow(sandboxed.WhileAnActivityLooks.run, id=f"{queue}-looks", task_queue=queue)
+    async with worker(interceptors=[sandboxed.InterceptsAll()], activity_executor=ThreadPoolExecutor(1)):
+        assert (await evaluate("1 < 2")).startswith("True at ")
+        with pytest.raises(WorkflowFailureError):
+            await evaluate("where()")
     async with worker(workflow_runner=UnsandboxedWorkflowRunner(), activity_executor=ThreadPoolExecutor(1)):
         assert await evaluate("os.name") == repr(os.name)
 
@@ -572,3 +663,33 @@ async def test_a_worker_refuses_workflows_that_import_what_they_may_not(client: 
     with pytest.raises(RuntimeError, match="Failed validating workflow Evaluates") as refused:
         Worker(client, task_queue=queue, workflows=[sandboxed.Evaluates], workflow_runner=SandboxedWorkflowRunner(forbidden))
     assert isinstance(refused.value.__cause__, RestrictedWorkflowAccessError)
+
+
+def test_turns_in_threads_keep_their_own_restrictions() -> None:
+    """Workers with other restrictions, or none, may turn runs of the same module at the same time."""
+    free = with_members(SandboxMatcher.none)
+    wrong: list[str] = []
+    over = threading.Event()
+
+    def turn(restrictions: SandboxRestrictions, refuses: bool) -> None:
+        while not over.is_set():
+            try:
+                value_of("os.name", restrictions)
+                refused = False
+            except RestrictedWorkflowAccessError:
+                refused = True
+            if refused is not refuses:
+                wrong.append("refused" if refused else "let through")
+
+    threads = [threading.Thread(target=turn, args=(each, each is DEFAULT)) for each in (DEFAULT, free, DEFAULT, free)]
+    for thread in threads:
+        thread.start()
+    for _ in range(200):
+        if sandboxed.evaluated("os.name") != os.name:
+            wrong.append("refused outside")
+        threading.Event().wait(0.002)
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert sandboxed.os is os

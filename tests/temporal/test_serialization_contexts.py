@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -22,12 +23,13 @@ from memflow.temporal.converter import (
     DefaultPayloadConverter,
     EncodingPayloadConverter,
     JSONPlainPayloadConverter,
+    PayloadCodec,
     PayloadConverter,
     SerializationContext,
     WithSerializationContext,
     WorkflowSerializationContext,
 )
-from memflow.temporal.exceptions import ApplicationError
+from memflow.temporal.exceptions import ActivityError, ApplicationError
 from memflow.temporal.worker import Worker
 
 SOON = timedelta(seconds=20)
@@ -237,3 +239,85 @@ async def test_failures_are_described_for_their_owner(client: Client, queue: str
         with pytest.raises(WorkflowFailureError):
             await telling.execute_workflow(Fails.run, id="f", task_queue=queue)
     assert list(dict.fromkeys(SEEN)) == ["to fails of f", "from fails of f", "to workflow f", "from workflow f"]
+
+
+# ------------------------------------------------------------------------------------------------- codecs
+
+
+class Keyed(PayloadCodec, WithSerializationContext):
+    """Encrypts, as it were, with a key of each owner: what another one's key has closed cannot be opened."""
+
+    def __init__(self, context: SerializationContext | None = None) -> None:
+        self.key = whose(context).encode() if context is not None else b"nobody"
+
+    def with_context(self, context: SerializationContext) -> Keyed:
+        return Keyed(context)
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        SEEN.append(self.key.decode())
+        return [
+            Payload(metadata={"encoding": b"keyed"}, data=self.key + b"|" + each.SerializeToString()) for each in payloads
+        ]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        opened: list[Payload] = []
+        for each in payloads:
+            key, _, data = each.data.partition(b"|")
+            assert key == self.key, f"closed with the key of {key!r}, not of {self.key!r}"
+            opened.append(Payload.FromString(data))
+        return opened
+
+
+@workflow.defn(sandboxed=False)
+class Goes:
+    def __init__(self) -> None:
+        self.got: list[str] = []
+
+    @workflow.run
+    async def run(self, text: str) -> list[str]:
+        await workflow.wait_condition(lambda: len(self.got) == 2)
+        self.got.append(await workflow.execute_activity(shout, text, start_to_close_timeout=SOON))
+        self.got.append(await workflow.execute_child_workflow(Echoes.run, text, id="echo"))
+        try:
+            await workflow.execute_activity(fails, start_to_close_timeout=SOON, retry_policy=RetryPolicy(maximum_attempts=1))
+        except ActivityError as error:
+            self.got.append(str(error.cause))
+        return self.got
+
+    @workflow.signal
+    def send(self, text: str) -> None:
+        self.got.append(text)
+
+    @workflow.update
+    def put(self, text: str) -> str:
+        self.got.append(text)
+        return text
+
+    @workflow.query
+    def look(self, text: str) -> str:
+        return text
+
+
+@workflow.defn(sandboxed=False)
+class Echoes:
+    @workflow.run
+    async def run(self, text: str) -> str:
+        return text
+
+
+@activity.defn
+async def shout(text: str) -> str:
+    return text.upper()
+
+
+async def test_a_codec_opens_with_the_key_of_the_owner_that_it_closed_for(client: Client, queue: str) -> None:
+    SEEN.clear()
+    keyed = with_converters(client, payload_codec=Keyed())
+    async with Worker(keyed, task_queue=queue, workflows=[Goes, Echoes], activities=[shout, fails], max_cached_workflows=0):
+        handle = await keyed.start_workflow(Goes.run, "a", id="goes", task_queue=queue, memo={"m": 1})
+        assert await handle.query(Goes.look, "q") == "q"
+        await handle.signal(Goes.send, "s")
+        assert await handle.execute_update(Goes.put, "u") == "u"
+        assert await handle.result() == ["s", "u", "A", "a", "no"]
+        assert await (await handle.describe()).memo() == {"m": 1}
+    assert {"workflow goes", "shout of goes", "fails of goes", "workflow echo"} <= set(SEEN)

@@ -564,3 +564,10 @@ async def told(word: str) -> bool:
 async def owned(env: WorkflowEnvironment, id: str) -> bool:
     row = await env.client.store.find_run(id)
     return row is not None and bool(await env.client.store.activities_of(row.run))
+
+
+async def test_the_timeout_of_a_run_that_no_worker_serves_comes(place: str | None) -> None:
+    async with await WorkflowEnvironment.start_time_skipping(place) as env:
+        with pytest.raises(WorkflowFailedError) as failed:
+            await env.client.workflow.execute("nobody", id="n", task_queue="nobody's", execution_timeout="365 days")
+        assert failed.value.status == "timed_out"

@@ -15,8 +15,10 @@ from memflow.temporal.common import VersioningBehavior, WorkerDeploymentVersion
 from memflow.temporal.interception import Interceptor, WorkflowInterceptorClassInput
 from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.own_metrics import OwnMetrics
+from memflow.temporal.service import LONG_HISTORY
 from memflow.temporal.stored import Raw
 from memflow.temporal.worker.runners import WorkflowRunner
+from memflow.temporal.worker.workflow_sandbox import UnintentionalPassthroughError
 from memflow.temporal.workflow.builtin_queries import BUILTIN_QUERIES
 from memflow.temporal.workflow.define import WorkflowDefinition
 from memflow.temporal.workflow.running import Running, Settings, engine_handler
@@ -44,6 +46,7 @@ def settings_of(
     debug_mode: bool = False,
     activities: frozenset[str | None] | None = None,
     deployment: WorkerDeploymentVersion | None = None,
+    long_history: int = LONG_HISTORY,
 ) -> Settings:
     """What a worker says of all its workflows."""
     extern: dict[str, Callable[..., Any]] = {}
@@ -63,6 +66,7 @@ def settings_of(
         unsandboxed_runner.dialect,
         activities,
         deployment,
+        long_history,
         OwnMetrics.over(meter),
     )
 
@@ -87,7 +91,7 @@ def workflow_definition(definition: WorkflowDefinition, settings: Settings) -> D
     failing = (*definition.failure_exception_types, *settings.failure_exception_types)
     try:
         dialect = (settings.dialect if definition.sandboxed else settings.unsandboxed_dialect)(definition.cls)
-    except RestrictedWorkflowAccessError as error:
+    except (RestrictedWorkflowAccessError, UnintentionalPassthroughError) as error:
         raise RuntimeError(f"Failed validating workflow {definition.name}") from error
     return Definition(
         name=DYNAMIC if definition.name is None else check_name(definition.name, what="workflow name"),

@@ -31,8 +31,8 @@ async def send_signal(
     """
     replay = running.replay
     target = WorkflowSerializationContext(replay.info.namespace, workflow_id)
-    payloads = running.codec.told(target).to_payloads(args)
-    payload = stored_signal(Arguments(payloads, headers))
+    codec = running.codec.told(target)
+    payload = codec.own(stored_signal(Arguments(codec.to_payloads(args), headers)))
     named = check_name(name, what="signal name")
     asked = SendSignal(replay.next_op(), named, payload, workflow_id, run_id, tell=True)
     if isinstance(await _told(replay, asked), MessageNotDelivered):

@@ -32,7 +32,7 @@ class OwnModule:
     def restrict(self, root: SandboxMatcher) -> None:
         """Look for what this matcher restricts, besides those given before."""
         with self._lock:
-            if not any(root is each for each in self._roots):
+            if not any(root is each or root == each for each in self._roots):
                 self._roots.append(root)
                 self._look_for(root)
 

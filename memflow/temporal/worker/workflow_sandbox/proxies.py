@@ -97,8 +97,12 @@ class _ProxyBase:
         real = object.__getattribute__(self, _REAL)
         if not isinstance(key, str):
             return real[key]
-        _check(self, key)
-        return real[key]
+        verdict = _verdict(self, key)
+        if verdict is None:
+            return real[key]
+        verdict.check()
+        value = real[key]
+        return proxied(verdict.path, value) if verdict.wraps and restrictable(value) else value
 
     def __instancecheck__(self, value: object) -> bool:
         return isinstance(value, object.__getattribute__(self, _REAL))

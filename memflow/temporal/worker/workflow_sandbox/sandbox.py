@@ -16,21 +16,27 @@ from importlib.util import resolve_name
 from types import ModuleType
 from typing import Any, cast
 
+from memflow.core.places import place_of
+from memflow.temporal.converter import EncodingPayloadConverter, FailureConverter, PayloadCodec, PayloadConverter
 from memflow.temporal.exceptions import TemporalError
+from memflow.temporal.interception import Interceptor, WorkflowInboundInterceptor, WorkflowOutboundInterceptor
 from memflow.temporal.worker.workflow_sandbox.matching import AtRuntime, SandboxMatcher
 from memflow.temporal.worker.workflow_sandbox.members import watch, watched_in_place
-from memflow.temporal.worker.workflow_sandbox.own_modules import OwnModule, own_module, path_of_module
+from memflow.temporal.worker.workflow_sandbox.open_imports import open_imports
+from memflow.temporal.worker.workflow_sandbox.own_modules import own_module, path_of_module
 from memflow.temporal.worker.workflow_sandbox.proxies import Path, RestrictedModule, unproxied
 from memflow.temporal.worker.workflow_sandbox.restrictions import SandboxRestrictions
 from memflow.temporal.workflow import SandboxImportNotificationPolicy as Policy
 from memflow.temporal.workflow import unsafe
 from memflow.temporal.workflow.words import RestrictedWorkflowAccessError
 from memflow.worker import guard
-from memflow.worker.callers import WRAPPERS, current_sandbox, excused, own_caller
+from memflow.worker.callers import WRAPPERS, callers, current_sandbox, excused, own_caller
 
 WRAPPERS.add(id(globals()))
 
 _RUNNING = AtRuntime()
+_REMEMBERED = 10_000
+"""Verdicts of a sandbox: far more than a module names, a few MB at most."""
 
 
 class UnintentionalPassthroughError(TemporalError):
@@ -53,13 +59,46 @@ class _Verdict:
 
 
 def _say(name: str, matcher: SandboxMatcher) -> None:
-    if excused():
-        return  # such as a log handler, or a debugger that looks
+    if excused() or _is_not_workflow_code():
+        return  # such as a log handler, a debugger that looks, an interceptor
     if matcher.leaf_warning is not None:
         text = matcher.leaf_message or RestrictedWorkflowAccessError.default_message(name)
         warnings.warn(text, matcher.leaf_warning, stacklevel=5)
-    else:
-        raise RestrictedWorkflowAccessError(name, override_message=matcher.leaf_message)
+        return
+    error = RestrictedWorkflowAccessError(name, override_message=matcher.leaf_message)
+    error.instead = _INSTEAD.get(name.partition(".")[0], "do it in an activity")
+    innermost = next(callers(), None)
+    error.where = (innermost and place_of(innermost[0])) or "an unknown line"
+    raise error
+
+
+_INSTEAD = {
+    "time": "use workflow.time(), or asyncio.sleep() to wait",
+    "datetime": "use workflow.now()",
+    "random": "use workflow.random()",
+    "secrets": "make secrets in an activity: a workflow's chance can be foretold",
+    "uuid": "use workflow.uuid4()",
+    "threading": "use asyncio tasks, or do it in an activity",
+}
+"""What to do, by the module of what is restricted."""
+
+_OUTSIDE = (
+    *(Interceptor, WorkflowInboundInterceptor, WorkflowOutboundInterceptor),
+    *(PayloadConverter, EncodingPayloadConverter, PayloadCodec, FailureConverter),
+)
+"""What a program may keep in the same module as its workflows, and gives to clients and workers: its code is not restricted."""
+
+
+def _is_not_workflow_code() -> bool:
+    """Whether what calls is, or was called in the module by, a method of a converter or interceptor."""
+    sandbox = current_sandbox()
+    frame = None if sandbox is None else own_caller(sandbox)
+    while frame is not None and sandbox is not None and sandbox.holds(frame.f_globals):
+        code = frame.f_code
+        if code.co_argcount and isinstance(frame.f_locals.get(code.co_varnames[0]), _OUTSIDE):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class ModuleSandbox:
@@ -67,16 +106,20 @@ class ModuleSandbox:
 
     Raises:
         RestrictedWorkflowAccessError: one of them has imported what no workflow may import.
+        UnintentionalPassthroughError: one of them imports what is not passed through, and that is to be refused.
     """
 
     def __init__(self, restrictions: SandboxRestrictions, modules: Sequence[str]) -> None:
         self.restrictions = restrictions
         self._root = restrictions.invalid_module_members
         self._verdicts: dict[tuple[Path, str], _Verdict | None] = {}
-        found = (own_module(name) for name in modules if not (restrictions.passes(name) or _is_library(name)))
-        self._own: list[OwnModule] = [each for each in found if each is not None]
-        self._globals = {id(each.globals) for each in self._own}
+        found = [each for name in modules if not _is_library(name) and (each := own_module(name)) is not None]
+        self._own = [each for each in found if not restrictions.passes(each.module.__name__)]
+        self._globals = {id(each.globals) for each in found}
+        self._passed = self._globals - {id(each.globals) for each in self._own}
+        """Those that were passed through see what they have imported as it is; builtins and imports in turns are restricted."""
         self._check_imported()
+        self._notify_of_open_imports()
         _install()  # first: what is wrapped is what the modules are to see
         watch(self._root)
         for each in self._own:
@@ -99,13 +142,15 @@ class ModuleSandbox:
         """Whether these are the globals of one of the workflow's own modules."""
         return id(module) in self._globals or module.get("__name__") in _ADOPTED.get()
 
-    def check(self, name: str) -> None:
+    def check(self, name: str, module: dict[str, Any]) -> None:
         """Refuse a call by its whole name.
 
         Raises:
             RestrictedWorkflowAccessError: it is restricted.
         """
         path = tuple(name.split("."))
+        if id(module) in self._passed and path[0] != "__builtins__":
+            return
         matcher = self._refusal(path[:-1], path[-1], include_use=path[0] == "__builtins__")
         if matcher is not None:
             _say(name, matcher)
@@ -128,6 +173,8 @@ class ModuleSandbox:
         try:
             return self._verdicts[key]
         except KeyError:
+            if len(self._verdicts) > _REMEMBERED:        # keys of a dict, it seems
+                self._verdicts.clear()
             made = self._verdicts[key] = self._judged(path, name)
             return made
 
@@ -181,10 +228,7 @@ class ModuleSandbox:
             return
         override = unsafe.current_import_notification_policy_override()
         policy = self.restrictions.import_notification_policy if override is None else override
-        if Policy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH in policy:
-            raise UnintentionalPassthroughError(name)
-        if Policy.WARN_ON_UNINTENTIONAL_PASSTHROUGH in policy:
-            warnings.warn(f"Module {name} was not intentionally passed through to the sandbox.", stacklevel=4)
+        _notify(name, policy)
         if Policy.WARN_ON_DYNAMIC_IMPORT in policy and name not in sys.modules:
             warnings.warn(f"Module {name} was imported after initial workflow load.", stacklevel=4)
 
@@ -200,6 +244,16 @@ class ModuleSandbox:
             if self.restrictions.invalid_modules.match_access(_RUNNING, *name.split(".")):
                 raise RestrictedWorkflowAccessError(name)
 
+    def _notify_of_open_imports(self) -> None:
+        """Of what was imported when the modules were loaded, while nobody looked."""
+        policy = self.restrictions.import_notification_policy
+        if policy & (Policy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH | Policy.WARN_ON_UNINTENTIONAL_PASSTHROUGH):
+            own = {each.module.__name__ for each in self._own}
+            for each in self._own:
+                for name in open_imports(each.module):
+                    if name not in own and not self.restrictions.passes(name):
+                        _notify(name, policy)
+
     def _restrict_builtins(self) -> None:
         """Builtins besides those that the guard hears of: a name of their own in the modules' globals, to be exchanged."""
         matcher = self._root.children.get("__builtins__")
@@ -209,6 +263,13 @@ class ModuleSandbox:
             if hasattr(builtins, name):
                 for each in self._own:
                     each.show_builtin(name)
+
+
+def _notify(name: str, policy: Policy) -> None:
+    if Policy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH in policy:
+        raise UnintentionalPassthroughError(name)
+    if Policy.WARN_ON_UNINTENTIONAL_PASSTHROUGH in policy:
+        warnings.warn(f"Module {name} was not intentionally passed through to the sandbox.", stacklevel=5)
 
 
 def _is_library(module: str) -> bool:
