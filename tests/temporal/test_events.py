@@ -52,7 +52,7 @@ class Growing:
 
 
 async def test_a_history_grows_by_an_event_for_each_thing_that_is_asked() -> None:
-    arguments = ["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40"]
+    arguments = ["--dynamic-config-value=limit.historyCount.suggestContinueAsNew=40"]
     async with (
         await WorkflowEnvironment.start_local(dev_server_extra_args=arguments) as env,
         Worker(env.client, task_queue="growing", workflows=[Growing], activities=[greet]),
@@ -181,8 +181,11 @@ async def test_a_start_is_eager_where_a_worker_of_the_same_client_takes_it(clien
     async with Worker(client, task_queue=queue, workflows=[Growing]):
         eager = await client.start_workflow(Growing.run, id="eager", task_queue=queue, request_eager_start=True)
         patient = await client.start_workflow(Growing.run, id="patient", task_queue=queue)
+        later = await client.start_workflow(
+            Growing.run, id="much-later", task_queue=queue, request_eager_start=True, start_delay=timedelta(hours=1)
+        )
         elsewhere = await client.start_workflow(Growing.run, id="elsewhere", task_queue="no-worker", request_eager_start=True)
-        assert [getattr(each, name) for each in (eager, patient, elsewhere)] == [True, False, False]
+        assert [getattr(each, name) for each in (eager, patient, later, elsewhere)] == [True, False, False, False]
     after = await client.start_workflow(Growing.run, id="after", task_queue=queue, request_eager_start=True)
     assert not getattr(after, name)
 
