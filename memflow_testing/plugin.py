@@ -61,11 +61,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def memflow_dsn(request: pytest.FixtureRequest) -> str:
     """A Postgres for tests: --memflow-dsn, $MEMFLOW_TEST_DSN, or an embedded server that all processes of this run share."""
-    from memflow_testing.postgres import find_dsn, make_database
+    from memflow_testing.postgres import find_dsn, make_ready
 
     named = request.config.getoption("--memflow-dsn")
     dsn = str(named) if named else find_dsn()
-    in_thread(make_database(dsn))
+    in_thread(make_ready(dsn))
     return dsn
 
 

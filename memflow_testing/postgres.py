@@ -58,14 +58,17 @@ def find_dsn() -> str:
     return os.environ.get(DSN_VARIABLE) or urlunsplit(urlsplit(_server().dsn)._replace(path=f"/{DATABASE}"))
 
 
-async def make_database(dsn: str) -> None:
-    """Make sure that `dsn` can be used; the embedded server's database for tests is made here.
+async def make_ready(dsn: str) -> None:
+    """Make sure that `dsn` can be used, and that a schema is there for the first environment, which else would wait for it.
 
     Raises:
         DatabaseError: Postgres cannot be reached, or refuses.
     """
     conn = await _connect(dsn)
-    await conn.close()
+    try:
+        await _lend(conn, dsn)
+    finally:
+        await conn.close()
 
 
 async def _connect(dsn: str) -> Any:
@@ -144,7 +147,7 @@ class PostgresGround:
 async def _new_database(dsn: str) -> str:
     """A database beside that of `dsn`."""
     name = f"memflow_own_{uuid4().hex[:12]}"
-    await make_database(dsn)
+    await (await _connect(dsn)).close()
     await _execute(dsn, f"create database {name}")
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
 

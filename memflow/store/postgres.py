@@ -345,6 +345,7 @@ class PostgresStore:
         await questions.answer_questions(self._database, self.namespace, answers)
 
     async def prune(self, *, limit: int) -> int:
+        await run_rows.end_left(self._database, self.namespace, limit=limit)
         return await workers.prune(self._database, limit=limit)
 
     # -- doorbells

@@ -258,6 +258,13 @@ async def find_run(database: Database, namespace: str, workflow_id: str, run_id:
     return None if row is None else run_row(row)
 
 
+async def end_left(database: Database, namespace: str, *, limit: int) -> None:
+    """End runs whose time is up on queues that no worker serves: up to `limit` of each."""
+    row = await database.row("left_overdue", namespace, limit)
+    if row is not None and row["runs"]:
+        await _time_out(database, namespace, row["runs"])
+
+
 async def _time_out(database: Database, namespace: str, runs: Sequence[int]) -> bool:
     """End those of these runs whose time is up, and that no worker will come for. Whether there were any."""
     row = await database.row(

@@ -163,7 +163,8 @@ async def _serve(
     taken: set[str] = set()
     while True:
         starts = _starts(namespace, rows, decisions, taken)
-        owner = taker if taker is not None and 0 < len(starts) <= taker.room else None
+        wanted = [(run.task_queue, run.workflow) for *_, run in starts]
+        owner = taker if taker is not None and taker.takes(wanted) else None
         token = None if owner is None else uuid4()
         columns = _columns(rows, decisions, starts, look, owner, token)
         try:
@@ -231,7 +232,6 @@ def _columns(
         cancel or None,
         _CANCELLED,
         None if owner is None else owner.worker,
-        None if owner is None else list(owner.task_queues),
         token,
         *(columns(begun, _START) if begun else [None] * _START),
     ]
@@ -267,11 +267,12 @@ def _start_row(schedule: str, wanted: firing.Wanted, run: NewRun) -> tuple[Any, 
 
 def _claims(starts: Sequence[Start], answer: Record, token: UUID) -> list[Claim]:
     """What the worker owns of these, as a claim would have told it; see `functions/18_schedules.sql`."""
+    if answer["runs"] is None:
+        return []
     rows = zip(starts, answer["runs"], answer["deadlines"], answer["execution_deadlines"], strict=True)
     return [
         run_rows.claim_of_new(run, id, token, at=answer["now"], deadline=deadline, execution_deadline=execution_deadline)
         for (_, _, run), id, deadline, execution_deadline in rows
-        if id is not None
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -49,11 +49,18 @@ class ScheduleRow:
 
 @dataclass(frozen=True, slots=True)
 class Taker:
-    """A worker, of no version, that takes up to `room` runs for these queues as they are started."""
+    """A worker, of no version, that takes up to `room` runs as they are started, for its queues and of workflows it knows."""
 
     worker: int
     task_queues: Sequence[str]
     room: int
+    knows: Callable[[str], bool]
+
+    def takes(self, runs: Sequence[tuple[str, str]]) -> bool:
+        """Whether it takes all of these, each told by its task queue and its workflow. Some of them it never takes."""
+        return 0 < len(runs) <= self.room and all(
+            queue in self.task_queues and self.knows(workflow) for queue, workflow in runs
+        )
 
 
 @dataclass(frozen=True, slots=True)

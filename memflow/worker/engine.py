@@ -302,7 +302,7 @@ class Engine:
         room = self._settings.max_concurrent_workflows - len(self._residents)
         if not self._registry.workflows or self._settings.version is not None or room <= 0:
             return None
-        return Taker(self._worker, self._run_queues, room)
+        return Taker(self._worker, self._run_queues, room, lambda name: self._registry.workflow(name) is not None)
 
     async def _adopt(self, claims: Sequence[Claim]) -> None:
         await self._claims.adopt(self._worker, claims)

@@ -6,14 +6,17 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from memflow.core.arrivals import RunTimedOut
+from memflow.core.arrivals import ChildFailed, RunStarted, RunTimedOut
+from memflow.core.interrupts import StartChild
 from memflow.failure import decode_failure
+from memflow.options import ChildOptions
+from memflow.payload import Payload
 from memflow.retry import RetryPolicy
 from memflow.run_info import CRON_HEADER
 from memflow.runs import Status
 from memflow.store.base import Store
 from memflow.store.values import Outcome
-from memflow_testing.conformance.making import MINUTE, a_run, a_worker, claim
+from memflow_testing.conformance.making import MINUTE, a_run, a_turn, a_worker, claim, started_and_claimed
 
 AT_ONCE = timedelta(milliseconds=1)
 
@@ -48,6 +51,21 @@ class Overdue:
                 if row.status is Status.TIMED_OUT:
                     break
                 await asyncio.sleep(0.01)
+
+    async def test_what_nobody_looks_at_is_ended_with_what_has_expired(self, store: Store) -> None:
+        worker = await a_worker(store)
+        [parent] = await started_and_claimed(store, worker, a_run("parent"))
+        options = ChildOptions(task_queue="nobody's", run_timeout=AT_ONCE)
+        child = StartChild(1, "order", "child", "run-of-child", Payload(b"[]"), options)
+        await store.commit_turns(worker, [a_turn(parent, RunStarted(), child, effects=[child], release=False)])
+        async with asyncio.timeout(10):
+            mail: list[Any] = []
+            while not mail:
+                await store.prune(limit=9)
+                mail = [each.arrival for each in await store.read_inbox([(parent.run, 0)], limit=9)]
+        assert isinstance(mail[0], ChildFailed) and mail[0].op == 1
+        cause = mail[0].failure.cause
+        assert cause is not None and cause.kind == "timeout"
 
     async def test_where_a_worker_lives_the_end_is_left_to_it(self, store: Store) -> None:
         worker = await a_worker(store)

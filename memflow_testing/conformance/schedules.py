@@ -73,7 +73,7 @@ class Schedules:
         worker, stranger = await a_worker(store), await a_worker(store)
         for n in range(3):
             await store.create_schedule(a_schedule(f"s{n}", await store.now(), wanted=1))
-        served = await store.serve_schedules(limit=10, taker=Taker(worker, [QUEUE], 10))
+        served = await store.serve_schedules(limit=10, taker=Taker(worker, [QUEUE], 10, lambda _: True))
         assert served.started == 3
         left = await claim(store, stranger)
         assert len(served.claims) + len(left) == 3
@@ -87,7 +87,7 @@ class Schedules:
         worker = await a_worker(store)
         await store.unregister_worker(worker)
         await store.create_schedule(a_schedule("s", await store.now(), wanted=1))
-        served = await store.serve_schedules(limit=10, taker=Taker(worker, [QUEUE], 10))
+        served = await store.serve_schedules(limit=10, taker=Taker(worker, [QUEUE], 10, lambda _: True))
         assert (served.started, list(served.claims)) == (1, [])
         assert len(await claim(store, await a_worker(store))) == 1
 

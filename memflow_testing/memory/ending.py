@@ -68,7 +68,8 @@ class Endings:
         workers = [each for each in self._tables.workers.values() if each.lives(wall)]
         if run.wake is not None and any(run.wake.owner == each.id for each in workers):
             return False
-        return run.deadline < now - _PATIENCE or not any(run.task_queue in each.queues for each in workers)
+        queue = run.task_queue.removesuffix("/activities")
+        return run.deadline < now - _PATIENCE or not any(queue in each.queues for each in workers)
 
     def _end(self, run: Run, how: RunTerminated | RunTimedOut, failure: Payload, status: Status) -> None:
         now = max(self._tables.now(), run.last_at)

@@ -104,10 +104,10 @@ class Schedules:
         return Served(len(due), len(made), now, next_look, claims)
 
     def _taken(self, made: Sequence[Run], taker: Taker) -> Sequence[Claim]:
-        if len(made) > taker.room or taker.worker not in self._tables.workers:
+        if taker.worker not in self._tables.workers or not taker.takes([(run.task_queue, run.workflow) for run in made]):
             return []
         token = uuid4()
-        mine = [(run, run.wake) for run in made if run.wake is not None and run.wake.queue in taker.task_queues]
+        mine = [(run, run.wake) for run in made if run.wake is not None]
         for _, wake in mine:
             wake.owner, wake.token, wake.wake_at = taker.worker, token, None
         return [claim_of(run, wake) for run, wake in mine]

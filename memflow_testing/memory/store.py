@@ -401,6 +401,7 @@ class MemoryStore:
 
     async def prune(self, *, limit: int) -> int:
         await self._turn()
+        self._endings.time_out([*self.tables.open.values()])
         return prune(self.tables, limit)
 
     # -- doorbells

@@ -227,8 +227,11 @@ declare
   v_table text;
 begin
   for v_table in
-    select format('%I.%I', t.schemaname, t.tablename) from pg_catalog.pg_tables t
-     where t.schemaname = :schema and t.tablename not in ('migrations', 'test_clock')
+    -- Most are empty since they were made, and have no page: to open each of them would take longer than all the rest.
+    select format('%I.%I', n.nspname, c.relname)
+      from pg_catalog.pg_class c
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     where n.nspname = :schema and c.relkind = 'r' and c.relname not in ('migrations', 'test_clock') and pg_relation_size(c.oid) > 0
   loop
     execute 'delete from ' || v_table;
   end loop;

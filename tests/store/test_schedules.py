@@ -306,6 +306,10 @@ async def test_rows_written_by_the_first_release_are_upgraded(dsn: str, schema: 
 
 # ------------------------------------------------------------------------------------------------- who takes what is started
 
+def a_taker(worker: int) -> Taker:
+    return Taker(worker, ["q"], 9, lambda _: True)
+
+
 TIMES: list[dict[str, Any]] = [
     {},
     {"run_timeout": timedelta(hours=1)},
@@ -324,7 +328,7 @@ async def test_what_a_taker_is_given_is_what_a_claim_tells(store: PostgresStore,
     )  # fmt: skip
     await store.create_schedule(replace(a_schedule(now=now, wanted=2, overlap=Overlap.ALLOW_ALL), action=action))
     worker = await a_worker(store)
-    served = await store.serve_schedules(limit=5, taker=Taker(worker, ["q"], 9))
+    served = await store.serve_schedules(limit=5, taker=a_taker(worker))
     assert (served.started, len(served.claims)) == (2, 2)
     told = await run_rows.claimed_again(store._database, worker, "default", served.claims[0].token)
     assert sorted(served.claims, key=lambda each: each.run) == sorted(told.claims, key=lambda each: each.run)
@@ -334,14 +338,15 @@ async def test_what_a_taker_is_given_is_what_a_claim_tells(store: PostgresStore,
     assert await sql.fetchval("select array_agg(distinct doc::text) from records") == ['{"a": 2}']
 
 
-@pytest.mark.parametrize("why", ["gone", "void", "queue", "room", "many"])
+@pytest.mark.parametrize("why", ["gone", "void", "queue", "unknown", "room", "many"])
 async def test_what_a_taker_cannot_have_is_everybodys(store: PostgresStore, sql: Any, why: str) -> None:
     now = await store.now()
     schedules = FEW + 1 if why == "many" else 2
     for n in range(schedules):
         await store.create_schedule(a_schedule(f"s{n}", now=now, wanted=1))
     worker = await a_worker(store)
-    taker = Taker(worker, ["other"] if why == "queue" else ["q"], 1 if why == "room" else 9)
+    queues, room = ["other"] if why == "queue" else ["q"], 1 if why == "room" else 9
+    taker = Taker(worker, queues, room, lambda name: name == "order" and why != "unknown")
     if why == "gone":
         await store.unregister_worker(worker)
     rung: list[None] = []
@@ -383,7 +388,7 @@ async def test_a_taker_whose_connection_breaks_loses_no_run(
             await store.create_schedule(a_schedule(f"s{n}", now=now, wanted=1))
             plan.what, plan.trip = what, n % 4
             for _ in range(2):
-                served = await mine.serve_schedules(limit=10, taker=Taker(worker, ["q"], 9))
+                served = await mine.serve_schedules(limit=10, taker=a_taker(worker))
                 owned += [each.run for each in served.claims]
             plan.what = None
     assert plan.done >= 4
@@ -408,7 +413,7 @@ async def test_workers_that_race_for_schedules_own_each_run_once(
     async def work(one: PostgresStore, limit: int) -> None:
         worker = await a_worker(one)
         for _ in range(40):
-            claims = list((await one.serve_schedules(limit=limit, taker=Taker(worker, ["q"], 9))).claims)
+            claims = list((await one.serve_schedules(limit=limit, taker=a_taker(worker))).claims)
             claims += await claim(one, worker, limit=5)
             owned.extend(each.run for each in claims)
             if claims:

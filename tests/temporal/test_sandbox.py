@@ -663,3 +663,33 @@ async def test_a_worker_refuses_workflows_that_import_what_they_may_not(client: 
     with pytest.raises(RuntimeError, match="Failed validating workflow Evaluates") as refused:
         Worker(client, task_queue=queue, workflows=[sandboxed.Evaluates], workflow_runner=SandboxedWorkflowRunner(forbidden))
     assert isinstance(refused.value.__cause__, RestrictedWorkflowAccessError)
+
+
+def test_turns_in_threads_keep_their_own_restrictions() -> None:
+    """Workers with other restrictions, or none, may turn runs of the same module at the same time."""
+    free = with_members(SandboxMatcher.none)
+    wrong: list[str] = []
+    over = threading.Event()
+
+    def turn(restrictions: SandboxRestrictions, refuses: bool) -> None:
+        while not over.is_set():
+            try:
+                value_of("os.name", restrictions)
+                refused = False
+            except RestrictedWorkflowAccessError:
+                refused = True
+            if refused is not refuses:
+                wrong.append("refused" if refused else "let through")
+
+    threads = [threading.Thread(target=turn, args=(each, each is DEFAULT)) for each in (DEFAULT, free, DEFAULT, free)]
+    for thread in threads:
+        thread.start()
+    for _ in range(200):
+        if sandboxed.evaluated("os.name") != os.name:
+            wrong.append("refused outside")
+        threading.Event().wait(0.002)
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert sandboxed.os is os

@@ -314,6 +314,28 @@ async def test_a_worker_is_killed_in_the_middle_of_an_activity_and_it_runs_again
     assert (len(attempts), cut) == (2, ["cut"])
 
 
+@workflow.defn
+async def nightly() -> str:
+    return await reserve(workflow.info().workflow_id)
+
+
+@pytest.mark.memflow(store="both")
+async def test_a_worker_that_dies_with_the_run_that_it_has_just_started_for_a_schedule(memflow_env: WorkflowEnvironment) -> None:
+    """Who serves a schedule owns the run at once, so that is where it may die."""
+
+    async def two_nights(env: WorkflowEnvironment) -> list[str]:
+        async with env.worker(nightly, activities=[reserve]):
+            handle = await env.client.schedule.create("n", nightly, spec="0 6 * * *", task_queue=env.task_queue)
+            await env.sleep("2 days")
+            assert (await handle.describe()).actions == 2
+            return [run.status.value async for run in env.client.workflow.list()]
+
+    report = await crash_everywhere(two_nights, env=memflow_env)
+    assert report.findings == [] and report.missed == []
+    killed = sorted(f"{each.when} {each.moment.verb}" for each in report.tried_at)
+    assert killed == ["after claim"] * 2 + ["after commit"] * 2 + ["before commit"] * 2
+
+
 def test_points_are_each_moment_once() -> None:
     commit, again = Moment("commit", "r", 4, 1), Moment("commit", "r", 4, 2)
     claim = Moment("claim", "r", 4)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
+import asyncpg
 import pytest
 
 from memflow import workflow
-from memflow_testing import WorkflowEnvironment
+from memflow_testing import WorkflowEnvironment, postgres
 from memflow_testing.postgres import PostgresGround
 
 
@@ -36,3 +37,44 @@ async def test_an_environment_starts_quickly_once_the_server_is_up(dsn: str) -> 
             schemas.add(env.ground.schema)
     assert len(schemas) == 1
     assert sorted(starts)[1] < 1, starts                 # 15 ms on an idle machine; the first may have to make the schema
+
+
+async def test_the_first_environment_finds_a_schema_that_the_session_made(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `memflow_dsn` does once: no test pays for it."""
+    await postgres.make_ready(dsn)
+
+    async def made_late(*_: object) -> None:
+        raise AssertionError("the schema was to be there")
+
+    monkeypatch.setattr(postgres, "_make", made_late)
+    async with await WorkflowEnvironment.start_time_skipping(dsn) as env, env.worker(month):
+        assert await env.client.workflow.execute(month, task_queue=env.task_queue) == "rested"
+
+
+async def test_an_environment_begins_empty_whatever_the_one_before_has_left(dsn: str) -> None:
+    """Only tables that have something are emptied; that none is left out is looked at here."""
+    for _ in range(2):
+        async with await WorkflowEnvironment.start_time_skipping(dsn) as env:
+            assert isinstance(env.ground, PostgresGround)
+            connection = await asyncpg.connect(dsn)
+            try:
+                await connection.execute(f'set search_path = "{env.ground.schema}"')
+                tables = [
+                    row[0]
+                    for row in await connection.fetch(
+                        "select tablename from pg_tables where schemaname = $1 and tablename <> all($2)",
+                        env.ground.schema,
+                        ["migrations", "test_clock"],
+                    )
+                ]
+                assert len(tables) > 10
+                left = {table: await connection.fetchval(f"select count(*) from {table}") for table in tables}
+                assert not any(left.values()), left
+                async with env.worker(month):
+                    await env.client.schedule.create("s", month, spec="0 6 * * *", task_queue=env.task_queue)
+                    await env.client.signal("early", 1)
+                    await env.sleep("40 days")
+                await connection.execute("insert into schedule_ends (namespace, schedule, run) values ('default', 'x', 1)")
+                assert await connection.fetchval("select count(*) from runs") >= 1
+            finally:
+                await connection.close()

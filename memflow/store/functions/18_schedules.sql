@@ -93,10 +93,9 @@ $body$;
 --
 -- An instant has one run however often this is called: its row's version is good for one call, and its run's id is taken once.
 --
--- p_worker, if it serves their queues (p_queues), owns at once what is started here, under a token that the caller made up, as if
--- it had claimed them: a row less to rewrite, and a statement less to wait for. `runs` are those, in the order of `p_run_id`, with
--- null for one that waits for whoever claims it, and with their deadlines. If the answer was lost, claim_runs with p_again finds
--- them by the token.
+-- p_worker, if it is given and still is one, owns at once what is started here, under a token that the caller made up, as if it had
+-- claimed them: a row less to rewrite, and a statement less to wait for. Then `runs` are those, in the order of `p_run_id`, with
+-- their deadlines. If the answer was lost, claim_runs with p_again finds them by the token.
 create or replace function memflow.serve_schedules(
   p_namespace text,
   p_id text[], p_version text[], p_state text[], p_paused boolean[], p_next_at timestamptz[], p_last_at timestamptz[],
@@ -104,7 +103,7 @@ create or replace function memflow.serve_schedules(
   p_ends bigint[],
   p_terminate text[], p_terminate_attributes text, p_terminated bytea, p_terminated_children bytea,
   p_cancel text[], p_cancel_attributes text,
-  p_worker bigint, p_queues text[], p_token uuid,
+  p_worker bigint, p_token uuid,
   p_workflow_id text[], p_run_id text[], p_workflow text[], p_queue text[], p_input bytea[], p_input_encoding text[],
   p_run_timeout interval[], p_execution_timeout interval[], p_headers text[],
   p_memo bytea[], p_memo_encoding text[], p_search bytea[], p_search_encoding text[], p_expire interval[], p_priority int[],
@@ -119,6 +118,7 @@ as $body$
 #variable_conflict use_column
 declare
   v_held int;
+  v_made int;
   v_ears text[];
   i int;
 begin
@@ -175,18 +175,18 @@ begin
        order by u.workflow_id
           on conflict do nothing
       returning id, run_id, task_queue, priority, search, search_encoding, deadline, execution_deadline,
-                case when task_queue = any(p_queues) then (select me.id from me) end as owner
+                (select me.id from me) as owner
     ), due as (
       insert into memflow.wakes (run, namespace, queue, priority, wake_at, owner, token)
       select m.id, p_namespace, m.task_queue, m.priority, case when m.owner is null then now end, m.owner,
              case when m.owner is not null then p_token end
         from made m
     )
-    select array_agg(case when m.owner is not null then m.id end order by m.n), array_agg(m.deadline order by m.n),
+    select count(*), array_agg(m.id order by m.n) filter (where m.owner is not null), array_agg(m.deadline order by m.n),
            array_agg(m.execution_deadline order by m.n), array_agg('queue:' || m.task_queue) filter (where m.owner is null)
-      into runs, deadlines, execution_deadlines, v_ears
+      into v_made, runs, deadlines, execution_deadlines, v_ears
       from (select m.*, array_position(p_run_id, m.run_id) as n from made m) m;
-    if coalesce(cardinality(runs), 0) < cardinality(p_workflow_id) then
+    if v_made < cardinality(p_workflow_id) then
       if cardinality(p_workflow_id) = 1 then
         outcome := 'taken';
         taken := p_workflow_id;

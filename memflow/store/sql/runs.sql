@@ -65,6 +65,10 @@ select r.id, r.status, r.result, r.result_encoding, r.next_run_id
  where r.id = any($1::bigint[])
    and (r.status not in ('running', 'paused') or (r.status = 'running' and r.deadline <= memflow.now()));
 
+-- name: left_overdue :one
+-- $1 namespace, $2 how many of each queue
+select memflow.left_overdue($1::text, $2::int) as runs;
+
 -- name: time_out_runs :one
 -- $1 namespace, $2 runs, $3 kinds, $4 attributes and $5 failures by kind, $6 failure of children
 select memflow.time_out_runs($1::text, $2::bigint[], $3::text[], $4::text[], $5::bytea[], $6::bytea) as ended;

@@ -64,7 +64,7 @@ select id, plan, policy, start, state, paused, next_at, last_at, result, result_
 
 -- name: serve_schedules :one
 -- Do what was decided; see functions/18_schedules.sql. $1 namespace, $2 to $12 the schedules, $13 ends, $14 to $19 whom to stop,
--- $20 to $22 who takes what is started, $23 to $39 the runs, $40 and $41 the schedule and the instant of each
+-- $20 and $21 who takes what is started, $22 to $38 the runs, $39 and $40 the schedule and the instant of each
 select outcome, taken, now, look_at, runs, deadlines, execution_deadlines
   from memflow.serve_schedules(
     $1::text,
@@ -72,10 +72,10 @@ select outcome, taken, now, look_at, runs, deadlines, execution_deadlines
     $10::text[], $11::bytea[], $12::text[],
     $13::bigint[],
     $14::text[], $15::text, $16::bytea, $17::bytea, $18::text[], $19::text,
-    $20::bigint, $21::text[], $22::uuid,
-    $23::text[], $24::text[], $25::text[], $26::text[], $27::bytea[], $28::text[], $29::interval[], $30::interval[], $31::text[],
-    $32::bytea[], $33::text[], $34::bytea[], $35::text[], $36::interval[], $37::int[], $38::text[], $39::interval[],
-    $40::text[], $41::timestamptz[]);
+    $20::bigint, $21::uuid,
+    $22::text[], $23::text[], $24::text[], $25::text[], $26::bytea[], $27::text[], $28::interval[], $29::interval[], $30::text[],
+    $31::bytea[], $32::text[], $33::bytea[], $34::text[], $35::interval[], $36::int[], $37::text[], $38::interval[],
+    $39::text[], $40::timestamptz[]);
 
 -- name: open_runs_of :many
 -- Those runs of a schedule that are open, each by the last run of its chain. $1 namespace, $2 workflow ids, $3 run ids
