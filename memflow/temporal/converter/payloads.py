@@ -93,7 +93,7 @@ class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
             if isinstance(value, RawValue):
                 payloads.append(value.payload)
                 continue
-            kind: type[Any] = type(value)
+            kind: type[Any] = value.__class__
             transfer = transfer_of(kind)
             if transfer is not None:
                 value = transfer.to_transfer_type(value)
