@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import cast
 
@@ -113,3 +113,17 @@ def _short(value: object) -> str:
         return f"an int of {value.bit_length()} bits"      # Python writes no more than 4,300 digits
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+_MICROSECOND = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def seconds_between(start: datetime, end: datetime) -> float:
+    """Seconds from one instant to another, made of whole nanoseconds as `time.time()` makes them: the same to the last bit."""
+    return (end - start) // _MICROSECOND * 1000 / 1e9
+
+
+def unix_seconds(at: datetime) -> float:
+    """Seconds since 1970, likewise."""
+    return seconds_between(_EPOCH, at)

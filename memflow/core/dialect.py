@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 from memflow.errors import ConfigurationError, DeterminismError, ReadOnlyError
+from memflow.run_info import RunInfo
 
 
 class UnknownHandler(ConfigurationError):
@@ -61,8 +62,6 @@ class Dialect:
     """What an update hears then, and where the run goes on as another one."""
     warnings_may_fail_turns: ClassVar[bool] = False
     """Whether a warning of the engine fails the turn where warnings are errors; else the log alone tells of it there."""
-    log_marks: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    """What log records of a turn that failed carry besides, so that filters find them."""
 
     def read_only(self, wanted: str, where: str | None) -> ReadOnlyError:
         """Code that may only look asked for `wanted`."""
@@ -71,6 +70,12 @@ class Dialect:
     def refused(self, call: str, instead: str, where: str) -> Exception:
         """Code made a call that no replay could repeat."""
         return DeterminismError(call, instead=instead, where=where)
+
+    def log_failed_turn(
+        self, log: logging.Logger, message: str, error: BaseException | None, run: RunInfo, extra: Mapping[str, object]
+    ) -> None:
+        """A turn has failed, or the run cannot be rebuilt: it is parked and tried again."""
+        log.error(message, exc_info=error, extra=extra)
 
     def unknown_handler(self, kind: str, name: str, known: Sequence[str]) -> Exception:
         """Nothing answers signals, queries or updates (`kind`) of this name."""

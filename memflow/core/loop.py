@@ -21,6 +21,7 @@ from memflow.core.noio import LoopWithoutIO
 from memflow.core.ordering import WorkflowFuture, WorkflowTask, called_by_plain_as_completed, first_order
 from memflow.core.places import calling_place, raised_at
 from memflow.core.unwinding import Refusals
+from memflow.duration import seconds_between
 from memflow.errors import ConfigurationError, DeterminismError, ReadOnlyError
 
 log = logging.getLogger(__name__)
@@ -203,7 +204,7 @@ class TurnLoop(LoopWithoutIO):
 
     def time(self) -> float:
         """Seconds since the run's first turn. Moves only between turns."""
-        return 0.0 if self.began is None else (self.host.now - self.began).total_seconds()
+        return 0.0 if self.began is None else seconds_between(self.began, self.host.now)
 
     def call_soon(
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None

@@ -88,8 +88,8 @@ class Replay(Asking):
     """The engine of one run. `advance` it turn by turn, and `close` it when it leaves memory."""
 
     __slots__ = (
-        "__weakref__", "_admitted", "_arguments", "_cancel", "_closed", "_held", "_hooks", "_left", "_main", "finished",
-        "handlers", "inbound", "instance", "querying", "single_batch", "unanswered",
+        "__weakref__", "_admitted", "_arguments", "_cancel", "_closed", "_held", "_hooks", "_left", "_main", "arrived",
+        "finished", "handlers", "inbound", "instance", "querying", "single_batch", "unanswered",
     )
 
     def __init__(self, definition: Definition, info: RunInfo, codec: Codec) -> None:
@@ -114,6 +114,7 @@ class Replay(Asking):
         self.single_batch = False                            # whether all that a turn brings is applied before code runs
         self._held: list[UpdateReceived] | None = None       # updates for handlers that the code of this turn may still set
         self._admitted = 0                                   # updates accepted so far
+        self.arrived: Sequence[Arrival] = ()                 # what the last turn brought
 
     # ------------------------------------------------------------------------------------------------- for the worker
 
@@ -128,6 +129,7 @@ class Replay(Asking):
         number, now = self.turn_number, self.now
         self.turn_number += 1
         self.length_before = self.length
+        self.arrived = turn.arrivals
         if self._own_info.origins:
             self.info = self._own_info.at_turn(self.turn_number)
         self.now = max(self.now, turn.at) if self.turn_number > 1 else turn.at

@@ -218,9 +218,11 @@ def changes_of(
     if isinstance(attributes, Mapping):
         for name, values in attributes.items():
             key, value = _untyped(name, values)
-            types.pop(name, None)
+            before = types.pop(name, None)
             if key is None:
                 fields[name] = None
+            elif before == "TEXT" and key.indexed_value_type is SearchAttributeIndexedValueType.KEYWORD:
+                _put(fields, types, SearchAttributeKey.for_text(name), value)
             else:
                 _put(fields, types, key, value)
     else:

@@ -6,11 +6,14 @@ import asyncio
 import os
 import socket
 from abc import ABC
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum
-from typing import Any, ClassVar
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, ClassVar, Final
 
 from memflow.client import Client as EngineClient
 from memflow.client.codecs import AnyCodec
@@ -32,7 +35,20 @@ __all__ = [
     "RetryConfig",
     "ServiceClient",
     "TLSConfig",
+    "__version__",
 ]
+
+def _version() -> str:
+    try:
+        return version("memflow")
+    except PackageNotFoundError:                 # run from its source
+        return "unknown"
+
+
+__version__: Final = _version()
+
+LONG_HISTORY: Final = 4096
+"""Events of a history from which on `info().is_continue_as_new_suggested()` says so, as on Temporal's servers."""
 
 _NO_RPC = "there is no gRPC service; use the methods of Client, or SQL on memflow's views"
 __getattr__ = not_offered(
@@ -209,12 +225,29 @@ class ConnectConfig:
 class ServiceClient:
     """One way to one namespace of a database. Several clients may share it."""
 
+    long_history: int = LONG_HISTORY
+    """Events from which on workflows are advised to continue as new."""
+
     def __init__(self, config: ConnectConfig, engine: EngineClient | None = None) -> None:
         self.config = config
         self._first = engine
         self._process = os.getpid()
         self._opening: asyncio.Lock | None = None
         self._others: list[EngineClient] = []
+        self._served: Counter[str] = Counter()
+
+    def serves(self, task_queue: str) -> bool:
+        """Whether a worker of this way runs workflows of that queue, here and now."""
+        return self._served[task_queue] > 0
+
+    @contextmanager
+    def serving(self, task_queue: str) -> Generator[None]:
+        """Inside, a worker does."""
+        self._served[task_queue] += 1
+        try:
+            yield
+        finally:
+            self._served[task_queue] -= 1
 
     @staticmethod
     async def connect(config: ConnectConfig) -> ServiceClient:

@@ -27,6 +27,7 @@ class Startup:
     priority_key: int | None = None
     root: tuple[str, str] | None = None
     """Run id and workflow id of the workflow at the top of the tree."""
+    start_delay: timedelta | None = None
 
     def headers(self) -> dict[str, str]:
         """This as a header; none where nothing was said."""
@@ -40,6 +41,7 @@ class Startup:
             "details": self.static_details,
             "priority": self.priority_key,
             "root": self.root,
+            "delay": _seconds(self.start_delay),
         }
         said = {name: value for name, value in body.items() if value not in (None, "")}
         return {HEADER: json.dumps(said, separators=(",", ":"))} if said else {}
@@ -62,6 +64,7 @@ class Startup:
             body.get("details"),
             body.get("priority"),
             None if root is None else (root[0], root[1]),
+            _timedelta(body.get("delay")),
         )
 
 

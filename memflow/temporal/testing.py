@@ -32,7 +32,7 @@ from memflow.temporal.interception import (
 from memflow.temporal.interception import Interceptor as WorkerInterceptor
 from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.missing import not_offered
-from memflow.temporal.service import ConnectConfig, ServiceClient
+from memflow.temporal.service import LONG_HISTORY, ConnectConfig, ServiceClient
 from memflow.temporal.telling import codec_of
 from memflow.temporal.time_skipping import TimeSkippingConfig
 from memflow.worker.injection import ThreadCancel
@@ -83,7 +83,8 @@ class WorkflowEnvironment:
         header_codec_behavior: HeaderCodecBehavior = HeaderCodecBehavior.NO_CODEC,
         **accepted: Any,
     ) -> WorkflowEnvironment:
-        """An environment with real time. What is about a server to download and start has no effect.
+        """An environment with real time. What is about a server to download and start has no effect, except for the setting
+        `limit.historyCount.suggestContinueAsNew` among the `dev_server_extra_args`.
 
         Raises:
             ConfigurationError, DatabaseError: there is no Postgres to be had.
@@ -94,6 +95,7 @@ class WorkflowEnvironment:
         beneath = await Beneath.start_local(codec=codec)
         return WorkflowEnvironment._over(
             beneath,
+            _long_history(accepted.get("dev_server_extra_args", ())),
             data_converter=data_converter,
             interceptors=interceptors,
             plugins=plugins,
@@ -128,6 +130,7 @@ class WorkflowEnvironment:
         beneath = await Beneath.start_time_skipping(codec=codec)
         return WorkflowEnvironment._over(
             beneath,
+            LONG_HISTORY,
             data_converter=data_converter,
             interceptors=interceptors,
             plugins=plugins,
@@ -153,8 +156,9 @@ class WorkflowEnvironment:
         return FastForwarding(await WorkflowEnvironment.start_time_skipping(**options), ts_config)
 
     @staticmethod
-    def _over(beneath: Beneath, **config: Any) -> WorkflowEnvironment:
+    def _over(beneath: Beneath, long_history: int, **config: Any) -> WorkflowEnvironment:
         service = _EnvironmentService(beneath)
+        service.long_history = long_history
         client = Client(service, namespace=beneath.store.namespace, **config)
         made = WorkflowEnvironment(_asserting(client))
         made._beneath = beneath
@@ -242,6 +246,15 @@ class WorkflowEnvironment:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.shutdown()
+
+
+def _long_history(arguments: Sequence[str]) -> int:
+    """What the arguments of a development server say of long histories."""
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        if name == "limit.historyCount.suggestContinueAsNew" and value.isdecimal():
+            return int(value)
+    return LONG_HISTORY
 
 
 class _EnvironmentService(ServiceClient):

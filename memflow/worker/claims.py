@@ -158,16 +158,9 @@ class Claims:
                 replay = rebuild(definition, self._info(claim), self._codec, entries)
             except (NondeterminismError, TurnFailed) as error:
                 why = error if isinstance(error, NondeterminismError) else error.__cause__ or error
-                log.error(
-                    "run cannot be rebuilt with this code; it is parked and tried again\n%s",
-                    why,
-                    extra={
-                        "workflow_id": claim.workflow_id,
-                        "run_id": claim.run_id,
-                        "retries": claim.retries,
-                        **definition.dialect.log_marks,
-                    },
-                )
+                message = f"run cannot be rebuilt with this code; it is parked and tried again\n{why}"
+                extra = {"workflow_id": claim.workflow_id, "run_id": claim.run_id, "retries": claim.retries}
+                definition.dialect.log_failed_turn(log, message, None, self._info(claim), extra)
                 if isinstance(error, NondeterminismError) and definition.fails_unfit is not None:
                     failure = failure_of(definition.fails_unfit(error), self._codec)
                     refused.append(_ended(claim, self._hands.now(), Fail(failure)))

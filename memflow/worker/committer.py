@@ -131,15 +131,10 @@ class Committer:
                 resident.advance(now)
         except (NondeterminismError, TurnFailed) as error:
             why = error if isinstance(error, NondeterminismError) else error.__cause__ or error
-            log.error(
-                "turn failed; the run is parked and tried again",
-                exc_info=why,
-                extra={
-                    "workflow_id": resident.claim.workflow_id,
-                    "run_id": resident.claim.run_id,
-                    "retries": resident.claim.retries,
-                    **resident.replay.definition.dialect.log_marks,
-                },
+            claim, replay = resident.claim, resident.replay
+            extra = {"workflow_id": claim.workflow_id, "run_id": claim.run_id, "retries": claim.retries}
+            replay.definition.dialect.log_failed_turn(
+                log, "turn failed; the run is parked and tried again", why, replay.info, extra
             )
             resident.cut_back(stuck_because(why), stuck=True)
             return resident.share(now)

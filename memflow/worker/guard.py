@@ -32,6 +32,7 @@ from memflow.core import chance
 from memflow.core.dialect import DIALECT
 from memflow.core.places import place_of
 from memflow.core.replay import CURRENT, Replay
+from memflow.duration import unix_seconds
 from memflow.worker.callers import (
     INFRASTRUCTURE,
     UNGUARDED,
@@ -219,7 +220,7 @@ _DRAWS = (
 
 
 def _seconds(replay: Replay) -> float:
-    return replay.now.timestamp()
+    return unix_seconds(replay.now)
 
 
 def _uuid4(replay: Replay) -> uuid.UUID:

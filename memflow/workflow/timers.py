@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from memflow.core import context
 from memflow.core.replay import Replay
-from memflow.duration import Duration, to_timedelta
+from memflow.duration import Duration, to_timedelta, unix_seconds
 from memflow.errors import ConfigurationError
 from memflow.interceptors import SleepInput
 
@@ -55,4 +55,4 @@ def now() -> datetime:
 
 def time() -> float:
     """`now()` as seconds since 1970."""
-    return context.current("time").now.timestamp()
+    return unix_seconds(context.current("time").now)

@@ -10,10 +10,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from memflow.core.arrivals import RunStarted, SignalReceived
+from memflow.core.arrivals import RunStarted, RunTimedOut, SignalReceived
 from memflow.core.entries import JournalEntry
 from memflow.core.interrupts import AwaitSignal, Emit, SendSignal
+from memflow.failure import Failure, encode_failure
 from memflow.payload import Payload
+from memflow.runs import Status
 from memflow.store.postgres import PostgresStore
 from memflow.store.turns import Claim, TurnCommit
 from memflow.store.values import ToSignalId
@@ -174,3 +176,37 @@ async def test_ended_runs_are_pruned_when_their_time_has_come(store: PostgresSto
         assert await sql.fetchval(f"select count(*) from {table} where run = $1", short.run) == 0
     assert await sql.fetchval("select count(*) from requests") == 0
     assert await store.prune(limit=10) == 0
+
+
+async def test_an_overdue_run_ends_once_whoever_comes_first(store: PostgresStore, other: PostgresStore, sql: Any) -> None:
+    """Those who wait, the housekeeping and a worker that arrives at last all want to end the same runs, and their children."""
+    before = await sql.fetchval("select deadlocks from pg_stat_database where datname = current_database()")
+    for _ in range(5):
+        runs = [a_run(run_timeout=timedelta(milliseconds=20)) for _ in range(40)]
+        ids = [each.run for each in await store.start_runs(runs)]
+
+        async def look(through: PostgresStore, order: int, ids: list[int] = ids) -> None:
+            while len(await through.outcomes(ids[::order])) < len(ids):
+                await asyncio.sleep(0)
+
+        async def keep_house(ids: list[int] = ids) -> None:
+            while len(await other.outcomes(ids)) < len(ids):
+                await other.prune(limit=7)
+
+        async def work() -> list[str]:
+            await asyncio.sleep(0.02)
+            worker = await a_worker(store)
+            ended: list[str] = []
+            for each in await claim(store, worker, limit=20):
+                failed = encode_failure(Failure("timeout", "late"))
+                turn = a_turn(each, RunTimedOut("run"), status=Status.TIMED_OUT, result=failed)
+                ended += [answer.outcome for answer in await store.commit_turns(worker, [turn])]
+            await store.unregister_worker(worker)
+            return ended
+
+        async with asyncio.timeout(30):
+            _, _, _, outcomes = await asyncio.gather(look(store, 1), look(other, -1), keep_house(), work())
+        assert set(outcomes) <= {"won", "fenced"}
+        for run in ids:
+            assert [each.entry for each in await store.history(run)] == [RunTimedOut("run")]
+    assert await sql.fetchval("select deadlocks from pg_stat_database where datname = current_database()") == before

@@ -141,6 +141,43 @@ async def test_a_refused_start_sends_no_update(served: Client, queue: str) -> No
     assert await served.get_workflow_handle("cart").query(Cart.shown) == ["egg", "run one"]
 
 
+async def test_a_result_is_waited_for_beyond_the_timeout_of_single_calls(served: Client, queue: str) -> None:
+    handle = await served.start_workflow(Cart.run, "one", id="cart", task_queue=queue)
+    waiting = asyncio.create_task(handle.result(rpc_timeout=timedelta(milliseconds=1)))
+    assert await handle.query(Cart.shown) == ["run one"]
+    assert not waiting.done()
+    await handle.signal(Cart.close)
+    await waiting
+
+
+@pytest.mark.parametrize("policy", [WorkflowIDConflictPolicy.FAIL, WorkflowIDConflictPolicy.USE_EXISTING])
+async def test_an_update_that_is_known_is_not_sent_again_with_a_start(
+    served: Client, queue: str, policy: WorkflowIDConflictPolicy
+) -> None:
+    first = opened(queue, "cart", policy)
+    assert await served.execute_update_with_start_workflow(Cart.add, "egg", id="one", start_workflow_operation=first) == 1
+    again = opened(queue, "cart", policy)
+    assert await served.execute_update_with_start_workflow(Cart.add, "egg", id="one", start_workflow_operation=again) == 1
+    handle, same = await first.workflow_handle(), await again.workflow_handle()
+    assert handle.first_execution_run_id == same.first_execution_run_id
+    waits = await served.start_update_with_start_workflow(
+        Cart.never,
+        id="never",
+        wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+        start_workflow_operation=opened(queue, "cart", WorkflowIDConflictPolicy.USE_EXISTING),
+    )
+    with pytest.warns(RuntimeWarning, match="never"):
+        await handle.signal(Cart.close)
+        await handle.result()
+    # One that was answered is known also when its workflow has ended; one that never was begins a new workflow.
+    ended = opened(queue, "cart", policy)
+    assert await served.execute_update_with_start_workflow(Cart.add, "egg", id="one", start_workflow_operation=ended) == 1
+    assert (await ended.workflow_handle()).first_execution_run_id == handle.first_execution_run_id
+    anew = opened(queue, "cart", policy)
+    assert await served.execute_update_with_start_workflow(Cart.add, "fig", id=waits.id, start_workflow_operation=anew) == 1
+    assert (await anew.workflow_handle()).first_execution_run_id != handle.first_execution_run_id
+
+
 async def test_an_update_with_start_uses_or_replaces_the_open_workflow_as_the_policy_says(served: Client, queue: str) -> None:
     first, use = opened(queue, "cart"), opened(queue, "cart", WorkflowIDConflictPolicy.USE_EXISTING)
     await served.execute_update_with_start_workflow(Cart.add, "egg", start_workflow_operation=first)

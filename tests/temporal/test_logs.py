@@ -56,6 +56,9 @@ async def test_a_turn_that_fails_is_logged_with_the_mark(
         await handle.terminate()
     [record, *_] = marked(caplog, "this turn fails")
     assert vars(record)["workflow_id"] == "raises"
+    assert record.name == "memflow.temporal.worker._workflow_instance"
+    assert record.getMessage().startswith("Failed activation on workflow Marked with ID raises and run ID ")
+    assert vars(record)["temporal_workflow"]["workflow_type"] == "Marked"
 
 
 async def test_a_history_that_the_code_no_longer_fits_is_logged_with_the_mark(

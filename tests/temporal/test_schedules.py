@@ -254,3 +254,50 @@ async def test_a_schedule_that_is_not_there_says_so(client: Client) -> None:
         with pytest.raises(RPCError, match="temporal-sys-scheduler:nobody") as missing:
             await call()
         assert missing.value.status is RPCStatusCode.NOT_FOUND and missing.value.__cause__ is None
+
+
+async def test_limits_without_actions_are_refused(client: Client, queue: str) -> None:
+    for state, said in (
+        (ScheduleState(limited_actions=True), "are no remaining actions set"),
+        (ScheduleState(remaining_actions=3), "are remaining actions set"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            await client.create_schedule("limits", of(queue, ScheduleSpec(), state=state))
+
+
+async def test_a_trigger_shows_in_the_next_description(client: Client, queue: str) -> None:
+    async with Worker(client, task_queue=queue, workflows=[Report]):
+        handle = await client.create_schedule(
+            "soon", of(queue, ScheduleSpec(), state=ScheduleState(paused=True)), trigger_immediately=True
+        )
+        assert (await handle.describe()).info.num_actions == 1
+
+
+async def test_schedules_are_listed_by_what_they_are(client: Client, queue: str) -> None:
+    for name, paused in (("ann", True), ("bob", False)):
+        await client.create_schedule(
+            f"of-{name}",
+            of(queue, ScheduleSpec(), state=ScheduleState(paused=paused)),
+            search_attributes=TypedSearchAttributes([SearchAttributePair(OWNER, name)]),
+        )
+
+    async def ids(query: str) -> list[str]:
+        return sorted([each.id async for each in await client.list_schedules(query)])
+
+    assert await ids("Owner = 'ann'") == ["of-ann"]
+    assert await ids("Owner in ('ann', 'bob') and not TemporalSchedulePaused = true") == ["of-bob"]
+    assert await ids("Owner starts_with 'b' or (ScheduleId = 'of-ann' and Owner is not null)") == ["of-ann", "of-bob"]
+    with pytest.raises(RPCError, match="expected a value"):
+        await ids("Owner = ann")
+
+
+async def test_untyped_and_typed_attributes_of_an_action_both_count(client: Client, queue: str) -> None:
+    schedule = of(queue, ScheduleSpec(), state=ScheduleState(paused=True))
+    action = schedule.action
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    action.typed_search_attributes = TypedSearchAttributes([SearchAttributePair(OWNER, "ann")])
+    action.untyped_search_attributes = {"Region": ["eu"]}
+    handle = await client.create_schedule("both", schedule)
+    found = (await handle.describe()).schedule.action
+    assert isinstance(found, ScheduleActionStartWorkflow)
+    assert {pair.key.name: pair.value for pair in found.typed_search_attributes} == {"Owner": "ann", "Region": "eu"}

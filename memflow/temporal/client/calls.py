@@ -6,13 +6,13 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import uuid4
 
 from memflow import errors
 from memflow.client import Client as EngineClient
 from memflow.client import Handle
+from memflow.client.updates import UpdateHandle
 from memflow.core.definition import CRON_HEADER
 from memflow.runs import Status
 from memflow.temporal.client.activities import AsyncActivityCalls
@@ -55,12 +55,19 @@ from memflow.temporal.client.inputs import (
     StartWorkflowUpdateInput,
     StartWorkflowUpdateWithStartInput,
     TerminateWorkflowInput,
+    UpdateWithStartUpdateWorkflowInput,
 )
 from memflow.temporal.client.listing import WorkflowExecutionAsyncIterator, WorkflowExecutionCount, counted
 from memflow.temporal.client.outbound import OutboundInterceptor
 from memflow.temporal.client.schedule_handle import ScheduleCalls
 from memflow.temporal.client.standalone import ActivityCalls
-from memflow.temporal.client.updates import WorkflowUpdateHandle, WorkflowUpdateStage, check_chain, update_timeouts
+from memflow.temporal.client.updates import (
+    WorkflowUpdateHandle,
+    WorkflowUpdateStage,
+    check_chain,
+    known_update,
+    update_timeouts,
+)
 from memflow.temporal.common import (
     QueryRejectCondition,
     WorkflowIDConflictPolicy,
@@ -137,7 +144,6 @@ class Calls(ABC):
         result_type: Any,
         *,
         follow: bool,
-        timeout: timedelta | None,
         known: Handle[Any] | None = None,
     ) -> Any:
         """A workflow's result. `known` is memflow's handle of that run, where there is one.
@@ -145,13 +151,13 @@ class Calls(ABC):
         Raises:
             WorkflowFailureError: it did not complete.
             WorkflowContinuedAsNewError: it goes on as another run that is not to be followed.
-            RPCError: there is no such workflow, or the time was up.
+            RPCError: there is no such workflow.
         """
         handle: Any = (await self.engine()).get_handle(id, run_id, result_type=Raw) if known is None else known
         codec = self.codec.told(WorkflowSerializationContext(self.namespace, id))
         with as_rpc_errors(), serving(WorkflowSerializationContext(self.namespace, id)):
             try:
-                stored = await handle.result(timeout, follow=follow)
+                stored = await handle.result(follow=follow)
             except errors.WorkflowFailedError as error:
                 if error.status == Status.CONTINUED_AS_NEW:
                     following = (await handle.describe()).next_run_id
@@ -178,7 +184,7 @@ def _cause_of(error: errors.WorkflowFailedError) -> BaseException:
 
 
 _EAGERLY: Final = "__temporal_eagerly_started"
-"""What programs that ask for an eager start look at. No start is: the nearest worker claims a run as soon as it is there."""
+"""What programs that ask for an eager start look at: whether a worker of their own client takes what was started."""
 
 
 class Root(ScheduleCalls):
@@ -209,7 +215,7 @@ class Root(ScheduleCalls):
             result_type=input.ret_type,
             known=handle.reading(Raw),
         )
-        setattr(started, _EAGERLY, False)
+        setattr(started, _EAGERLY, input.request_eager_start and self._client.service_client.serves(input.task_queue))
         return started
 
     async def _options(self, engine: EngineClient, input: StartWorkflowInput) -> Any:
@@ -223,6 +229,7 @@ class Root(ScheduleCalls):
             input.static_summary,
             input.static_details,
             input.priority.priority_key,
+            start_delay=input.start_delay,
         )
         conflict = _CONFLICT[input.id_conflict_policy]
         if input.id_reuse_policy is WorkflowIDReusePolicy.TERMINATE_IF_RUNNING:
@@ -368,16 +375,8 @@ class Root(ScheduleCalls):
         with as_rpc_errors():
             try:
                 engine = await client.engine()
-                with _taken(start.workflow):
-                    handle, sent = await engine.workflow.start_with_update(
-                        start.workflow,
-                        [self._codec(start.id).write_arguments(start.args, start.headers)],
-                        await self._options(engine, start),
-                        update=update.update,
-                        update_arguments=[self._codec(start.id).write_arguments(update.args, update.headers)],
-                        update_id=update_id,
-                        result_type=Raw,
-                    )
+                known = None if update.update_id is None else await known_update(engine, start.id, update_id)
+                handle, sent = known or await self._start_with_update(engine, start, update, update_id)
             except BaseException as error:
                 input.on_start_error(error)
                 raise
@@ -387,6 +386,21 @@ class Root(ScheduleCalls):
         return WorkflowUpdateHandle(
             client, update_id, start.id, workflow_run_id=handle.run_id, result_type=update.ret_type, sent=True
         )
+
+    async def _start_with_update(
+        self, engine: EngineClient, start: StartWorkflowInput, update: UpdateWithStartUpdateWorkflowInput, update_id: str
+    ) -> tuple[Handle[Any], UpdateHandle[Any]]:
+        codec = self._codec(start.id)
+        with _taken(start.workflow):
+            return await engine.workflow.start_with_update(
+                start.workflow,
+                [codec.write_arguments(start.args, start.headers)],
+                await self._options(engine, start),
+                update=update.update,
+                update_arguments=[codec.write_arguments(update.args, update.headers)],
+                update_id=update_id,
+                result_type=Raw,
+            )
 
     async def heartbeat_async_activity(self, input: HeartbeatAsyncActivityInput) -> None:
         await self._activities.heartbeat(input)

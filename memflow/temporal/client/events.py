@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from memflow.temporal.api.common.v1 import Payload, Payloads
 from memflow.temporal.api.enums.v1 import EventType
 from memflow.temporal.api.history.v1 import HistoryEvent
 from memflow.temporal.api.sdk.v1 import UserMetadata
+from memflow.temporal.api.times import Timestamp
 from memflow.temporal.client.task_failures import task_failure
 from memflow.temporal.failures import message_of
 from memflow.temporal.startup import Startup, priority_in, summary_in
@@ -60,6 +61,19 @@ _ARRIVALS: tuple[type[Any], ...] = (
 )
 
 
+_LOCAL_ACTIVITY: Final = "core_local_activity"
+"""The name of the markers of local activities."""
+
+_ASKED = interrupts.ScheduleActivity | interrupts.StartTimer
+_TAKEN_BACK = interrupts.CancelActivity | interrupts.CancelTimer
+
+
+def _unsent(turn: Sequence[HistoryEntry]) -> set[int]:
+    """Activities and timers that were asked for and taken back in one turn: Temporal's servers never hear of those."""
+    taken_back = {each.entry.op for each in turn if isinstance(each.entry, _TAKEN_BACK)}
+    return {each.entry.op for each in turn if isinstance(each.entry, _ASKED)} & taken_back if taken_back else set()
+
+
 def events_of(
     run: RunDescription, journal: Sequence[HistoryEntry], codec: ConvertingCodec, *, standing: bool = True
 ) -> list[HistoryEvent]:
@@ -73,6 +87,7 @@ class _Writer:
         self._codec = codec
         self._events: list[HistoryEvent] = []
         self._scheduled: dict[int, int] = {}     # op -> the event that asked
+        self._local: dict[int, interrupts.ScheduleActivity] = {}
         self._children: set[int] = set()         # ops of children whose start has been told
         self._accepted: dict[str, int] = {}      # update id -> the event that accepted it
 
@@ -80,14 +95,27 @@ class _Writer:
         for _, turn in groupby(journal, key=lambda each: each.turn):
             entries = list(turn)
             arrived = [each for each in entries if isinstance(each.entry, _ARRIVALS)]
+            local = [each for each in arrived if getattr(each.entry, "op", None) in self._local]
+            updates = [each for each in arrived if isinstance(each.entry, arrivals.UpdateReceived)]
             for each in arrived:
-                self._arrival(each)
+                if each not in local and each not in updates:
+                    self._arrival(each)
             if any(isinstance(each.entry, _OVERHEAD) for each in arrived) or not entries[0].seq:
                 continue
-            for kind in _TASK:
-                self._add(kind, entries[0].at)
+            if len(local) < len(arrived) or not local:   # what local activities answer comes to the task that asked them
+                for kind in _TASK:
+                    self._add(kind, entries[0].at)
+            for each in local:
+                self._local_answer(each)
+            for each in updates:                 # accepted by the task that they came to
+                self._arrival(each)
+            unsent = _unsent(entries)
             for each in entries:
-                if not isinstance(each.entry, _ARRIVALS):
+                if isinstance(each.entry, _ARRIVALS):
+                    continue
+                if isinstance(each.entry, _ASKED | _TAKEN_BACK) and each.entry.op in unsent:
+                    self._keep(len(self._events), each)
+                else:
                     self._interrupt(each)
         if standing and self._run.is_open and journal:
             self._standing(journal[-1])
@@ -98,7 +126,7 @@ class _Writer:
 
         Temporal's servers keep a failed task in the history; here it shows for as long as the run is parked there.
         """
-        failed = None if self._run.detail is None else task_failure(self._run.detail, self._run.type)
+        failed = None if self._run.detail is None else task_failure(self._run.detail, self._run.type, self._run.task_timeout)
         if failed is None and last.seq:
             return
         scheduled = self._add(T.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, last.at)
@@ -114,6 +142,11 @@ class _Writer:
                 failure=message_of(failure),
             )
 
+    def _keep(self, number: int, each: HistoryEntry) -> None:
+        """An entry that has no event of its own stays with another one, for replays."""
+        event = self._events[number - 1]
+        event.entries = (*event.entries, JournalEntry(each.seq, each.turn, each.at, each.entry))
+
     def _add(
         self,
         kind: EventType,
@@ -127,7 +160,7 @@ class _Writer:
         if entry is not None and entry.seq:
             held = (JournalEntry(entry.seq, entry.turn, entry.at, entry.entry),)
         known = {name: value for name, value in attributes.items() if value is not None}
-        self._events.append(HistoryEvent(number, kind, at, known, held, said or UserMetadata()))
+        self._events.append(HistoryEvent(number, kind, Timestamp.of(at), known, held, said or UserMetadata()))
         return number
 
     # ------------------------------------------------------------------------------------------------- arrivals
@@ -150,6 +183,11 @@ class _Writer:
                     attempt=self._run.attempt,
                     workflow_id=self._run.id,
                     cron_schedule=startup.cron_schedule,
+                    workflow_execution_timeout=startup.execution_timeout,
+                    workflow_run_timeout=startup.run_timeout or startup.execution_timeout,
+                    workflow_task_timeout=startup.task_timeout or self._run.task_timeout or timedelta(seconds=10),
+                    first_workflow_task_backoff=startup.start_delay,
+                    continued_execution_run_id=self._run.continued_run_id,
                     priority=_priority(startup.priority_key),
                     parent_workflow_execution=_parent(self._run),
                 )
@@ -240,6 +278,23 @@ class _Writer:
             case _:
                 self._marker(each)
 
+    def _local_answer(self, each: HistoryEntry) -> None:
+        """A local activity has ended, which Temporal's workers record as a marker."""
+        asked = self._local[getattr(each.entry, "op", 0)]
+        data = {"activity_id": asked.options.activity_id or str(asked.op), "activity_type": asked.name}
+        failure: Failure | None = getattr(each.entry, "failure", None)
+        details = {"data": Payloads(payloads=[self._codec.payloads.to_payloads([data])[0]])}
+        if isinstance(each.entry, arrivals.ActivityCompleted):
+            details["result"] = self._result(each.entry.result)
+        self._add(
+            T.EVENT_TYPE_MARKER_RECORDED,
+            each.at,
+            each,
+            marker_name=_LOCAL_ACTIVITY,
+            details=details,
+            failure=None if failure is None else message_of(failure.cause or failure),
+        )
+
     def _child_begun(self, op: int, at: datetime, entry: HistoryEntry | None = None) -> None:
         """A child's start, once: memflow journals it only where the code waits for it."""
         if op not in self._children:
@@ -262,6 +317,9 @@ class _Writer:
     def _interrupt(self, each: HistoryEntry) -> None:
         at = each.at
         match each.entry:
+            case interrupts.ScheduleActivity() as asked if asked.options.is_local:
+                self._local[asked.op] = asked    # a marker tells of it when it has ended
+                self._keep(len(self._events), each)
             case interrupts.ScheduleActivity() as asked:
                 self._scheduled[asked.op] = self._add(
                     T.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
@@ -337,8 +395,7 @@ class _Writer:
         if answer.outcome == "accepted":
             number = self._accepted.get(answer.update_id)
             if number is not None:               # the event of the update itself stands for its acceptance too
-                event = self._events[number - 1]
-                event.entries = (*event.entries, JournalEntry(each.seq, each.turn, each.at, each.entry))
+                self._keep(number, each)
             return
         outcome: dict[str, Any] = {}
         if answer.result is not None:

@@ -38,7 +38,9 @@ def table(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def seconds_of(text: object) -> timedelta:
-    """A duration, written as "1.5s"."""
+    """A duration, written as "1.5s", or one that was read already."""
+    if isinstance(text, timedelta):
+        return text
     return timedelta(seconds=float(str(text or "0s").rstrip("s") or 0))
 
 

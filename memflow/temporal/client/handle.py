@@ -75,15 +75,17 @@ class WorkflowHandle(Talking[S], Generic[S, R]):
     async def result(
         self, *, follow_runs: bool = True, rpc_metadata: Metadata = {}, rpc_timeout: timedelta | None = None  # noqa: B006
     ) -> R:
-        """Wait for the end and return what the workflow returned.
+        """Wait for the end, however long, and return what the workflow returned.
+
+        `rpc_timeout` is for single calls of a server, which there are none of here; `asyncio.timeout` bounds the wait.
 
         Raises:
             WorkflowFailureError: it did not complete; `cause` says why.
             WorkflowContinuedAsNewError: it goes on as another run, and `follow_runs` is False.
-            RPCError: there is no such workflow, or `rpc_timeout` was up.
+            RPCError: there is no such workflow.
         """
         result: R = await self._client.result_of(
-            self._id, self._result_run_id, self._result_type, follow=follow_runs, timeout=rpc_timeout, known=self._known
+            self._id, self._result_run_id, self._result_type, follow=follow_runs, known=self._known
         )
         return result
 

@@ -13,6 +13,7 @@ from memflow.temporal.api.enums.v1 import EventType
 from memflow.temporal.api.failure.v1 import Failure
 from memflow.temporal.api.history.v1 import ATTRIBUTES, HistoryEvent
 from memflow.temporal.api.sdk.v1 import UserMetadata
+from memflow.temporal.api.times import Timestamp
 from memflow.temporal.arguments import is_list
 from memflow.temporal.client.failure_json import failure_from_json, failure_to_json, payload_from_json, payload_to_json
 
@@ -45,7 +46,7 @@ def event_from_json(body: Mapping[str, Any]) -> HistoryEvent:
     return HistoryEvent(
         int(body["eventId"]),
         kind,
-        _read_time(str(body["eventTime"])),
+        Timestamp.of(_read_time(str(body["eventTime"]))),
         attributes,
         tuple(_entry_from_json(entry) for entry in body.get("memflow", ())),
         UserMetadata(**_read(body.get("userMetadata") or {})),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from memflow import errors
 from memflow.temporal.client.errors import ScheduleAlreadyRunningError, as_rpc_errors, rpc_error
 from memflow.temporal.client.outbound import OutboundInterceptor
+from memflow.temporal.client.schedule_filter import fields_of, matcher
 from memflow.temporal.client.schedule_inputs import (
     BackfillScheduleInput,
     CreateScheduleInput,
@@ -154,10 +156,13 @@ class ScheduleAsyncIterator:
         client = self._client
         engine = await client.engine()
         page: list[ScheduleListDescription] = []
+        wanted = matcher(self._input.query)
         with as_rpc_errors():
             async for found in engine.schedule.list():
                 row = await engine.store.find_schedule(found.id)
-                page.append(listed(found, row, client.data_converter))
+                each = listed(found, row, client.data_converter)
+                if wanted(fields_of(each)):
+                    page.append(each)
         self._page, self._at = page, 0
 
     def __aiter__(self) -> AsyncIterator[ScheduleListDescription]:
@@ -216,13 +221,18 @@ class SchedulingClient:
         rpc_metadata: Metadata = {},  # noqa: B006
         rpc_timeout: timedelta | None = None,
     ) -> ScheduleAsyncIterator:
-        """All schedules. `query` has no effect."""
+        """All schedules, or those that `query` is about: `TemporalSchedulePaused`, `ScheduleId`, and their search attributes."""
         chain: OutboundInterceptor = self.chain
         return chain.list_schedules(ListSchedulesInput(page_size, next_page_token, rpc_metadata, rpc_timeout, query))
 
 
 def _bounds(backfill: ScheduleBackfill) -> tuple[datetime, datetime]:
     return in_utc(backfill.start_at), in_utc(backfill.end_at)
+
+
+_LOOKS: Final = 25
+"""How often a client looks whether a worker has taken up a trigger: for half a second, as there may be no worker."""
+_LOOK_SECONDS: Final = 0.02
 
 
 class ScheduleCalls(OutboundInterceptor):
@@ -232,6 +242,11 @@ class ScheduleCalls(OutboundInterceptor):
 
     async def create_schedule(self, input: CreateScheduleInput) -> ScheduleHandle:
         client = self._client
+        state = input.schedule.state
+        if state.limited_actions and not state.remaining_actions:
+            raise ValueError("Must set limited actions to false if there are no remaining actions set")
+        if state.remaining_actions and not state.limited_actions:
+            raise ValueError("Must set limited actions to true if there are remaining actions set")
         engine = await client.engine()
         workflow, payload = input_of(input.schedule, client.codec)
         with _errors(input.id):
@@ -252,7 +267,18 @@ class ScheduleCalls(OutboundInterceptor):
                 if each.overlap is not None:
                     made = engine.schedule.get_handle(input.id)
                     await made.backfill(*_bounds(each), overlap=OVERLAPS[each.overlap])
+        if input.trigger_immediately or input.backfill:
+            await self._taken_up(input.id)
         return ScheduleHandle(client, input.id)
+
+    async def _taken_up(self, id: str) -> None:
+        """Wait until a worker has taken up what was asked for, so that a description tells of it; for a moment at most."""
+        store = (await self._client.engine()).store
+        for _ in range(_LOOKS):
+            row = await store.find_schedule(id)
+            if row is None or (not row.state.backfills and (row.state.running or not row.state.wanted)):
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def list_schedules(self, input: ListSchedulesInput) -> ScheduleAsyncIterator:
         return ScheduleAsyncIterator(self._client, input)
@@ -303,6 +329,7 @@ class ScheduleCalls(OutboundInterceptor):
         with _errors(input.id):
             handle = (await self._client.engine()).schedule.get_handle(input.id)
             await handle.trigger(overlap=None if input.overlap is None else OVERLAPS[input.overlap])
+        await self._taken_up(input.id)
 
     async def backfill_schedule(self, input: BackfillScheduleInput) -> None:
         with _errors(input.id):
@@ -310,6 +337,7 @@ class ScheduleCalls(OutboundInterceptor):
             for each in input.backfills:
                 overlap = None if each.overlap is None else OVERLAPS[each.overlap]
                 await handle.backfill(*_bounds(each), overlap=overlap)
+        await self._taken_up(input.id)
 
     async def delete_schedule(self, input: DeleteScheduleInput) -> None:
         with _errors(input.id):

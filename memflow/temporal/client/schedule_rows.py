@@ -49,10 +49,10 @@ from memflow.temporal.common import (
     policy_of,
 )
 from memflow.temporal.converter import DataConverter
-from memflow.temporal.search_attributes import fields_of, typed_from, untyped_from
+from memflow.temporal.search_attributes import TYPES_FIELD, fields_of, typed_from, untyped_from
 from memflow.temporal.startup import Startup
 from memflow.temporal.stored import ConvertingCodec, loaded_arguments
-from memflow.temporal.workflow.facts import plain_fields
+from memflow.temporal.workflow.facts import filled, plain_fields
 
 HEADER: Final = "temporal-schedule"
 
@@ -132,7 +132,6 @@ def options_of(schedule: Schedule, codec: ConvertingCodec, memo: Mapping[str, An
         static_details=_text(action.static_details, codec),
         priority_key=action.priority.priority_key,
     )
-    searched = action.typed_search_attributes or action.untyped_search_attributes
     return {
         "spec": engine_spec(schedule.spec),
         "overlap": OVERLAPS[policy.overlap],
@@ -146,10 +145,17 @@ def options_of(schedule: Schedule, codec: ConvertingCodec, memo: Mapping[str, An
         "run_timeout": action.run_timeout,
         "retry": engine_policy(action.retry_policy),
         "memo": _memo(action, codec),
-        "search": fields_of(searched) or None,
+        "search": _searched(action) or None,
         "headers": {**startup.headers(), HEADER: json.dumps(own, separators=(",", ":"))},
         "priority": engine_priority(action.priority),
     }
+
+
+def _searched(action: ScheduleActionStartWorkflow) -> dict[str, Any]:
+    """The action's search attributes: those with types and those without."""
+    typed, untyped = fields_of(action.typed_search_attributes), fields_of(action.untyped_search_attributes)
+    types = {**untyped.get(TYPES_FIELD, {}), **typed.get(TYPES_FIELD, {})}
+    return {**untyped, **typed, **({TYPES_FIELD: types} if types else {})}
 
 
 def _start(schedule: Schedule) -> ScheduleActionStartWorkflow:
@@ -212,7 +218,7 @@ def schedule_of(row: ScheduleRow, codec: ConvertingCodec) -> Schedule:
             execution_timeout=action.execution_timeout,
             run_timeout=action.run_timeout,
             task_timeout=startup.task_timeout,
-            retry_policy=policy_of(action.retry),
+            retry_policy=filled(policy_of(action.retry)),
             memo=None if action.memo is None else _payloads(codec.decode(action.memo), codec),
             typed_search_attributes=typed_from(record),
             static_summary=_payload(startup.static_summary, codec),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Final
 
 from memflow.failure import Failure
@@ -21,8 +22,15 @@ _MISMATCH: Final = "CodeMismatch"
 """How a report begins of code that asks for something else than the journal holds."""
 
 
-def task_failure(detail: str, workflow: str) -> tuple[Cause, Failure] | None:
-    """The cause and the failure of the task that a run is parked at; None where it is not parked so."""
+_LIMIT: Final = timedelta(seconds=10)
+"""How long a turn may compute, where its workflow was not started with a limit for tasks."""
+
+
+def task_failure(detail: str, workflow: str, limit: timedelta | None = None) -> tuple[Cause, Failure] | None:
+    """The cause and the failure of the task that a run is parked at; None where it is not parked so.
+
+    `limit` is the time that a task of it may take.
+    """
     text = detail.removeprefix(_STUCK)
     if text == detail or text.startswith(_UNSERVED):
         return None
@@ -38,6 +46,7 @@ def task_failure(detail: str, workflow: str) -> tuple[Cause, Failure] | None:
         return cause, Failure("application", f"[TMPRL1100] Nondeterminism error: {text}", type="NondeterminismError")
     kind, text = raised.groups()
     if kind == _DEADLOCK:
-        text = "[TMPRL1101] Potential deadlock detected: workflow didn't yield in time"
+        seconds = (limit or _LIMIT).total_seconds()
+        text = f"[TMPRL1101] Potential deadlock detected: workflow didn't yield within {seconds:g} second(s)."
         kind = "_DeadlockError"
     return cause, Failure("application", text, type=kind)

@@ -11,6 +11,9 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from memflow import errors
+from memflow.client import Client as EngineClient
+from memflow.client import Handle
+from memflow.client.updates import UpdateHandle
 from memflow.temporal.client.errors import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -144,6 +147,29 @@ def failure_of_update(error: errors.UpdateFailedError) -> BaseException:
         message = f"{said[:1].upper()}{said[1:]}, and there is no dynamic handler. known updates: [{known}]"
         return ApplicationError(message, type="RuntimeError")
     return cause
+
+
+async def known_update(
+    engine: EngineClient, workflow_id: str, update_id: str
+) -> tuple[Handle[Any], UpdateHandle[Any]] | None:
+    """An update of that id which the workflow has already: one of an open run, or of a closed one that had answered it.
+
+    Whoever sends it once more with a start means that update, whatever the policies say of the start.
+    """
+    row = await engine.store.find_run(workflow_id, None)
+    if row is None:
+        return None
+    handle = engine.get_handle(workflow_id, row.run_id, result_type=Raw)
+    update = handle.get_update_handle(update_id, result_type=Raw)
+    if not await update.exists():
+        return None
+    if not row.status.is_open:
+        try:
+            _ = await update.result()
+        except errors.UpdateFailedError as error:
+            if getattr(failure_of_update(error), "type", None) == WORKFLOW_CLOSED:
+                return None
+    return handle, update
 
 
 def _hint(result_type: Any) -> Any:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final, NoReturn
@@ -145,7 +145,7 @@ def compiled(text: str | None, scope: Scope = WORKFLOWS) -> Query:
     """
     if text is None or not text.strip():
         return Query(scope.where)
-    return _Reader(_tokens(text), scope).whole()
+    return _Reader(text, scope).whole()
 
 
 def _refuse(problem: str) -> NoReturn:
@@ -165,51 +165,131 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     return [*found, ("end", "the end")]
 
 
-class _Reader:
-    def __init__(self, tokens: list[tuple[str, str]], scope: Scope) -> None:
-        self._tokens = tokens
+class Tokens:
+    """The words of a filter, read one by one. What cannot be read is refused with an RPCError."""
+
+    def __init__(self, text: str) -> None:
+        self._list = _tokens(text)
+        self._at = 0
+
+    def peek(self) -> tuple[str, str]:
+        """The next token, which stays."""
+        return self._list[self._at]
+
+    def next(self) -> tuple[str, str]:
+        """The next token, taken."""
+        token = self._list[self._at]
+        if token[0] != "end":
+            self._at += 1
+        return token
+
+    def is_word(self, *words: str) -> bool:
+        """Whether it is one of these words."""
+        kind, text = self.peek()
+        return kind == "word" and text.lower() in words
+
+    def take_word(self, word: str) -> bool:
+        """Take this word, if it is the next."""
+        if self.is_word(word):
+            self._at += 1
+            return True
+        return False
+
+    def need_word(self, word: str) -> None:
+        """Take this word."""
+        if not self.take_word(word):
+            _refuse(f"expected {word.upper()}, found {self.peek()[1]!r}")
+
+    def take_mark(self, mark: str) -> bool:
+        """Take this mark, if it is the next."""
+        if self.peek() == ("mark", mark):
+            self._at += 1
+            return True
+        return False
+
+    def need_mark(self, mark: str) -> None:
+        """Take this mark."""
+        if not self.take_mark(mark):
+            _refuse(f"expected {mark!r}, found {self.peek()[1]!r}")
+
+    def name(self, known: Iterable[str]) -> str:
+        """The name of an attribute; one that is nearly one of those known is taken for a slip."""
+        kind, text = self.next()
+        if kind != "word" or text.lower() in _KEYWORDS:
+            _refuse(f"expected the name of an attribute, found {text!r}")
+        name = text.strip("`")
+        near = [] if name in known else get_close_matches(name, known, n=1, cutoff=0.85)
+        if near:
+            _refuse(f"there is no attribute {name}; did you mean {near[0]}?")
+        return name
+
+    def operator(self, name: str) -> str:
+        """The operator that stands after an attribute."""
+        kind, text = self.next()
+        if kind != "operator":
+            _refuse(f"expected an operator after {name}, found {text!r}")
+        return text
+
+    def value(self) -> tuple[str, str]:
+        """A number, a text without its quotes, or the word true or false, and which of those it is."""
+        kind, text = self.next()
+        if kind == "number":
+            return kind, text
+        if kind == "text":
+            return kind, _unquoted(text)
+        if kind == "word" and text.lower() in ("true", "false"):
+            return kind, text.lower()
+        _refuse(f"expected a value, found {text!r}")
+
+    def end(self) -> None:
+        """There must be no more."""
+        if self.peek()[0] != "end":
+            _refuse(f"expected AND, OR, ORDER BY or the end, found {self.peek()[1]!r}")
+
+
+class _Reader(Tokens):
+    def __init__(self, text: str, scope: Scope) -> None:
+        super().__init__(text)
         self._scope = scope
         self._around = ("", "")                  # of the attribute that is compared
-        self._at = 0
         self._depth = 0
 
     def whole(self) -> Query:
-        where = None if self._is_word("order", "group") else self._either()
+        where = None if self.is_word("order", "group") else self._either()
         order: str | Order | None = None
         by_status = False
-        if self._take_word("group"):
-            self._need_word("by")
-            if self._name() != "ExecutionStatus":
+        if self.take_word("group"):
+            self.need_word("by")
+            if self.name(self._scope.fields) != "ExecutionStatus":
                 _refuse("GROUP BY is for ExecutionStatus alone")
             by_status = True
-        if self._take_word("order"):
-            self._need_word("by")
+        if self.take_word("order"):
+            self.need_word("by")
             order = self._order()
-        if self._peek()[0] != "end":
-            _refuse(f"expected AND, OR, ORDER BY or the end, found {self._peek()[1]!r}")
+        self.end()
         return Query(self._scope.where if where is None else f"({where}) and {self._scope.where}", order, by_status)
 
     def _order(self) -> str | Order:
-        name = self._name()
+        name = self.name(self._scope.fields)
         field = _ORDERS.get(name.replace("Activity", "Workflow"))
         if field is None and name in self._scope.fields:
             _refuse(f"cannot be ordered by {name}; {', '.join(_ORDERS)} can")
-        descending = self._take_word("desc")
+        descending = self.take_word("desc")
         if not descending:
-            self._take_word("asc")
+            self.take_word("asc")
         if field is None:
             return Order(name, descending)
         return f"{field} {'desc' if descending else 'asc'}"
 
     def _either(self) -> str:
         said = self._both()
-        while self._take_word("or"):
+        while self.take_word("or"):
             said = f"({said} or {self._both()})"
         return said
 
     def _both(self) -> str:
         said = self._one()
-        while self._take_word("and"):
+        while self.take_word("and"):
             said = f"({said} and {self._one()})"
         return said
 
@@ -218,59 +298,57 @@ class _Reader:
         if self._depth > _DEEPEST:
             _refuse(f"nested more than {_DEEPEST} deep")
         try:
-            if self._take_word("not"):
+            if self.take_word("not"):
                 return f"not ({self._one()})"
-            if self._take_mark("("):
+            if self.take_mark("("):
                 said = self._either()
-                self._need_mark(")")
+                self.need_mark(")")
                 return said
             return self._comparison()
         finally:
             self._depth -= 1
 
     def _comparison(self) -> str:
-        name = self._name()
+        name = self.name(self._scope.fields)
         field = self._scope.fields.get(name) or f'record."{_escaped(name)}"'
         self._around = self._scope.around.get(name, ("", ""))
-        if self._take_word("is"):
-            negated = "not " if self._take_word("not") else ""
-            self._need_word("null")
+        if self.take_word("is"):
+            negated = "not " if self.take_word("not") else ""
+            self.need_word("null")
             return f"{field} is {negated}null"
-        if self._take_word("between"):
+        if self.take_word("between"):
             low = self._value(field)
-            self._need_word("and")
+            self.need_word("and")
             return f"({field} >= {low} and {field} <= {self._value(field)})"
-        if self._take_word("starts_with"):
+        if self.take_word("starts_with"):
             return self._starts_with(field)
-        if self._take_word("not"):
-            if self._take_word("starts_with"):
+        if self.take_word("not"):
+            if self.take_word("starts_with"):
                 return f"not {self._starts_with(field)}"
-            self._need_word("in")
+            self.need_word("in")
             return f"{field} not in ({self._values(field)})"
-        if self._take_word("in"):
+        if self.take_word("in"):
             return f"{field} in ({self._values(field)})"
-        kind, operator = self._next()
-        if kind != "operator":
-            _refuse(f"expected an operator after {name}, found {operator!r}")
+        operator = self.operator(name)
         return f"{field} {'!=' if operator == '<>' else operator} {self._value(field)}"
 
     def _starts_with(self, field: str) -> str:
-        kind, text = self._next()
+        kind, text = self.next()
         if kind != "text":
             _refuse(f"STARTS_WITH takes a text, found {text!r}")
         prefix = _escaped(self._around[0] + _unquoted(text))
         return f'({field} >= "{prefix}" and {field} <= "{prefix}\U0010fffd" and {field} ~ "{prefix}")'
 
     def _values(self, field: str) -> str:
-        self._need_mark("(")
+        self.need_mark("(")
         values = [self._value(field)]
-        while self._take_mark(","):
+        while self.take_mark(","):
             values.append(self._value(field))
-        self._need_mark(")")
+        self.need_mark(")")
         return ", ".join(values)
 
     def _value(self, field: str) -> str:
-        kind, text = self._next()
+        kind, text = self.next()
         if field == "status":
             plain = _unquoted(text) if kind == "text" else text
             found = _STATUSES.get(plain.lower().replace("_", "")) or _NUMBERED.get(plain)
@@ -285,52 +363,6 @@ class _Reader:
         if kind == "word" and text.lower() in ("true", "false"):
             return text.lower()
         _refuse(f"expected a value, found {text!r}")
-
-    def _name(self) -> str:
-        kind, text = self._next()
-        if kind != "word" or text.lower() in _KEYWORDS:
-            _refuse(f"expected the name of an attribute, found {text!r}")
-        name = text.strip("`")
-        if name not in self._scope.fields:
-            near = get_close_matches(name, self._scope.fields, n=1, cutoff=0.85)
-            if near:
-                _refuse(f"there is no attribute {name}; did you mean {near[0]}?")
-        return name
-
-    # -- tokens
-
-    def _peek(self) -> tuple[str, str]:
-        return self._tokens[self._at]
-
-    def _next(self) -> tuple[str, str]:
-        token = self._tokens[self._at]
-        if token[0] != "end":
-            self._at += 1
-        return token
-
-    def _is_word(self, *words: str) -> bool:
-        kind, text = self._peek()
-        return kind == "word" and text.lower() in words
-
-    def _take_word(self, word: str) -> bool:
-        if self._is_word(word):
-            self._at += 1
-            return True
-        return False
-
-    def _need_word(self, word: str) -> None:
-        if not self._take_word(word):
-            _refuse(f"expected {word.upper()}, found {self._peek()[1]!r}")
-
-    def _take_mark(self, mark: str) -> bool:
-        if self._peek() == ("mark", mark):
-            self._at += 1
-            return True
-        return False
-
-    def _need_mark(self, mark: str) -> None:
-        if not self._take_mark(mark):
-            _refuse(f"expected {mark!r}, found {self._peek()[1]!r}")
 
 
 def _unquoted(text: str) -> str:

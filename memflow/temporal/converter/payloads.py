@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self, cast
 from uuid import UUID
 
 from memflow.temporal.api.common.v1 import Payload, Payloads
+from memflow.temporal.api.sdk.v1 import NAMES, READERS, as_json
 from memflow.temporal.arguments import is_iterable, is_list
 from memflow.temporal.common import RawValue
 from memflow.temporal.converter.contexts import SerializationContext, WithSerializationContext
@@ -191,6 +192,10 @@ class JSONProtoPayloadConverter(EncodingPayloadConverter):
         return "json/protobuf"
 
     def to_payload(self, value: Any) -> Payload | None:
+        own = NAMES.get(value.__class__)
+        if own is not None:
+            text = json.dumps(as_json(value), separators=(",", ":"), sort_keys=True)
+            return Payload(metadata={"encoding": b"json/protobuf", "messageType": own.encode()}, data=text.encode())
         if not _is_message(value):
             return None
         from google.protobuf import json_format  # type: ignore[import-untyped, unused-ignore]
@@ -201,6 +206,9 @@ class JSONProtoPayloadConverter(EncodingPayloadConverter):
         )
 
     def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
+        read = READERS.get(payload.metadata.get("messageType", b"").decode())
+        if read is not None:
+            return read(json.loads(payload.data))
         from google.protobuf import json_format  # type: ignore[import-untyped, unused-ignore]
 
         return json_format.Parse(  # pyright: ignore

@@ -21,6 +21,7 @@ from memflow.temporal.interception import (
     WorkflowOutboundInterceptor,
 )
 from memflow.temporal.missing import not_offered
+from memflow.temporal.worker import _workflow_instance as _workflow_instance
 from memflow.temporal.worker.plugins import Plugin
 from memflow.temporal.worker.replaying import Replayer, ReplayerConfig, WorkflowReplayResult, WorkflowReplayResults
 from memflow.temporal.worker.runners import UnsandboxedWorkflowRunner, WorkflowRunner

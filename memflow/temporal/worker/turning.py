@@ -15,6 +15,7 @@ from memflow.temporal.common import VersioningBehavior, WorkerDeploymentVersion
 from memflow.temporal.interception import Interceptor, WorkflowInterceptorClassInput
 from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.own_metrics import OwnMetrics
+from memflow.temporal.service import LONG_HISTORY
 from memflow.temporal.stored import Raw
 from memflow.temporal.worker.runners import WorkflowRunner
 from memflow.temporal.worker.workflow_sandbox import UnintentionalPassthroughError
@@ -45,6 +46,7 @@ def settings_of(
     debug_mode: bool = False,
     activities: frozenset[str | None] | None = None,
     deployment: WorkerDeploymentVersion | None = None,
+    long_history: int = LONG_HISTORY,
 ) -> Settings:
     """What a worker says of all its workflows."""
     extern: dict[str, Callable[..., Any]] = {}
@@ -64,6 +66,7 @@ def settings_of(
         unsandboxed_runner.dialect,
         activities,
         deployment,
+        long_history,
         OwnMetrics.over(meter),
     )
 

@@ -8,6 +8,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
@@ -179,6 +180,7 @@ class Worker:
         self._started = False
         self._stopped = False
         self._stop = asyncio.Event()
+        self._serving = ExitStack()
         self._moved = asyncio.Event()
         self._fatal: BaseException | None = None
 
@@ -268,6 +270,7 @@ class Worker:
             activities=frozenset(ActivityDefinition.must_of(fn).name for fn in config["activities"]),
             runner=config["workflow_runner"],
             unsandboxed_runner=config["unsandboxed_workflow_runner"],
+            long_history=self._client.service_client.long_history,
             debug_mode=config["debug_mode"],
         )
         self._check_versioning()
@@ -393,6 +396,7 @@ class Worker:
             raise RuntimeError("Activity worker failed") from self._fatal
 
     async def _work(self, engine: EngineWorker) -> None:
+        self._announce()                         # to the client it has now
         async with engine:
             waits = [asyncio.ensure_future(each.wait()) for each in (self._stop, self._moved)]
             try:
@@ -401,6 +405,7 @@ class Worker:
                 self._stop.set()
                 raise
             finally:
+                self._serving.close()
                 for each in waits:
                     each.cancel()
                 if self._stop.is_set():
@@ -450,12 +455,20 @@ class Worker:
     async def __aenter__(self) -> Self:
         if self._started or self._running is not None:
             raise RuntimeError("Already started")
+        self._announce()
         self._body = asyncio.current_task()
         self._running = asyncio.create_task(self.run(), name=f"memflow.temporal worker {self.task_queue}")
         self._running.add_done_callback(self._ended)
         return self
 
+    def _announce(self) -> None:
+        """Let starts of this client know of this worker, from now on until it stops."""
+        self._serving.close()
+        if self._definitions:
+            self._serving.enter_context(self._client.service_client.serving(self.task_queue))
+
     def _ended(self, running: asyncio.Task[None]) -> None:
+        self._serving.close()
         if not running.cancelled() and running.exception() is not None and self._body is not None:
             self._body.cancel()                  # the body must not wait for a dead worker
 

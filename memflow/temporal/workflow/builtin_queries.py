@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Any, Final
 
@@ -22,17 +21,8 @@ from memflow.temporal.api.sdk.v1 import (
     WorkflowInteractionDefinition,
     WorkflowMetadata,
 )
+from memflow.temporal.service import __version__
 from memflow.temporal.workflow.running import Running
-
-
-def _version() -> str:
-    try:
-        return version("memflow")
-    except PackageNotFoundError:                 # run from its source
-        return "unknown"
-
-
-_VERSION: Final = _version()
 
 
 def _stack_trace(running: Running, name: str, input: Stored) -> str:
@@ -43,7 +33,7 @@ def _enhanced_stack_trace(running: Running, name: str, input: Stored) -> Enhance
     found = [StackTrace([_location(frame) for frame in frames]) for frames in _waiting_frames(running)]
     files = {location.file_path for stack in found for location in stack.locations if not location.internal_code}
     sources = {path: StackTraceFileSlice(0, "".join(linecache.getlines(path))) for path in sorted(files)}
-    return EnhancedStackTrace(StackTraceSDKInfo("memflow", _VERSION), sources, found)
+    return EnhancedStackTrace(StackTraceSDKInfo("memflow", __version__), sources, found)
 
 
 def _waiting_frames(running: Running) -> Iterator[list[FrameType]]:

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
 from memflow.core.dialect import Dialect, Sandbox
 from memflow.errors import ReadOnlyError
+from memflow.run_info import RunInfo
 from memflow.temporal.workflow.words import ReadOnlyContextError, RestrictedWorkflowAccessError
+
+task_log: Final = logging.getLogger("memflow.temporal.worker._workflow_instance")
+
+
+def details_of(run: RunInfo) -> dict[str, Any]:
+    """What log records tell of a workflow."""
+    return {
+        "attempt": run.attempt,
+        "namespace": run.namespace,
+        "run_id": run.run_id,
+        "task_queue": run.task_queue,
+        "workflow_id": run.workflow_id,
+        "workflow_type": run.workflow,
+    }
+
 
 _ACTIONS = {
     "a condition": "wait condition",
@@ -32,7 +48,6 @@ class TemporalDialect(Dialect):
     answers_updates_at_end: ClassVar[bool] = True
     warnings_may_fail_turns: ClassVar[bool] = True
     update_left: ClassVar[str] = "Workflow Update failed because the Workflow completed before the Update completed."
-    log_marks: ClassVar[Mapping[str, str]] = MappingProxyType({"__temporal_error_identifier": "WorkflowTaskFailure"})
 
     def __init__(self, sandbox: Sandbox | None, *, guarded: bool) -> None:
         self.sandbox = sandbox
@@ -43,6 +58,13 @@ class TemporalDialect(Dialect):
 
     def refused(self, call: str, instead: str, where: str) -> Exception:
         return RestrictedWorkflowAccessError.at(call, instead, where)
+
+    def log_failed_turn(
+        self, log: logging.Logger, message: str, error: BaseException | None, run: RunInfo, extra: Mapping[str, object]
+    ) -> None:
+        facts = {**extra, "temporal_workflow": details_of(run), "__temporal_error_identifier": "WorkflowTaskFailure"}
+        said = f"Failed activation on workflow {run.workflow} with ID {run.workflow_id} and run ID {run.run_id}"
+        task_log.warning(said if error is not None else f"{said}: {message}", exc_info=error, extra=facts)
 
     def unknown_handler(self, kind: str, name: str, known: Sequence[str]) -> Exception:
         if kind == "query":

@@ -12,10 +12,13 @@ from uuid import UUID
 from zlib import crc32
 
 from memflow.core.record import copied
+from memflow.duration import unix_seconds
 from memflow.temporal.api.common.v1 import Payload
+from memflow.temporal.arguments import is_list
 from memflow.temporal.common import (
     Priority,
     RetryPolicy,
+    SearchAttributePair,
     SearchAttributes,
     SearchAttributeUpdate,
     TypedSearchAttributes,
@@ -27,7 +30,6 @@ from memflow.temporal.search_attributes import changes_of, typed_from, untyped_f
 from memflow.temporal.startup import Startup
 from memflow.temporal.workflow.running import Running, current
 from memflow.workflow import records
-from memflow.workflow.continuing import continue_as_new_suggested
 
 _UNSET: Any = object()
 
@@ -88,17 +90,17 @@ class Info:
         return settings.deployment or WorkerDeploymentVersion("", settings.build_id)
 
     def get_current_history_length(self) -> int:
-        """About how many events the history has when this turn begins: Temporal counts three for each turn."""
-        replay = current().replay
-        return replay.length_before + 3 * replay.turn_number
+        """How many events the history had when this turn began; in a query, with what the turn has asked."""
+        return current().history_length()
 
     def get_current_history_size(self) -> int:
         """About how many bytes that is: 100 for each event, since a replay does not weigh them."""
         return self.get_current_history_length() * 100
 
     def is_continue_as_new_suggested(self) -> bool:
-        """Whether the history has become long."""
-        return continue_as_new_suggested()
+        """Whether the history has become long: from 4096 events on."""
+        running = current()
+        return running.history_length() >= running.settings.long_history
 
     def is_target_worker_deployment_version_changed(self) -> bool:
         """Never: a run stays with its version, or goes on with whatever is deployed."""
@@ -130,15 +132,25 @@ def make_info(running: Running) -> Info:
         retry_policy=filled(startup.retry_policy),
         run_id=facts.run_id,
         run_timeout=startup.execution_timeout if startup.run_timeout is None else startup.run_timeout,
-        search_attributes=untyped_from(record),
+        search_attributes={**untyped_from(record), **running.sent_attributes},
         start_time=facts.started_at,
         task_queue=facts.task_queue,
         task_timeout=startup.task_timeout or timedelta(seconds=10),
-        typed_search_attributes=typed_from(record),
+        typed_search_attributes=_as_sent(typed_from(record), running.sent_attributes),
         workflow_id=facts.workflow_id,
         workflow_start_time=facts.started_at,
         workflow_type=facts.workflow,
     )
+
+
+def _as_sent(attributes: TypedSearchAttributes, sent: Mapping[str, Any]) -> TypedSearchAttributes:
+    """The same values, but those that this run has set just as it wrote them: instants in their zones."""
+
+    def value(pair: SearchAttributePair[Any]) -> SearchAttributePair[Any]:
+        written: Sequence[Any] = sent.get(pair.key.name, ())
+        return SearchAttributePair(pair.key, written[0]) if list(written) == [pair.value] else pair
+
+    return TypedSearchAttributes([value(pair) for pair in attributes]) if sent else attributes
 
 
 def filled(policy: RetryPolicy | None) -> RetryPolicy | None:
@@ -175,7 +187,7 @@ def now() -> datetime:
 
 def time() -> float:
     """`now()` as seconds since 1970."""
-    return current().replay.now.timestamp()
+    return unix_seconds(current().replay.now)
 
 
 def time_ns() -> int:
@@ -293,6 +305,12 @@ def upsert_search_attributes(
     running.check_writable("add command")
     running.info = None
     records.upsert_search_attributes(changes_of(attributes, running.replay.record))
+    if isinstance(attributes, Mapping):
+        running.sent_attributes.update(attributes)
+    else:
+        for update in attributes:
+            value: Any = update.value
+            running.sent_attributes[update.key.name] = [] if value is None else list(value) if is_list(value) else [value]
 
 
 def metric_meter() -> MetricMeter:

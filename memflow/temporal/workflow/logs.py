@@ -7,6 +7,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from memflow.core.handlers import CURRENT_UPDATE
+from memflow.temporal.workflow.dialect import details_of
 from memflow.temporal.workflow.facts import own_info
 from memflow.temporal.workflow.running import current_or_none
 
@@ -29,15 +30,7 @@ class LoggerAdapter(logging.LoggerAdapter[logging.Logger]):
         extra: dict[str, Any] = {}
         shown: dict[str, Any] = {}
         if self.workflow_info_on_message or self.workflow_info_on_extra:
-            facts = running.replay.info
-            details: dict[str, Any] = {
-                "attempt": facts.attempt,
-                "namespace": facts.namespace,
-                "run_id": facts.run_id,
-                "task_queue": facts.task_queue,
-                "workflow_id": facts.workflow_id,
-                "workflow_type": facts.workflow,
-            }
+            details = details_of(running.replay.info)
             update = CURRENT_UPDATE.get()
             if update is not None:
                 details.update(update_id=update.id, update_name=update.name)

@@ -80,6 +80,7 @@ class Operation:
                 task.uncancel()                  # the cancellation has become the activity's
             cancelled = self._cancelled()
             raise cancelled from cancelled.__cause__     # in place of asyncio's
+        self._running.answered(local=self._local)
         match answer:
             case ActivityCompleted(result=result):
                 return self._codec.decode(result, self._result)
@@ -196,6 +197,8 @@ def schedule(running: Running, input: StartActivityInput | StartLocalActivityInp
     )
     headers = {**priority_headers(_priority(running, remote)), **summary_headers(input.summary)}
     replay.ask(ScheduleActivity(op, input.activity, payload, options, headers))
+    if remote is None:
+        running.local_ops.add(op)
     result = Any if input.ret_type is None else input.ret_type
     return Operation(running, op, id or str(op), input.activity, how, result, codec, local=remote is None)
 

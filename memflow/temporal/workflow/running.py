@@ -8,8 +8,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from memflow.core.arrivals import ActivityCancelled, ActivityCompleted, ActivityFailed, ActivityTimedOut, UpdateReceived
 from memflow.core.definition import Handler
 from memflow.core.handlers import CURRENT_UPDATE
 from memflow.core.replay import CURRENT, Replay
@@ -27,6 +28,7 @@ from memflow.temporal.interception import (
 )
 from memflow.temporal.metrics import MetricMeter
 from memflow.temporal.own_metrics import OwnMetrics
+from memflow.temporal.service import LONG_HISTORY
 from memflow.temporal.stored import ConvertingCodec, headers_in, loaded_arguments, loaded_signal
 from memflow.temporal.workflow.define import HandlerDefinition, WorkflowDefinition
 from memflow.temporal.workflow.dialect import TemporalDialect
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from memflow.temporal.workflow.facts import Info
 
 log = logging.getLogger(__name__)
+
+_TASK: Final = ("scheduled", "started", "completed")
+"""The events that a task makes."""
+_ANSWERS: Final = (ActivityCompleted, ActivityFailed, ActivityTimedOut, ActivityCancelled)
 
 
 def _unguarded(cls: type) -> TemporalDialect:
@@ -57,6 +63,8 @@ class Settings:
     activities: frozenset[str | None] | None = None
     """Names of the worker's activities, None among them for one that takes any; None: not known, in a replay."""
     deployment: WorkerDeploymentVersion | None = None
+    long_history: int = LONG_HISTORY
+    """Events from which on a run is advised to continue as new."""
     own_metrics: OwnMetrics | None = None
 
     def check_local(self, name: str) -> None:
@@ -87,9 +95,16 @@ class Running:
         self.headers = headers_in(input)
         self.info: Info | None = None
         self.details = ""
+        self.sent_attributes: dict[str, Any] = {}
+        """Search attributes that this run has set, as it wrote them."""
         self.activities = 0
         """How many it has asked for."""
         self.seed_callbacks: list[Callable[[int], None]] = []
+        self._counted_in = 0                     # the last turn in which something counted otherwise than as an entry
+        self._counted = self._counted_before = 0 # how many events more than entries there are, and were before that turn
+        self._of_locals = 0                      # the same of local activities
+        self._local_turn = 0                     # the last turn in which one answered
+        self.local_ops: set[int] = set()
         self.set_handlers: dict[tuple[str, str | None], HandlerDefinition] = {}
         self.inbound: WorkflowInboundInterceptor | None = None
         self.outbound: WorkflowOutboundInterceptor | None = None
@@ -124,6 +139,47 @@ class Running:
             chain = cls(chain)
         self.inbound = chain
         chain.init(Outbound(self))
+
+    def answered(self, *, local: bool) -> None:
+        """An activity has answered: events are counted otherwise than entries.
+
+        Temporal's histories have an event more for an activity that begins. A local one is one marker instead of two
+        entries, and needs no task of its own.
+        """
+        if not local:
+            self._count(1)
+            return
+        self._of_locals -= 1
+        replay = self.replay
+        if self._local_turn != replay.turn_number:
+            self._local_turn = replay.turn_number
+            if all(getattr(each, "op", None) in self.local_ops for each in replay.arrived):
+                self._of_locals -= len(_TASK)
+
+    def updating(self) -> None:
+        """An update was accepted: one event, and two entries."""
+        self._count(-1)
+
+    def _count(self, events: int) -> None:
+        turn = self.replay.turn_number
+        if turn != self._counted_in:
+            self._counted_in, self._counted_before = turn, self._counted
+        self._counted += events
+
+    def history_length(self) -> int:
+        """The events of this run's history: when this turn began, or for a query, which comes after it, with what it asked."""
+        replay = self.replay
+        of_turns = len(_TASK) * replay.turn_number - 1 + self._of_locals
+        if replay.querying:
+            return replay.length + of_turns + self._counted
+        arrived = [
+            each
+            for each in replay.arrived
+            if not isinstance(each, UpdateReceived) and getattr(each, "op", None) not in self.local_ops
+        ]
+        begun = sum(isinstance(each, _ANSWERS) for each in arrived)
+        before = self._counted_before if self._counted_in == replay.turn_number else self._counted
+        return replay.length_before + len(arrived) + of_turns + begun + before
 
     def check_writable(self, action: str) -> None:
         """Refuse what changes the run where code may only look.
@@ -288,6 +344,7 @@ def _answer_query(running: Running, handler: HandlerDefinition, name: str, paylo
 
 
 def _answer_update(running: Running, handler: HandlerDefinition, name: str, payload: Stored) -> Any:
+    running.updating()
     args, headers = running.values(handler, name, payload)
     if running.inbound is not None:
         answer: Any = running.inbound.handle_update_handler(HandleUpdateInput(_update_id(), name, args, headers))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 from memflow.core.entries import JournalEntry
 from memflow.temporal.api.enums.v1 import EventType
 from memflow.temporal.api.sdk.v1.user_metadata_pb2 import UserMetadata
+from memflow.temporal.api.times import Duration, Timestamp
 
 ATTRIBUTES = {
     each: each.name.removeprefix("EVENT_TYPE_").lower() + "_event_attributes" for each in EventType if each.value
@@ -28,7 +29,7 @@ class HistoryEvent:
 
     event_id: int
     event_type: EventType
-    event_time: datetime
+    event_time: Timestamp
     attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     entries: Sequence[JournalEntry] = field(default=(), repr=False)
     user_metadata: UserMetadata = field(default_factory=UserMetadata, repr=False)
@@ -63,6 +64,8 @@ class Attributes(SimpleNamespace):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if name.endswith(_SPANS):
+            return Duration()
         return Attributes({}) if name in _MESSAGES else ""
 
     def __bool__(self) -> bool:
@@ -70,8 +73,19 @@ class Attributes(SimpleNamespace):
 
 
 def _nested(value: Any) -> Any:
-    return Attributes(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else value
+    match value:
+        case Mapping():
+            return Attributes(cast("Mapping[str, Any]", value))
+        case timedelta():
+            return Duration.of(value)
+        case datetime():
+            return Timestamp.of(value)
+        case _:
+            return value
 
+
+_SPANS = ("_timeout", "_backoff", "_interval")
+"""How the names of fields end that hold spans of time."""
 
 _MESSAGES = frozenset(
     {"activity_type", "workflow_type", "workflow_execution", "task_queue", "input", "result", "failure", "header", "memo"}
