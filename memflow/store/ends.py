@@ -63,7 +63,8 @@ async def commit_ends(database: Database, worker: int, namespace: str, turns: Se
         repeat=False,
     )
     assert row is not None, "the function always gives one row"
-    won = [turns[member - 1] for member in row["members"] or ()]
+    members_won: list[int] = row["members"] or []
+    won = [turns[member - 1] for member in members_won]
     return [Committed(turn.run, "won", turn.consumed, True) for turn in won]
 
 

@@ -251,7 +251,7 @@ class WorkflowEnvironment:
 def _long_history(arguments: Sequence[str]) -> int:
     """What the arguments of a development server say of long histories."""
     for argument in arguments:
-        name, _, value = argument.partition("=")
+        name, _, value = argument.removeprefix("--dynamic-config-value=").partition("=")
         if name == "limit.historyCount.suggestContinueAsNew" and value.isdecimal():
             return int(value)
     return LONG_HISTORY

@@ -98,8 +98,8 @@ class Schedules:
         due.sort(key=_place)
         served = {each.row.id for each in due}
         tables.schedule_ends = [each for each in tables.schedule_ends if each[0] not in served]
-        made = self._serve(due) if due else []
-        claims = self._taken(made, taker) if taker is not None and len(due) <= FEW else []
+        made = self._serve(due) if due else ()
+        claims = self._taken(made, taker) if taker is not None and len(due) <= FEW else ()
         next_look = min((each.look_at for each in tables.schedules.values() if each.look_at is not None), default=None)
         return Served(len(due), len(made), now, next_look, claims)
 

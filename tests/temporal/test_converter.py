@@ -17,12 +17,13 @@ import pydantic
 import pytest
 
 from memflow.temporal import activity, workflow
-from memflow.temporal.api.common.v1 import Payload
+from memflow.temporal.api.common.v1 import Payload, WorkflowExecution
 from memflow.temporal.api.failure.v1 import Failure
 from memflow.temporal.client import Client, WorkflowFailureError
 from memflow.temporal.contrib.pydantic import pydantic_data_converter
 from memflow.temporal.converter import (
     AdvancedJSONEncoder,
+    BinaryProtoPayloadConverter,
     CompositePayloadConverter,
     DataConverter,
     DefaultFailureConverter,
@@ -465,3 +466,13 @@ def test_what_is_not_valid_is_not_tried_again() -> None:
     assert (error.message, error.type, error.non_retryable) == ("Payload validation failed", "PayloadValidationError", True)
     assert list(error.details) == [{"path": "a.b"}]
     assert list(create_payload_validation_error(None).details) == []
+
+
+async def test_the_message_that_names_a_run_needs_no_protobuf() -> None:
+    run = WorkflowExecution(workflow_id="w", run_id="r")
+    [payload] = await DataConverter.default.encode([run])
+    assert (payload.metadata["encoding"], payload.data) == (b"json/protobuf", b'{"runId":"r","workflowId":"w"}')
+    assert await DataConverter.default.decode([payload]) == [run]
+    binary = BinaryProtoPayloadConverter()
+    made = binary.to_payload(run)
+    assert made is not None and made.data == b"\n\x01w\x12\x01r" and binary.from_payload(made) == run

@@ -10,8 +10,8 @@ from memflow.temporal import activity, workflow
 from memflow.temporal.api.enums.v1 import EventType as T
 from memflow.temporal.api.sdk.v1 import EnhancedStackTrace, WorkflowMetadata
 from memflow.temporal.api.times import Timestamp
-from memflow.temporal.client import Client
-from memflow.temporal.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from memflow.temporal.client import Client, WorkflowHistory
+from memflow.temporal.common import RetryPolicy, SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from memflow.temporal.testing import WorkflowEnvironment
 from memflow.temporal.worker import Replayer, Worker
 
@@ -52,7 +52,7 @@ class Growing:
 
 
 async def test_a_history_grows_by_an_event_for_each_thing_that_is_asked() -> None:
-    arguments = ["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40"]
+    arguments = ["--dynamic-config-value=limit.historyCount.suggestContinueAsNew=40"]
     async with (
         await WorkflowEnvironment.start_local(dev_server_extra_args=arguments) as env,
         Worker(env.client, task_queue="growing", workflows=[Growing], activities=[greet]),
@@ -168,12 +168,41 @@ def test_instants_are_read_as_those_of_protobuf() -> None:
 async def test_the_first_event_says_with_which_options_a_workflow_was_started(client: Client, queue: str) -> None:
     delay = timedelta(hours=1, seconds=30)
     handle = await client.start_workflow(
-        Growing.run, id="later", task_queue=queue, start_delay=delay, run_timeout=timedelta(days=2)
+        Growing.run,
+        id="later",
+        task_queue=queue,
+        start_delay=delay,
+        run_timeout=timedelta(days=2),
+        retry_policy=RetryPolicy(maximum_attempts=3),
+        memo={"why": "because"},
     )
     first = (await handle.fetch_history()).events[0].workflow_execution_started_event_attributes
     assert first.first_workflow_task_backoff.ToTimedelta() == delay
     assert first.workflow_run_timeout == timedelta(days=2)
     assert first.workflow_execution_timeout.ToSeconds() == 0             # not said
+    assert first.retry_policy.maximum_attempts == 3
+    assert first.retry_policy.maximum_interval.ToTimedelta() == timedelta(seconds=100)
+    assert first.memo.fields["why"].data == b'"because"'
+
+
+@workflow.defn
+class Remembering:
+    @workflow.run
+    async def run(self) -> str:
+        if workflow.memo_value("step") == 1:
+            workflow.upsert_memo({"step": 2})
+            await asyncio.sleep(0.01)
+        return str(workflow.memo_value("step"))
+
+
+async def test_a_history_is_replayed_with_the_memo_that_its_workflow_began_with(client: Client, queue: str) -> None:
+    async with Worker(client, task_queue=queue, workflows=[Remembering]):
+        handle = await client.start_workflow(Remembering.run, id="remembers", task_queue=queue, memo={"step": 1})
+        assert await handle.result() == "2"
+    history = await handle.fetch_history()
+    read = WorkflowHistory.from_json(handle.id, history.to_json())
+    for each in (history, read):
+        assert (await Replayer(workflows=[Remembering]).replay_workflow(each)).replay_failure is None
 
 
 async def test_a_start_is_eager_where_a_worker_of_the_same_client_takes_it(client: Client, queue: str) -> None:
@@ -181,8 +210,11 @@ async def test_a_start_is_eager_where_a_worker_of_the_same_client_takes_it(clien
     async with Worker(client, task_queue=queue, workflows=[Growing]):
         eager = await client.start_workflow(Growing.run, id="eager", task_queue=queue, request_eager_start=True)
         patient = await client.start_workflow(Growing.run, id="patient", task_queue=queue)
+        later = await client.start_workflow(
+            Growing.run, id="much-later", task_queue=queue, request_eager_start=True, start_delay=timedelta(hours=1)
+        )
         elsewhere = await client.start_workflow(Growing.run, id="elsewhere", task_queue="no-worker", request_eager_start=True)
-        assert [getattr(each, name) for each in (eager, patient, elsewhere)] == [True, False, False]
+        assert [getattr(each, name) for each in (eager, patient, later, elsewhere)] == [True, False, False, False]
     after = await client.start_workflow(Growing.run, id="after", task_queue=queue, request_eager_start=True)
     assert not getattr(after, name)
 

@@ -251,3 +251,17 @@ def test_a_filter_that_cannot_be_read_says_why(query: str, said: str) -> None:
 def test_values_of_a_filter_cannot_leave_their_quotes() -> None:
     query = compiled("""Customer = 'a\\" or type = \\"b' AND WorkflowId = 'it''s'""")
     assert query.where.startswith("""((record."Customer" = "a\\" or type = \\"b" and id = "it's")) and not """)
+
+
+@workflow.defn(name="Story")
+class BrokenStory:
+    @workflow.run
+    async def run(self, text: str) -> str:
+        raise ValueError("no words")
+
+
+async def test_a_replay_that_fails_otherwise_is_told_from_one_that_parts(client: Client, queue: str) -> None:
+    history = await told(client, queue)
+    for kind, text in ((Other, "Workflow class Story is not registered on this worker"), (BrokenStory, "no words")):
+        result = await Replayer(workflows=[kind]).replay_workflow(history, raise_on_replay_failure=False)
+        assert type(result.replay_failure) is RuntimeError and text in str(result.replay_failure)

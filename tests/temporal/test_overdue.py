@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,9 @@ SOON = timedelta(milliseconds=50)
 
 async def test_who_waits_for_the_result_hears_of_the_timeout(client: Client, queue: str) -> None:
     for option in ("run_timeout", "execution_timeout"):
+        limit: dict[str, Any] = {option: SOON}
         with pytest.raises(WorkflowFailureError) as failed:
-            await client.execute_workflow("Nobody", id=f"{queue}-{option}", task_queue=queue, **{option: SOON})
+            await client.execute_workflow("Nobody", id=f"{queue}-{option}", task_queue=queue, **limit)
         assert isinstance(failed.value.cause, TimeoutError)
 
 

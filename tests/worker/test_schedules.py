@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from memflow import Client, Worker, WorkflowFailedError
+from memflow import Client, Worker, WorkflowFailedError, workflow
 from memflow.client import ScheduleCalendar, ScheduleHandle, ScheduleSpec
 from memflow.errors import ConfigurationError, PayloadError, ScheduleAlreadyExistsError, ScheduleNotFoundError
 from memflow.runs import Status
@@ -497,3 +497,39 @@ async def test_other_mistakes_are_refused_at_the_call(client: Client) -> None:
         await handle.backfill(datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))
     with pytest.raises(ConfigurationError, match="overlap: 'all'"):
         await handle.trigger(overlap="all")
+
+
+async def test_with_versions_the_newest_begins_what_any_worker_starts(client: Client) -> None:
+    """Who serves a schedule takes its runs at once, but not past the rule of who begins a run."""
+
+    def tells(version: str) -> Any:
+        @workflow.defn(name="tells")
+        async def tells() -> str:
+            return version
+
+        return tells
+
+    async with (
+        Worker(client, workflows=[tells("1")], version="1"),
+        Worker(client, workflows=[tells("2")], version="2"),
+    ):
+        handle = await client.schedule.create("s", "tells", every=0.1)
+        ids = await actions(handle, 8)
+        results = [await client.workflow.get_handle(each).result(timeout=10) for each in ids[:8]]
+    assert results == ["2"] * 8
+
+
+async def test_a_run_that_is_taken_at_its_start_is_ended_and_told_like_any_other(client: Client, sql: Any) -> None:
+    """A worker alone: what it serves it runs, and the schedule hears of each end."""
+    async with Worker(client, workflows=WORKFLOWS):
+        handle = await client.schedule.create("s", notes, "x", every=0.1)
+        ids = await actions(handle, 5)
+        for each in ids[:5]:
+            assert str(await client.workflow.get_handle(each).result(timeout=10)).startswith("x s ")
+        await handle.pause()
+
+        async def all_ended() -> bool:
+            return bool(await sql.fetchval("select bool_and(status = 'completed') from runs"))
+
+        await until(all_ended)
+    assert await sql.fetchval("select count(*) from wakes") == 0

@@ -215,7 +215,9 @@ class Root(ScheduleCalls):
             result_type=input.ret_type,
             known=handle.reading(Raw),
         )
-        setattr(started, _EAGERLY, input.request_eager_start and self._client.service_client.serves(input.task_queue))
+        at_once = input.start_delay is None and not input.cron_schedule and input.start_signal is None
+        taken = input.request_eager_start and at_once and self._client.service_client.serves(input.task_queue)
+        setattr(started, _EAGERLY, taken)
         return started
 
     async def _options(self, engine: EngineClient, input: StartWorkflowInput) -> Any:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any, Final
 
 from memflow.client import HistoryEntry, RunDescription
@@ -19,9 +20,10 @@ from memflow.temporal.api.history.v1 import HistoryEvent
 from memflow.temporal.api.sdk.v1 import UserMetadata
 from memflow.temporal.api.times import Timestamp
 from memflow.temporal.client.task_failures import task_failure
+from memflow.temporal.common import RetryPolicy
 from memflow.temporal.failures import message_of
 from memflow.temporal.startup import Startup, priority_in, summary_in
-from memflow.temporal.stored import ConvertingCodec, loaded, loaded_arguments, loaded_signal
+from memflow.temporal.stored import ConvertingCodec, headers_in, loaded, loaded_arguments, loaded_signal
 
 T = EventType
 CLOSING: Final = frozenset(
@@ -75,14 +77,23 @@ def _unsent(turn: Sequence[HistoryEntry]) -> set[int]:
 
 
 def events_of(
-    run: RunDescription, journal: Sequence[HistoryEntry], codec: ConvertingCodec, *, standing: bool = True
+    run: RunDescription,
+    journal: Sequence[HistoryEntry],
+    codec: ConvertingCodec,
+    *,
+    standing: bool = True,
+    memo: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[HistoryEvent]:
-    """The events of a run, numbered from 1; `standing`: also of the task that it is at, which are not in the journal."""
-    return _Writer(run, codec).write(journal, standing=standing)
+    """The events of a run, numbered from 1; `standing`: also of the task that it is at, which are not in the journal.
+
+    `memo` is what it was started with.
+    """
+    return _Writer(run, codec, memo).write(journal, standing=standing)
 
 
 class _Writer:
-    def __init__(self, run: RunDescription, codec: ConvertingCodec) -> None:
+    def __init__(self, run: RunDescription, codec: ConvertingCodec, memo: Mapping[str, Any]) -> None:
+        self._memo = memo
         self._run = run
         self._codec = codec
         self._events: list[HistoryEvent] = []
@@ -183,6 +194,9 @@ class _Writer:
                     attempt=self._run.attempt,
                     workflow_id=self._run.id,
                     cron_schedule=startup.cron_schedule,
+                    retry_policy=_policy(startup.retry_policy),
+                    memo=_by_name(self._payloads(self._memo)),
+                    header=_by_name(headers_in(input)),
                     workflow_execution_timeout=startup.execution_timeout,
                     workflow_run_timeout=startup.run_timeout or startup.execution_timeout,
                     workflow_task_timeout=startup.task_timeout or self._run.task_timeout or timedelta(seconds=10),
@@ -436,6 +450,9 @@ class _Writer:
         """What Temporal has no event for: a marker with the name of memflow's kind."""
         self._add(T.EVENT_TYPE_MARKER_RECORDED, each.at, each, marker_name=kind_of(each.entry))
 
+    def _payloads(self, fields: Mapping[str, Any]) -> Mapping[str, Payload]:
+        return {name: self._codec.payloads.to_payloads([value])[0] for name, value in fields.items()}
+
     def _arguments(self, stored: Stored) -> Payloads:
         return Payloads(payloads=loaded_arguments(stored).payloads)
 
@@ -461,3 +478,20 @@ def _parent(run: RunDescription) -> Mapping[str, str] | None:
     if run.parent_id is None:
         return None
     return {"workflow_id": run.parent_id, "run_id": run.parent_run_id or ""}
+
+
+def _by_name(payloads: Mapping[str, Payload]) -> Mapping[str, Any] | None:
+    return {"fields": dict(payloads)} if payloads else None
+
+
+def _policy(policy: RetryPolicy | None) -> Mapping[str, Any] | None:
+    if policy is None:
+        return None
+    told = {
+        "initial_interval": policy.initial_interval,
+        "backoff_coefficient": policy.backoff_coefficient,
+        "maximum_interval": policy.maximum_interval,
+        "maximum_attempts": policy.maximum_attempts,
+        "non_retryable_error_types": list(policy.non_retryable_error_types or ()),
+    }
+    return {name: value for name, value in told.items() if value is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -105,11 +105,14 @@ class WorkflowHistoryEventAsyncIterator:
         handle = engine.get_handle(input.id, input.run_id)
         with as_rpc_errors():
             run = await handle.describe()
-            journal: Sequence[HistoryEntry] = await engine.get_handle(input.id, run.run_id).history()
+            whole = await engine.get_handle(input.id, run.run_id).history()
+            journal: Sequence[HistoryEntry] = whole
             if run.is_open and (not journal or run.unread) and not input.wait_new_event:
                 journal = [*journal, *await _unread(engine, run, journal[-1] if journal else None)]
         # Who waits for events is told only of what stays.
-        events = events_of(run, journal, client.codec, standing=not input.wait_new_event)
+        given = whole.info.given_memo
+        memo: Mapping[str, Any] = {} if given is None else client.codec.decode(given)
+        events = events_of(run, journal, client.codec, standing=not input.wait_new_event, memo=memo)
         if input.event_filter_type is WorkflowHistoryEventFilterType.CLOSE_EVENT:
             events = [event for event in events if event.event_type in CLOSING]
         self._page = events

@@ -8,10 +8,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import zip_longest
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Final, Self, cast
 from uuid import UUID
 
-from memflow.temporal.api.common.v1 import Payload, Payloads
+from memflow.temporal.api.common.v1 import Payload, Payloads, WorkflowExecution
 from memflow.temporal.api.sdk.v1 import NAMES, READERS, as_json
 from memflow.temporal.arguments import is_iterable, is_list
 from memflow.temporal.common import RawValue
@@ -93,8 +93,7 @@ class CompositePayloadConverter(PayloadConverter, WithSerializationContext):
             if isinstance(value, RawValue):
                 payloads.append(value.payload)
                 continue
-            kind: type[Any] = type(value)
-            transfer = transfer_of(kind)
+            transfer = transfer_of(value.__class__)
             if transfer is not None:
                 value = transfer.to_transfer_type(value)
             payload = next((made for each in self.converters.values() if (made := each.to_payload(value)) is not None), None)
@@ -176,6 +175,10 @@ class BinaryPlainPayloadConverter(EncodingPayloadConverter):
         return payload.data
 
 
+_EXECUTION: Final = "temporal.api.common.v1.WorkflowExecution"
+"""The message that programs hand on to name a run: it is read without protobuf."""
+
+
 def _is_message(value: object) -> bool:
     return hasattr(type(value), "DESCRIPTOR") and hasattr(value, "SerializeToString")
 
@@ -196,6 +199,10 @@ class JSONProtoPayloadConverter(EncodingPayloadConverter):
         if own is not None:
             text = json.dumps(as_json(value), separators=(",", ":"), sort_keys=True)
             return Payload(metadata={"encoding": b"json/protobuf", "messageType": own.encode()}, data=text.encode())
+        if isinstance(value, WorkflowExecution):
+            fields = {"runId": value.run_id, "workflowId": value.workflow_id}
+            text = json.dumps({name: each for name, each in fields.items() if each}, separators=(",", ":"))
+            return Payload(metadata={"encoding": b"json/protobuf", "messageType": _EXECUTION.encode()}, data=text.encode())
         if not _is_message(value):
             return None
         from google.protobuf import json_format  # type: ignore[import-untyped, unused-ignore]
@@ -209,6 +216,9 @@ class JSONProtoPayloadConverter(EncodingPayloadConverter):
         read = READERS.get(payload.metadata.get("messageType", b"").decode())
         if read is not None:
             return read(json.loads(payload.data))
+        if payload.metadata.get("messageType") == _EXECUTION.encode() and not hasattr(type_hint, "DESCRIPTOR"):
+            fields: dict[str, str] = json.loads(payload.data)
+            return WorkflowExecution(workflow_id=fields.get("workflowId", ""), run_id=fields.get("runId", ""))
         from google.protobuf import json_format  # type: ignore[import-untyped, unused-ignore]
 
         return json_format.Parse(  # pyright: ignore
@@ -224,14 +234,18 @@ class BinaryProtoPayloadConverter(EncodingPayloadConverter):
         return "binary/protobuf"
 
     def to_payload(self, value: Any) -> Payload | None:
-        if not _is_message(value):
+        own = isinstance(value, WorkflowExecution)
+        if not own and not _is_message(value):
             return None
+        name: str = _EXECUTION if own else value.DESCRIPTOR.full_name
         return Payload(
-            metadata={"encoding": b"binary/protobuf", "messageType": value.DESCRIPTOR.full_name.encode()},
+            metadata={"encoding": b"binary/protobuf", "messageType": name.encode()},
             data=value.SerializeToString(),
         )
 
     def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
+        if payload.metadata.get("messageType") == _EXECUTION.encode() and not hasattr(type_hint, "DESCRIPTOR"):
+            return WorkflowExecution.FromString(payload.data)
         return _message_class(payload, type_hint).FromString(payload.data)
 
 

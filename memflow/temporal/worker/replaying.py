@@ -163,7 +163,7 @@ class Replayer:
         if definition is None:
             known = ", ".join(sorted(self._definitions))
             missing = f"Workflow class {name} is not registered on this worker, available workflows: {known}"
-            return WorkflowReplayResult(history, NondeterminismError(missing))
+            return WorkflowReplayResult(history, _not_completed(missing))
         own = _own_journal(history)
         codec: PayloadCodec | None = self._config["data_converter"].payload_codec
         events = history.events
@@ -185,10 +185,15 @@ class Replayer:
             failure.__cause__ = error
             return WorkflowReplayResult(history, failure)
         except TurnFailed as error:
-            cause = error.__cause__
-            failed = cause if isinstance(cause, Exception) else error
+            failed = _not_completed(str(error.__cause__ or error))
+            failed.__cause__ = error.__cause__
             return WorkflowReplayResult(history, failed)
         return WorkflowReplayResult(history, None)
+
+
+def _not_completed(why: str) -> RuntimeError:
+    """A task that failed, which is no nondeterminism."""
+    return RuntimeError(f"Workflow activation completion failed: {why}")
 
 
 def _own_journal(history: WorkflowHistory) -> list[JournalEntry]:

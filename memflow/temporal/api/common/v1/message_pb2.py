@@ -80,6 +80,17 @@ class WorkflowExecution(Message):
         self.workflow_id = workflow_id
         self.run_id = run_id
 
+    def SerializeToString(self) -> bytes:
+        """The bytes that protobuf writes for this message."""
+        texts = (self.workflow_id, self.run_id)
+        return b"".join(written(number, text.encode()) for number, text in enumerate(texts, 1) if text)
+
+    def ParseFromString(self, data: bytes) -> int:
+        """Become what `SerializeToString` wrote."""
+        found = dict(read_fields(data))
+        self.workflow_id, self.run_id = found.get(1, b"").decode(), found.get(2, b"").decode()
+        return len(data)
+
 
 class _Named(Message):
     __slots__ = ("name",)

@@ -55,7 +55,7 @@ class Attributes(SimpleNamespace):
     """What belongs to an event. A field that is not there is empty."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
-        super().__init__(**{name: _nested(value) for name, value in fields.items()})
+        super().__init__(**{name: value if name in _BY_NAME else _nested(value) for name, value in fields.items()})
 
     def HasField(self, name: str) -> bool:
         """Whether the field is set."""
@@ -83,6 +83,9 @@ def _nested(value: Any) -> Any:
         case _:
             return value
 
+
+_BY_NAME = frozenset({"fields", "indexed_fields"})
+"""Fields that hold payloads by names of the program's own."""
 
 _SPANS = ("_timeout", "_backoff", "_interval")
 """How the names of fields end that hold spans of time."""
