@@ -21,6 +21,7 @@ import asyncpg
 from memflow.errors import ConfigurationError, MemflowError, OutcomeUnknownError
 from memflow.store import faults
 from memflow.store.faults import Fault
+from memflow.store.known_types import KnowingConnection
 from memflow.store.sql import Statements
 
 log = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class Database:
                 server_settings=settings,
                 # asyncpg's own reset is a second round trip for each statement; nothing here leaves anything to reset.
                 reset=_nothing,
+                connection_class=KnowingConnection,
             )
         except asyncpg.PostgresError as error:
             if self._plain_settings or "startup parameter" not in str(error):
