@@ -8,7 +8,7 @@ brings along have the same numbers everywhere, so one connection of the process 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 
@@ -35,7 +35,7 @@ class KnowingConnection(asyncpg.Connection):
         types = _known.get(key)
         if types is not None:
             return types, _NoStatement
-        found: Any = await super()._introspect_types(asked, *more, **options)  # type: ignore[misc]  # not in the stubs
+        found = await cast("Any", super())._introspect_types(asked, *more, **options)  # not in the stubs
         if max(asked, default=_FIRST_OWN_OID) < _FIRST_OWN_OID:
             _known[key] = found[0]
         return found
