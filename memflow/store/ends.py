@@ -11,6 +11,7 @@ from typing import Any
 
 from memflow.store.database import Database
 from memflow.store.rows import JOURNAL_WORDS, columns, journal_row, text_of
+from memflow.store.steps import leaves_entries_alone
 from memflow.store.turns import Committed, TurnCommit
 
 _MEMBER_WORDS = frozenset({0, 2, 3, 4, 7, 8})
@@ -19,22 +20,7 @@ _MEMBER_WORDS = frozenset({0, 2, 3, 4, 7, 8})
 
 def is_end(turn: TurnCommit) -> bool:
     """Whether a turn ends its run, by a result or a failure of its own, and asks for nothing else."""
-    return (
-        not turn.status.is_open
-        and turn.next is None
-        and bool(turn.entries)
-        and turn.version is None
-        and turn.detail is None
-        and turn.waiting_at is None
-        and turn.retries == 0
-        and turn.record is None
-        and turn.memo is None
-        and not turn.activities
-        and not turn.effects
-        and not turn.cancelled_activities
-        and not turn.dropped_activities
-        and not turn.mail
-    )
+    return not turn.status.is_open and turn.next is None and turn.waiting_at is None and leaves_entries_alone(turn)
 
 
 async def commit_ends(database: Database, worker: int, namespace: str, turns: Sequence[TurnCommit]) -> list[Committed]:

@@ -21,10 +21,13 @@ _MEMBER_WORDS = frozenset({0, 2, 3, 4, 5})
 
 def is_step(turn: TurnCommit) -> bool:
     """Whether a turn adds entries to its journal and asks for nothing else."""
+    return not turn.release and turn.status is Status.RUNNING and leaves_entries_alone(turn)
+
+
+def leaves_entries_alone(turn: TurnCommit) -> bool:
+    """Whether nothing comes of a turn, besides how its run stands, but entries of its journal."""
     return (
-        not turn.release
-        and turn.status is Status.RUNNING
-        and bool(turn.entries)
+        bool(turn.entries)
         and turn.version is None
         and turn.detail is None
         and turn.retries == 0
